@@ -1,0 +1,61 @@
+//! What `wit-bindgen` makes of the contract. Private: authors see only this crate's own types, so
+//! that the contract's encoding can change behind them.
+//!
+//! One module imports everything; each hook has a world of its own that only exports, so that a
+//! component exports just the hooks it names in [`export!`](crate::export).
+
+pub mod imports {
+    wit_bindgen::generate!({
+        inline: "
+            package tollgate:sdk;
+            world imports {
+                import tollgate:plugin/http@0.1.0;
+                import tollgate:plugin/log@0.1.0;
+                import tollgate:plugin/clock@0.1.0;
+                import tollgate:plugin/random@0.1.0;
+                import tollgate:plugin/crypto@0.1.0;
+                import tollgate:plugin/secrets@0.1.0;
+            }
+        ",
+        path: "../wit",
+        generate_all,
+    });
+}
+
+/// One world for one exported interface that looks at messages.
+macro_rules! hook {
+    ($module:ident, $inline:literal) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                inline: $inline,
+                path: "../wit",
+                pub_export_macro: true,
+                with: {
+                    "tollgate:plugin/http@0.1.0": crate::bindings::imports::tollgate::plugin::http,
+                },
+                generate_all,
+            });
+        }
+    };
+}
+
+pub mod lifecycle {
+    wit_bindgen::generate!({
+        inline: "package tollgate:sdk; world lifecycle-hook { export tollgate:plugin/lifecycle@0.1.0; }",
+        path: "../wit",
+        pub_export_macro: true,
+    });
+}
+
+hook!(
+    authorizer,
+    "package tollgate:sdk; world authorizer-hook { export tollgate:plugin/authorizer@0.1.0; }"
+);
+hook!(
+    request_transformer,
+    "package tollgate:sdk; world request-transformer-hook { export tollgate:plugin/request-transformer@0.1.0; }"
+);
+hook!(
+    response_transformer,
+    "package tollgate:sdk; world response-transformer-hook { export tollgate:plugin/response-transformer@0.1.0; }"
+);

@@ -1,0 +1,105 @@
+use std::ops::Deref;
+
+use crate::{Error, Result};
+
+#[cfg(target_family = "wasm")]
+use crate::bindings::imports::tollgate::plugin::http as backing;
+#[cfg(not(target_family = "wasm"))]
+use crate::testing::backing;
+
+/// A response on its way to the client.
+#[repr(transparent)]
+pub struct Response(backing::Response);
+
+impl Response {
+    pub(crate) fn wrap(handle: &backing::Response) -> &Self {
+        // SAFETY: `Response` is `repr(transparent)` over the handle's type, so both references have
+        // the same layout and the same lifetime.
+        unsafe { &*std::ptr::from_ref(handle).cast::<Response>() }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.0.status()
+    }
+
+    /// The first value of this header.
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.header(name)
+    }
+
+    /// The first value of this header, if it is there and is UTF-8.
+    pub fn header_text(&self, name: &str) -> Option<String> {
+        String::from_utf8(self.header(name)?).ok()
+    }
+
+    /// All values of this header, in order.
+    pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        self.0.header_values(name)
+    }
+
+    /// The names of all headers, each once, in lower case.
+    pub fn header_names(&self) -> Vec<String> {
+        self.0.header_names()
+    }
+
+    /// All header lines. Dearer than asking for the headers you need.
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.headers()
+    }
+}
+
+/// A [`Response`] with a pen: as [`EditableRequest`](crate::EditableRequest), the same edits are
+/// refused.
+pub struct EditableResponse<'a> {
+    response: &'a Response,
+    edits: &'a backing::ResponseEdits,
+}
+
+impl Deref for EditableResponse<'_> {
+    type Target = Response;
+
+    fn deref(&self) -> &Response {
+        self.response
+    }
+}
+
+impl<'a> EditableResponse<'a> {
+    pub(crate) fn new(response: &'a Response, edits: &'a backing::ResponseEdits) -> Self {
+        EditableResponse { response, edits }
+    }
+
+    /// # Errors
+    /// If it is not between 200 and 599.
+    pub fn set_status(&mut self, status: u16) -> Result<()> {
+        self.edits.set_status(status).map_err(Error::from)
+    }
+
+    /// Replaces all values of this header by one.
+    ///
+    /// # Errors
+    /// See [`EditableRequest`](crate::EditableRequest).
+    pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
+        self.edits
+            .set_header(name, value.as_ref())
+            .map_err(Error::from)
+    }
+
+    /// Adds a value behind those that are there.
+    ///
+    /// # Errors
+    /// See [`EditableRequest`](crate::EditableRequest).
+    pub fn append_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
+        self.edits
+            .append_header(name, value.as_ref())
+            .map_err(Error::from)
+    }
+
+    /// Removes all values of this header; fine if there are none.
+    ///
+    /// # Errors
+    /// See [`EditableRequest`](crate::EditableRequest).
+    pub fn remove_header(&mut self, name: &str) -> Result<()> {
+        self.edits.remove_header(name).map_err(Error::from)
+    }
+}
