@@ -38,10 +38,11 @@ macro_rules! export {
 
         #[cfg(not(target_family = "wasm"))]
         const _: () = {
-            $(
+            // A block for each hook: they all define the same name.
+            $(const _: () = {
                 const fn implements<T: $crate::$hook>() {}
-                const _: () = implements::<$plugin>();
-            )+
+                implements::<$plugin>();
+            };)+
         };
     };
 }

@@ -116,6 +116,12 @@ impl RequestBuilder {
         self
     }
 
+    /// Sets the usage key that an authorizer granted.
+    pub fn usage_key(mut self, key: &str) -> Self {
+        self.0.usage_key = Some(key.to_owned());
+        self
+    }
+
     /// Sets a claim that an authorizer granted.
     pub fn claim(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.0.claims.insert(name.into(), value.into().to_string());
@@ -210,6 +216,7 @@ pub(crate) mod backing {
         pub path_parameters: BTreeMap<String, String>,
         pub variables: BTreeMap<String, String>,
         pub principal: Option<String>,
+        pub usage_key: Option<String>,
         pub claims: BTreeMap<String, String>,
         pub attributes: BTreeMap<(String, String), String>,
     }
@@ -363,7 +370,7 @@ pub(crate) mod backing {
             self.0.borrow().principal.clone()
         }
         pub fn usage_key(&self) -> Option<String> {
-            self.principal()
+            self.0.borrow().usage_key.clone()
         }
         pub fn claim(&self, name: &str) -> Option<String> {
             self.0.borrow().claims.get(name).cloned()

@@ -1,0 +1,190 @@
+//! What failed, whose fault it is, and what the client is told of it.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode};
+
+use crate::http::exchange::ResponseHead;
+
+/// Who has to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    Client,
+    Plugin,
+    Upstream,
+    Gateway,
+}
+
+impl Blame {
+    pub const fn label(self) -> &'static str {
+        match self {
+            Blame::Client => "client",
+            Blame::Plugin => "plugin",
+            Blame::Upstream => "upstream",
+            Blame::Gateway => "gateway",
+        }
+    }
+}
+
+/// A request that the gateway itself answers, or that ended without an answer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// For the log: may name hosts and plugins.
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Not a request that may be forwarded; the text is for the client.
+    BadRequest(&'static str),
+    TargetTooLong,
+    HeadersTooLarge,
+    /// No body came for too long.
+    ClientStalled,
+    /// The client went away.
+    ClientGone,
+    NoRoute,
+    MethodNotAllowed(Vec<Method>),
+    /// All request permits are taken.
+    Overloaded,
+    /// A plugin faulted, and its entry fails closed.
+    Plugin,
+    /// A plugin's instances are all taken.
+    PluginBusy,
+    /// No server of the upstream accepted a connection.
+    Unreachable,
+    ConnectTimeout,
+    FirstByteTimeout,
+    TotalTimeout,
+    /// The upstream broke off, or did not speak HTTP.
+    BadGateway,
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Failure {
+            kind,
+            detail: detail.into(),
+        }
+    }
+
+    pub fn blame(&self) -> Blame {
+        use FailureKind as K;
+        match self.kind {
+            K::BadRequest(_)
+            | K::TargetTooLong
+            | K::HeadersTooLarge
+            | K::ClientStalled
+            | K::ClientGone
+            | K::NoRoute
+            | K::MethodNotAllowed(_) => Blame::Client,
+            K::Overloaded => Blame::Gateway,
+            K::Plugin | K::PluginBusy => Blame::Plugin,
+            K::Unreachable
+            | K::ConnectTimeout
+            | K::FirstByteTimeout
+            | K::TotalTimeout
+            | K::BadGateway => Blame::Upstream,
+        }
+    }
+
+    /// A stable word for logs.
+    pub fn label(&self) -> &'static str {
+        use FailureKind as K;
+        match self.kind {
+            K::BadRequest(_) => "bad-request",
+            K::TargetTooLong => "target-too-long",
+            K::HeadersTooLarge => "headers-too-large",
+            K::ClientStalled => "client-stalled",
+            K::ClientGone => "client-gone",
+            K::NoRoute => "no-route",
+            K::MethodNotAllowed(_) => "method-not-allowed",
+            K::Overloaded => "overloaded",
+            K::Plugin => "plugin-fault",
+            K::PluginBusy => "plugin-busy",
+            K::Unreachable => "unreachable",
+            K::ConnectTimeout => "connect-timeout",
+            K::FirstByteTimeout => "first-byte-timeout",
+            K::TotalTimeout => "total-timeout",
+            K::BadGateway => "bad-gateway",
+        }
+    }
+
+    /// The status, and what the client may know. Names of plugins and servers stay in the log.
+    fn public(&self) -> (StatusCode, &'static str) {
+        use FailureKind as K;
+        match self.kind {
+            K::BadRequest(text) => (StatusCode::BAD_REQUEST, text),
+            K::TargetTooLong => (StatusCode::URI_TOO_LONG, "the request's target is too long"),
+            K::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the request's headers are too large",
+            ),
+            K::ClientStalled | K::ClientGone => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the request's body did not arrive",
+            ),
+            K::NoRoute => (StatusCode::NOT_FOUND, "no route matches this request"),
+            K::MethodNotAllowed(_) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no route at this path takes this method",
+            ),
+            K::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the gateway serves as many requests as it may",
+            ),
+            K::Plugin => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "a policy of this route failed",
+            ),
+            K::PluginBusy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "a policy of this route is overloaded",
+            ),
+            K::Unreachable => (StatusCode::BAD_GATEWAY, "the upstream cannot be reached"),
+            K::ConnectTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the upstream did not accept a connection in time",
+            ),
+            K::FirstByteTimeout | K::TotalTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the upstream did not answer in time",
+            ),
+            K::BadGateway => (
+                StatusCode::BAD_GATEWAY,
+                "the upstream did not give a valid answer",
+            ),
+        }
+    }
+
+    /// The one place where a failure becomes HTTP: a problem document (RFC 9457).
+    pub fn respond(&self, request_id: &str) -> (ResponseHead, Bytes) {
+        let (status, detail) = self.public();
+        let body = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail,
+            "request-id": request_id,
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        match &self.kind {
+            FailureKind::MethodNotAllowed(methods) => {
+                let list: Vec<&str> = methods.iter().map(Method::as_str).collect();
+                if let Ok(value) = HeaderValue::try_from(list.join(", ")) {
+                    headers.insert(ALLOW, value);
+                }
+            }
+            FailureKind::Overloaded | FailureKind::PluginBusy => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        (ResponseHead { status, headers }, body.to_string().into())
+    }
+}

@@ -1,0 +1,182 @@
+//! One request and its response, with what the gateway learned about them: what the chain's entries
+//! read and edit.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::limits;
+
+/// The head of a message pair on its way through a chain. Bodies travel beside it.
+#[derive(Debug)]
+pub struct Exchange {
+    pub id: String,
+    pub scheme: &'static str,
+    pub client: IpAddr,
+    pub route: Arc<str>,
+    /// The route's path parameters, decoded.
+    pub parameters: Vec<(String, String)>,
+    pub request: RequestHead,
+    /// There from the moment the upstream, a plugin or the gateway answered.
+    pub response: Option<ResponseHead>,
+    pub grant: Option<Grant>,
+    pub attributes: Attributes,
+}
+
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    pub method: Method,
+    /// Path and query only.
+    pub uri: Uri,
+    /// `host` is always right: it is the authority.
+    pub headers: HeaderMap,
+}
+
+#[derive(Debug, Clone)]
+pub struct ResponseHead {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+}
+
+/// What authorizers said of the caller.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grant {
+    pub principal: String,
+    pub usage_key: Option<String>,
+    /// Name and JSON text; names are unique.
+    pub claims: Vec<(String, String)>,
+}
+
+impl Grant {
+    /// Takes what a further authorizer said: the later principal and usage key hold, claims add up.
+    pub fn extend(&mut self, later: Grant) {
+        self.principal = later.principal;
+        self.usage_key = later.usage_key;
+        for (name, value) in later.claims {
+            match self.claims.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, old)) => *old = value,
+                None => self.claims.push((name, value)),
+            }
+        }
+    }
+}
+
+/// The notes of plugins, each under the plugin and the chain entry that wrote it.
+#[derive(Debug, Default)]
+pub struct Attributes {
+    notes: Vec<Note>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Note {
+    plugin: Arc<str>,
+    policy: Arc<str>,
+    name: String,
+    value: String,
+}
+
+impl Attributes {
+    /// The latest note of any entry of this plugin.
+    pub fn of_plugin(&self, plugin: &str, name: &str) -> Option<&str> {
+        self.find(|note| &*note.plugin == plugin && note.name == name)
+    }
+
+    /// The note of one chain entry.
+    pub fn of_policy(&self, policy: &str, name: &str) -> Option<&str> {
+        self.find(|note| &*note.policy == policy && note.name == name)
+    }
+
+    fn find(&self, wanted: impl Fn(&Note) -> bool) -> Option<&str> {
+        let note = self.notes.iter().rev().find(|note| wanted(note))?;
+        Some(&note.value)
+    }
+
+    /// Writes a note, replacing the entry's own of the same name.
+    ///
+    /// # Errors
+    /// If the request's notes would exceed [`limits::ATTRIBUTE_BYTES_MAX`].
+    pub fn set(
+        &mut self,
+        plugin: &Arc<str>,
+        policy: &Arc<str>,
+        name: &str,
+        value: &str,
+    ) -> Result<(), String> {
+        let old = self
+            .notes
+            .iter()
+            .position(|note| note.policy == *policy && note.name == name);
+        let freed = old.map_or(0, |index| name.len() + self.notes[index].value.len());
+        let bytes = self.bytes - freed + name.len() + value.len();
+        if bytes > limits::ATTRIBUTE_BYTES_MAX || self.notes.len() >= limits::ATTRIBUTES_MAX {
+            return Err(format!(
+                "the request's attributes would exceed {} bytes or {} notes",
+                limits::ATTRIBUTE_BYTES_MAX,
+                limits::ATTRIBUTES_MAX
+            ));
+        }
+        // The latest write stands last, so that `of_plugin` finds it first.
+        if let Some(index) = old {
+            self.notes.remove(index);
+        }
+        self.notes.push(Note {
+            plugin: Arc::clone(plugin),
+            policy: Arc::clone(policy),
+            name: name.to_owned(),
+            value: value.to_owned(),
+        });
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_belong_to_their_writers() {
+        let (jwt, key) = (Arc::from("jwt"), Arc::from("api-key"));
+        let (first, second, third) = (Arc::from("a"), Arc::from("b"), Arc::from("c"));
+        let mut attributes = Attributes::default();
+        attributes.set(&jwt, &first, "n", "1").unwrap();
+        attributes.set(&jwt, &second, "n", "2").unwrap();
+        attributes.set(&key, &third, "n", "3").unwrap();
+        assert_eq!(attributes.of_plugin("jwt", "n"), Some("2"));
+        attributes.set(&jwt, &first, "n", "4").unwrap();
+        assert_eq!(attributes.of_plugin("jwt", "n"), Some("4"));
+        assert_eq!(attributes.of_policy("b", "n"), Some("2"));
+        assert_eq!(attributes.of_plugin("nobody", "n"), None);
+    }
+
+    #[test]
+    fn notes_are_bounded_and_replacing_frees() {
+        let (plugin, policy) = (Arc::from("p"), Arc::from("q"));
+        let mut attributes = Attributes::default();
+        let large = "x".repeat(limits::ATTRIBUTE_BYTES_MAX - 1);
+        attributes.set(&plugin, &policy, "n", &large).unwrap();
+        assert!(attributes.set(&plugin, &policy, "m", "1").is_err());
+        attributes.set(&plugin, &policy, "n", "").unwrap();
+        attributes.set(&plugin, &policy, "m", "1").unwrap();
+    }
+
+    #[test]
+    fn claims_add_up() {
+        let mut grant = Grant {
+            principal: "a".into(),
+            usage_key: Some("k".into()),
+            claims: vec![("x".into(), "1".into()), ("y".into(), "1".into())],
+        };
+        grant.extend(Grant {
+            principal: "b".into(),
+            usage_key: None,
+            claims: vec![("y".into(), "2".into()), ("z".into(), "2".into())],
+        });
+        assert_eq!(grant.principal, "b");
+        assert_eq!(grant.usage_key, None);
+        let claims: Vec<String> = grant.claims.iter().map(|(n, v)| format!("{n}{v}")).collect();
+        assert_eq!(claims, ["x1", "y2", "z2"]);
+    }
+}

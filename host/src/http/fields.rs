@@ -1,0 +1,168 @@
+//! Header fields: which belong to one connection, and what of them may be edited.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+use crate::limits;
+
+/// Fields that are about one connection (RFC 9110, section 7.6.1) and are never forwarded, beside
+/// those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Fields that a `Connection` option cannot remove: framing and routing depend on them, and a client
+/// that could strip what the gateway or a plugin adds would get around them.
+const NEVER_CONNECTION_OPTIONS: [&str; 10] = [
+    "host",
+    "content-length",
+    "content-type",
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-request-id",
+];
+
+/// Removes the fields that belong to the connection they came on.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse::<HeaderName>().ok())
+            .filter(|name| !NEVER_CONNECTION_OPTIONS.contains(&name.as_str()))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Removes what the gateway answers itself: a `100 Continue` was or will be sent on our own account.
+pub fn remove_expectation(headers: &mut HeaderMap) {
+    headers.remove(EXPECT);
+}
+
+/// The sum of all names and values, in bytes, as the wire would have them without separators.
+pub fn bytes(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
+}
+
+/// Which message an edit is of: a response may have a `host` field, a request's is its authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Request,
+    Response,
+}
+
+/// Checks the name of a field that a plugin wants to edit.
+///
+/// # Errors
+/// In words for the plugin's author.
+pub fn editable(side: Side, name: &str) -> Result<HeaderName, String> {
+    let parsed: HeaderName = name
+        .parse()
+        .map_err(|_| format!("`{}` is not a header name", name.escape_debug()))?;
+    if HOP_BY_HOP.contains(&parsed) || parsed == CONTENT_LENGTH {
+        return Err(format!(
+            "`{parsed}` belongs to the connection or the framing, which are the gateway's"
+        ));
+    }
+    if side == Side::Request && parsed == HOST {
+        return Err("`host` is set with `set-authority`".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// Checks a value that a plugin wants to set.
+///
+/// # Errors
+/// In words for the plugin's author.
+pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(value)
+        .map_err(|_| format!("the value for `{name}` has control characters"))
+}
+
+/// Checks that a message still has room for one more line of `added` bytes, in place of lines of
+/// `replaced` bytes.
+///
+/// # Errors
+/// In words for the plugin's author.
+pub fn room(headers: &HeaderMap, replaced: usize, added: usize) -> Result<(), String> {
+    if bytes(headers).saturating_sub(replaced) + added > limits::MESSAGE_HEADER_BYTES_MAX {
+        return Err(format!(
+            "the headers would exceed {} bytes",
+            limits::MESSAGE_HEADER_BYTES_MAX
+        ));
+    }
+    if replaced == 0 && headers.len() >= limits::MESSAGE_HEADER_LINES_MAX {
+        return Err(format!(
+            "the headers would exceed {} lines",
+            limits::MESSAGE_HEADER_LINES_MAX
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::try_from(*name).unwrap(),
+                    HeaderValue::try_from(*value).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn removes_what_connection_names_but_not_what_we_rely_on() {
+        let mut map = headers(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "host, x-forwarded-for"),
+            ("x-secret", "1"),
+            ("host", "a"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut map);
+        let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "host", "x-forwarded-for"]);
+    }
+
+    #[test]
+    fn refuses_edits_of_framing() {
+        for name in ["Content-Length", "transfer-encoding", "connection", "a b", ""] {
+            assert!(editable(Side::Response, name).is_err(), "{name}");
+        }
+        assert!(editable(Side::Request, "host").is_err());
+        assert!(editable(Side::Response, "set-cookie").is_ok());
+    }
+}

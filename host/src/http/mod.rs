@@ -1,0 +1,6 @@
+//! Pure: what HTTP says about messages, without I/O.
+
+pub mod body;
+pub mod exchange;
+pub mod fields;
+pub mod forwarded;

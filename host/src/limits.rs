@@ -1,0 +1,231 @@
+//! Every bound and every default, with its unit and its reason.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+const fn seconds(from: u64, to: u64) -> RangeInclusive<Duration> {
+    Duration::from_secs(from)..=Duration::from_secs(to)
+}
+
+/// From one millisecond, the finest step that durations in the file have.
+const fn milliseconds(to: u64) -> RangeInclusive<Duration> {
+    Duration::from_millis(1)..=Duration::from_millis(to)
+}
+
+// The configuration file.
+
+/// The largest configuration file read. Some 30,000 routes fit; a larger file is a mistake, such as
+/// a component named in its place.
+pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+/// Stack of the thread that reads the file. The deepest tree that the TOML parser lets through has
+/// some 6,600 levels; this is over 4 KiB for each.
+pub const CONFIG_STACK_BYTES: usize = 32 << 20;
+/// How many problems of one file are printed. Beyond that nobody reads on, and the rest are usually
+/// echoes of the first.
+pub const CONFIG_PROBLEMS_SHOWN: usize = 100;
+/// How many characters of a source line a problem shows: one wide terminal line.
+pub const CONFIG_LINE_CHARS_SHOWN: usize = 160;
+/// The longest name of a listener, plugin, policy, upstream, route, secret or path parameter. Names
+/// become metric labels, which should stay short.
+pub const NAME_BYTES_MAX: usize = 64;
+/// How deep a plugin's configuration nests. Readers of it recurse, and no real one comes near.
+pub const PLUGIN_CONFIG_DEPTH_MAX: usize = 64;
+/// All keys together that lead to a value of a plugin's configuration. They are kept for every
+/// value below, so without this a small file could take any amount of memory.
+pub const PLUGIN_CONFIG_POINTER_BYTES_MAX: usize = 1_024;
+/// Policies in one chain. Each costs a plugin call per request, so a longer chain is a mistake.
+pub const CHAIN_POLICIES_MAX: usize = 32;
+/// Servers of one upstream: choosing among them is a linear walk.
+pub const UPSTREAM_SERVERS_MAX: usize = 256;
+/// Weight of a server. Finer proportions than one in a thousand are not observable.
+pub const SERVER_WEIGHT: RangeInclusive<u32> = 1..=1_000;
+/// Methods of one route: more than there are in use.
+pub const ROUTE_METHODS_MAX: usize = 32;
+/// Hosts of one route. Conflicts are looked for with each method at each host, so that both bounds
+/// keep their product small.
+pub const ROUTE_HOSTS_MAX: usize = 256;
+/// `priority` of a route. Wide enough to leave gaps, narrow enough to stay readable.
+pub const ROUTE_PRIORITY: RangeInclusive<i32> = -1_000..=1_000;
+
+// The process.
+
+/// Worker threads. More than any machine has cores is a mistake.
+pub const WORKERS: RangeInclusive<usize> = 1..=1_024;
+/// Where health and metrics are served, on the loopback address, unless `admin.address` says else.
+/// The number is arbitrary; it lies in the range where exporters of metrics usually listen.
+pub const ADMIN_PORT_DEFAULT: u16 = 9_900;
+/// Client connections open at once; the upper end is about what one process's file descriptors and
+/// memory bear.
+pub const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+/// At some tens of KiB per connection this stays under 1 GiB.
+pub const CONNECTIONS_DEFAULT: usize = 10_000;
+/// Requests in flight at once.
+pub const REQUESTS: RangeInclusive<usize> = 1..=1_000_000;
+/// With a slow upstream of 1 s this still carries 4,000 requests per second; beyond it, waiting
+/// longer helps nobody.
+pub const REQUESTS_DEFAULT: usize = 4_096;
+/// Plugin instances alive at once. Each reserves some GiB of address space (not memory) in the
+/// pool, and 16,384 of them are about half of the 128 TiB there are.
+pub const PLUGIN_CALLS: RangeInclusive<usize> = 1..=16_384;
+/// 512 instances of 16 MiB are 8 GiB if every one were full, which is far from what happens.
+pub const PLUGIN_CALLS_DEFAULT: usize = 512;
+/// How long a stopping process waits for requests in flight; zero is allowed and waits for none.
+pub const DRAIN: RangeInclusive<Duration> = seconds(0, 3_600);
+/// Under the 30 s after which orchestrators usually kill.
+pub const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
+
+// One plugin.
+
+/// Linear memory of one instance: two Wasm pages are the least with which a component starts; above
+/// 1 GiB it does not fit a slot of the pool.
+pub const PLUGIN_MEMORY_BYTES: RangeInclusive<u64> = 128 * KIB..=GIB;
+/// An interpreter such as a JavaScript engine fits, and a runaway allocation hurts little.
+pub const PLUGIN_MEMORY_BYTES_DEFAULT: u64 = 16 * MIB;
+/// Processor time of one call. One millisecond is the resolution of the epoch clock; ten seconds on
+/// one request is no longer a gateway.
+pub const PLUGIN_CPU: RangeInclusive<Duration> = milliseconds(10_000);
+/// A hundred times what a policy normally takes.
+pub const PLUGIN_CPU_DEFAULT: Duration = Duration::from_millis(10);
+/// Elapsed time of one call, waiting included.
+pub const PLUGIN_WALL: RangeInclusive<Duration> = milliseconds(60_000);
+/// Ten times the processor time: room for a busy machine, short enough for a client.
+pub const PLUGIN_WALL_DEFAULT: Duration = Duration::from_millis(100);
+/// Calls of one plugin at once; the process-wide bound is [`PLUGIN_CALLS`].
+pub const PLUGIN_CONCURRENCY: RangeInclusive<usize> = 1..=16_384;
+/// Half of [`PLUGIN_CALLS_DEFAULT`], so that one slow plugin cannot take every instance.
+pub const PLUGIN_CONCURRENCY_DEFAULT: usize = 256;
+/// How many calls a reused instance serves before it is replaced; a leak then stays bounded.
+pub const INSTANCE_CALLS: RangeInclusive<u32> = 1..=1_000_000;
+
+// One exchange with an upstream.
+
+/// Waiting for a connection.
+pub const CONNECT: RangeInclusive<Duration> = milliseconds(300_000);
+/// One lost SYN is sent again after 1 s, so 2 s survives one loss.
+pub const CONNECT_DEFAULT: Duration = Duration::from_secs(2);
+/// Waiting for the response's head.
+pub const FIRST_BYTE: RangeInclusive<Duration> = milliseconds(3_600_000);
+/// Longer than honest upstreams take, shorter than the patience of most clients.
+pub const FIRST_BYTE_DEFAULT: Duration = Duration::from_secs(30);
+/// The whole exchange. A day is for event streams.
+pub const TOTAL: RangeInclusive<Duration> = milliseconds(86_400_000);
+/// Twice the first byte: as long again for the body.
+pub const TOTAL_DEFAULT: Duration = Duration::from_secs(60);
+
+// One request's path.
+
+/// Segments of a path, in a request or in a template. The router recurses once per segment, so this
+/// is also its bound on stack.
+pub const PATH_SEGMENTS_MAX: usize = 256;
+
+// One message.
+
+/// Names and values of one message's headers, in bytes. What common servers accept is 8 to 64 KiB;
+/// plugins and clients alike are held to it.
+pub const MESSAGE_HEADER_BYTES_MAX: usize = 64 << 10;
+/// Header lines of one message: the most that hyper parses without allocating, and ten times what a
+/// browser sends.
+pub const MESSAGE_HEADER_LINES_MAX: usize = 100;
+/// The target of a request, in bytes: as the managed gateways have it, rounded up.
+pub const TARGET_BYTES_MAX: usize = 16 << 10;
+/// The body of a reply that a plugin makes, in bytes. It is held in memory, and error pages and
+/// small documents are far smaller; larger ones belong to an upstream.
+pub const REPLY_BODY_BYTES_MAX: usize = 1 << 20;
+/// Names and values of all notes that plugins write on one request, in bytes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 64 << 10;
+/// Notes on one request: they are searched linearly.
+pub const ATTRIBUTES_MAX: usize = 256;
+/// Claims of one grant: they are searched linearly.
+pub const CLAIMS_MAX: usize = 256;
+/// Principal, usage key and claims of one grant, in bytes.
+pub const GRANT_BYTES_MAX: usize = 64 << 10;
+
+// One plugin call, beside memory, CPU and wall.
+
+/// One log message of a plugin, in bytes; the rest is cut.
+pub const LOG_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// All log messages of one call, in bytes; the rest is counted and dropped.
+pub const LOG_CALL_BYTES_MAX: usize = 16 << 10;
+/// Random bytes asked for at once.
+pub const RANDOM_BYTES_MAX: u32 = 4096;
+/// What a guest may pass to the host in one host call, in bytes: the largest of the bounds above,
+/// twice for encoding, so that a reply of the largest size still arrives to be judged.
+pub const HOST_CALL_BYTES_MAX: usize = 4 << 20;
+/// Elements of one table of a guest: functions that it calls indirectly. The pool reserves this many
+/// for each.
+pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 20_000;
+/// How often the epoch advances: a guest that loops yields, and is judged, this often. Shorter costs
+/// the idle machine wake-ups; longer lets neighbours on the thread wait.
+pub const EPOCH_TICK: Duration = Duration::from_millis(1);
+/// How long a call waits for a free instance before it is answered 503: one call's usual time, twice
+/// over, on a busy machine. Waiting longer only moves the queue.
+pub const INSTANCE_WAIT: Duration = Duration::from_millis(50);
+
+// Loading plugins.
+
+/// A plugin's file, in bytes. Interpreters that carry a language run to some tens of MiB.
+pub const PLUGIN_FILE_BYTES_MAX: u64 = 64 << 20;
+/// The largest component that is compiled and snapshotted without `large = true`: beyond it loading
+/// takes seconds for each configuration, which should be meant.
+pub const PLUGIN_SNAPSHOT_BYTES_MAX: usize = 4 << 20;
+/// Processor time of `describe` and of `configure`. They run once; compiling a large rule set may
+/// take a while.
+pub const CONFIGURE_CPU: Duration = Duration::from_secs(10);
+/// Elapsed time of `describe` and of `configure`, on a busy machine.
+pub const CONFIGURE_WALL: Duration = Duration::from_secs(30);
+/// What the description of a plugin may have, in bytes: a schema with prose.
+pub const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
+/// All compiled plugins on disk, in bytes; what was used least recently goes first.
+pub const ARTEFACT_FOLDER_BYTES_MAX: u64 = 2 << 30;
+/// Compiled functions kept in memory while plugins load, in bytes, so that configurations of one
+/// plugin share them.
+pub const FUNCTION_CACHE_BYTES_MAX: usize = 256 << 20;
+
+// The pool of instances.
+
+/// Stack of a guest, in bytes. The plugins that we build need 64 KiB; others that recurse get more.
+pub const GUEST_STACK_BYTES_MAX: usize = 512 << 10;
+/// Stack that the host's functions have on top of the guest's, in bytes.
+pub const HOST_STACK_BYTES: usize = 512 << 10;
+/// Core instances of one component: the module, and the shims that adapters add.
+pub const PLUGIN_CORE_INSTANCES_MAX: u32 = 8;
+/// Linear memories of one component. One is usual; some tool chains add one.
+pub const PLUGIN_MEMORIES_MAX: u32 = 2;
+/// Tables of one component: the module's, and the shim's.
+pub const PLUGIN_TABLES_MAX: u32 = 4;
+/// Memory that a slot of the pool keeps between calls, in bytes, where the kernel can say which pages
+/// were written. It saves the page faults of the next call.
+pub const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+/// The same for tables.
+pub const KEEP_RESIDENT_TABLE_BYTES: usize = 64 << 10;
+/// The same where the kernel cannot: all of it is cleared after each call, so it must be little.
+pub const KEEP_RESIDENT_BYTES_WITHOUT_SCAN: usize = 64 << 10;
+/// Ticks without a running guest after which the epoch's clock sleeps, so that an idle process does
+/// not wake a thousand times a second.
+pub const EPOCH_IDLE_TICKS: u32 = 100;
+/// The longest it sleeps, so that it notices the end of its engine.
+pub const EPOCH_SLEEP: Duration = Duration::from_secs(1);
+/// Memory beyond a plugin's own bound while its snapshot is taken, in bytes: the accessors of
+/// `wasmtime-wizer` grow each memory by one page.
+pub const SNAPSHOT_HEADROOM_BYTES: usize = 2 * PLUGIN_MEMORIES_MAX as usize * (64 << 10);
+
+// Connections.
+
+/// How long a client may send nothing in the middle of a message, or take nothing of an answer.
+/// Longer than mobile networks pause.
+pub const CLIENT_STALL: Duration = Duration::from_secs(30);
+/// How long a client may take for the head of a request, and how long a kept connection waits for
+/// the next one.
+pub const CLIENT_HEAD: Duration = Duration::from_secs(30);
+/// Connections kept to one server while nothing is to be sent.
+pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
+/// How long they are kept: below the 60 to 75 s after which common servers close them.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
+/// How long a kept connection may need to come to rest after its last answer.
+pub const UPSTREAM_SETTLE: Duration = Duration::from_millis(20);
+/// After this pause a kept connection may be one that the server is closing.
+pub const UPSTREAM_PAUSE: Duration = Duration::from_millis(200);

@@ -1,0 +1,245 @@
+//! The one wasmtime engine of the process: its settings, its pool, its clock.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+
+use tokio::sync::Semaphore;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    CacheStore, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Result, Store, UpdateDeadline, WasmFeatures,
+};
+
+use super::artefacts::Artefacts;
+use super::bindings::Gateway;
+use super::state::{State, wind};
+use crate::limits;
+
+/// What the pool is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolSize {
+    /// Instances alive at once.
+    pub calls: usize,
+    /// Distinct snapshots: (plugin, configuration) pairs.
+    pub snapshots: usize,
+    /// Threads that instantiate: workers, and those that load.
+    pub threads: usize,
+}
+
+/// Everything that plugins share. One per process: a pool reserves address space by the terabyte.
+pub struct Runtime {
+    pub engine: Engine,
+    pub linker: Linker<State>,
+    /// For components that import WASI.
+    pub wasi_linker: Linker<State>,
+    pub artefacts: Artefacts,
+    /// One permit for each instance alive.
+    pub calls: Arc<Semaphore>,
+    pub clock: Arc<EpochClock>,
+}
+
+impl Runtime {
+    /// # Errors
+    /// If the pool's address space cannot be had.
+    pub fn new(size: PoolSize, artefacts: Artefacts) -> Result<Arc<Runtime>> {
+        let engine = Engine::new(&config(size)?)?;
+        let mut linker = Linker::new(&engine);
+        Gateway::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        let mut wasi_linker = linker.clone();
+        // Never the `_sync` twin: it blocks on the runtime that it runs in, and panics.
+        wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker)?;
+        let clock = EpochClock::start(&engine)?;
+        Ok(Arc::new(Runtime {
+            engine,
+            linker,
+            wasi_linker,
+            artefacts,
+            calls: Arc::new(Semaphore::new(size.calls)),
+            clock,
+        }))
+    }
+
+    /// A Store with the bounds of every call. The epoch deadline is the Store's, so it is armed
+    /// again before each call.
+    pub fn store(&self, state: State) -> Store<State> {
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
+        store.epoch_deadline_callback(|mut context| match context.data_mut().cpu.tick() {
+            Err(_) => Ok(UpdateDeadline::Interrupt),
+            // A plain `Yield` may be polled again at once, before anyone else on the thread.
+            Ok(clock) => Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    wind(&clock);
+                }),
+            )),
+        });
+        store
+    }
+}
+
+/// WebAssembly that this release runs. What is left out has no use in a policy and is surface:
+/// threads, 64-bit memories, garbage collection, exceptions.
+fn features(config: &mut Config) {
+    for (feature, enable) in [
+        (WasmFeatures::THREADS, false),
+        (WasmFeatures::SHARED_EVERYTHING_THREADS, false),
+        (WasmFeatures::MEMORY64, false),
+        (WasmFeatures::GC, false),
+        (WasmFeatures::FUNCTION_REFERENCES, false),
+        (WasmFeatures::EXCEPTIONS, false),
+        (WasmFeatures::LEGACY_EXCEPTIONS, false),
+        (WasmFeatures::STACK_SWITCHING, false),
+        (WasmFeatures::CUSTOM_PAGE_SIZES, false),
+        (WasmFeatures::CM_ASYNC, false),
+    ] {
+        config.wasm_features(feature, enable);
+    }
+}
+
+fn config(size: PoolSize) -> Result<Config> {
+    let mut config = Config::new();
+    features(&mut config);
+    config.epoch_interruption(true);
+    // With it on, dropping a `call_async` future does not cancel the guest, and calls are dearer.
+    config.concurrency_support(false);
+    config.max_wasm_stack(limits::GUEST_STACK_BYTES_MAX);
+    config.async_stack_size(limits::GUEST_STACK_BYTES_MAX + limits::HOST_STACK_BYTES);
+    config.enable_incremental_compilation(Arc::new(FunctionCache::default()))?;
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size)?));
+    Ok(config)
+}
+
+fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
+    let count = |number: usize| u32::try_from(number).map_err(wasmtime::Error::from);
+    let memories = size.calls * limits::PLUGIN_MEMORIES_MAX as usize + size.threads * size.snapshots;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(count(size.calls)?)
+        .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES_MAX)
+        .max_memories_per_component(limits::PLUGIN_MEMORIES_MAX)
+        .max_tables_per_component(limits::PLUGIN_TABLES_MAX)
+        .total_core_instances(count(size.calls)? * limits::PLUGIN_CORE_INSTANCES_MAX)
+        .total_memories(count(memories)?)
+        .total_tables(count(size.calls)? * limits::PLUGIN_TABLES_MAX)
+        .total_stacks(count(size.calls)?)
+        .max_memories_per_module(limits::PLUGIN_MEMORIES_MAX)
+        .max_tables_per_module(limits::PLUGIN_TABLES_MAX)
+        .table_elements(limits::PLUGIN_TABLE_ELEMENTS_MAX)
+        // The Store's own bound holds a plugin to its memory; the slot must only not be the smaller.
+        .max_memory_size(4 << 30)
+        // Every configuration must find a slot that still has its image, on every thread.
+        .max_unused_warm_slots(count(memories)?);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES)
+            .table_keep_resident(limits::KEEP_RESIDENT_TABLE_BYTES);
+    } else {
+        tracing::warn!(
+            "this kernel has no PAGEMAP_SCAN (it came with Linux 6.7): a fresh instance costs some \
+             50 us more; a newer kernel helps, and so does `instances = {{ calls = N }}`"
+        );
+        pool.linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN);
+    }
+    Ok(pool)
+}
+
+/// Compiled functions, shared by the configurations of one plugin while they load.
+#[derive(Debug, Default)]
+struct FunctionCache(Mutex<Functions>);
+
+#[derive(Debug, Default)]
+struct Functions {
+    by_key: HashMap<Vec<u8>, Vec<u8>>,
+    bytes: usize,
+}
+
+impl CacheStore for FunctionCache {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let functions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        functions.by_key.get(key).map(|code| Cow::Owned(code.clone()))
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let mut functions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if functions.bytes + value.len() > limits::FUNCTION_CACHE_BYTES_MAX {
+            *functions = Functions::default();
+        }
+        functions.bytes += value.len();
+        functions.by_key.insert(key.to_owned(), value);
+        true
+    }
+}
+
+/// Advances the epoch while guests run, and sleeps while none does.
+pub struct EpochClock {
+    running: AtomicUsize,
+    asleep: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+impl EpochClock {
+    fn start(engine: &Engine) -> Result<Arc<EpochClock>> {
+        let clock = Arc::new(EpochClock {
+            running: AtomicUsize::new(0),
+            asleep: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
+        let (weak_clock, weak_engine) = (Arc::downgrade(&clock), engine.weak());
+        let handle = std::thread::Builder::new()
+            .name("epoch".to_owned())
+            .spawn(move || {
+                let mut idle_ticks = 0;
+                // Ends with the engine: it holds neither it nor the clock alive.
+                while let (Some(engine), Some(clock)) = (weak_engine.upgrade(), weak_clock.upgrade())
+                {
+                    engine.increment_epoch();
+                    drop(engine);
+                    if clock.running.load(Ordering::SeqCst) > 0 {
+                        idle_ticks = 0;
+                    } else {
+                        idle_ticks += 1;
+                    }
+                    if idle_ticks < limits::EPOCH_IDLE_TICKS {
+                        drop(clock);
+                        std::thread::sleep(limits::EPOCH_TICK);
+                        continue;
+                    }
+                    // Either this sees the call that is starting, or that call sees `asleep`.
+                    clock.asleep.store(true, Ordering::SeqCst);
+                    let wait = clock.running.load(Ordering::SeqCst) == 0;
+                    if wait {
+                        std::thread::park_timeout(limits::EPOCH_SLEEP);
+                    }
+                    clock.asleep.store(false, Ordering::SeqCst);
+                    idle_ticks = 0;
+                }
+            })?;
+        *clock.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
+        Ok(clock)
+    }
+
+    /// Keeps the epoch advancing until the guard is dropped.
+    pub fn run(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst)
+            && let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            thread.unpark();
+        }
+        Running(Arc::clone(self))
+    }
+}
+
+/// A guest is running.
+pub struct Running(Arc<EpochClock>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,354 @@
+//! A lease: one instance for one visit of an entry, and every bound of the calls in it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::{Instance, Resource};
+use wasmtime::{Store, Trap};
+
+use super::bindings::exports::tollgate::plugin::{
+    authorizer, request_transformer, response_transformer,
+};
+use super::bindings::tollgate::plugin::http as wit;
+use super::engine::Running;
+use super::fault::{Fault, FaultKind};
+use super::policy::{Policy, Visit};
+use super::state::{
+    CpuMeter, LogBudget, MemoryBound, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
+    ResponseHandle, State,
+};
+use crate::http::exchange::Exchange;
+use crate::limits;
+
+/// Which export to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    Authorize,
+    TransformRequest,
+    TransformResponse,
+}
+
+/// What a hook answered, as it stands in the contract.
+pub enum Answer {
+    Decision(authorizer::Decision),
+    Next,
+    Respond(wit::Reply),
+}
+
+/// An instance between calls, or in one.
+pub struct Leased {
+    store: Store<State>,
+    instance: Instance,
+    /// Visits left to it.
+    visits: u32,
+    /// Counts against the pool for as long as the instance lives.
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Instances of one policy that wait for their next call, warmest last.
+#[derive(Default)]
+pub struct Idle(Mutex<Vec<Leased>>);
+
+impl Idle {
+    fn take(&self) -> Option<Leased> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give(&self, leased: Leased) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(leased);
+    }
+}
+
+pub struct Lease<'p> {
+    policy: &'p Policy,
+    /// Gone once a call did not end well: such an instance is never used again.
+    leased: Option<Leased>,
+    /// Here when the instance is gone.
+    exchange: Option<Box<Exchange>>,
+    cpu_ns: u64,
+    _call: OwnedSemaphorePermit,
+    _running: Running,
+}
+
+impl<'p> Lease<'p> {
+    /// Waits a bounded time for a place, and takes an idle instance or makes one.
+    pub async fn take(
+        policy: &'p Policy,
+        exchange: Box<Exchange>,
+    ) -> Result<Lease<'p>, (Box<Exchange>, Fault)> {
+        let call = match permit(&policy.permits, &policy.identity.plugin).await {
+            Ok(permit) => permit,
+            Err(fault) => return Err((exchange, fault)),
+        };
+        let running = policy.plugin.runtime.clock.run();
+        let made = match policy.idle.take() {
+            Some(leased) => Ok(leased),
+            None => instantiate(policy).await,
+        };
+        match made {
+            Ok(mut leased) => {
+                leased.store.data_mut().exchange = Some(exchange);
+                Ok(Lease {
+                    policy,
+                    leased: Some(leased),
+                    exchange: None,
+                    cpu_ns: 0,
+                    _call: call,
+                    _running: running,
+                })
+            }
+            Err(fault) => Err((exchange, fault)),
+        }
+    }
+
+    /// Calls one hook, within the plugin's bounds.
+    pub async fn call(&mut self, hook: Hook) -> Result<Answer, Fault> {
+        let Some(mut leased) = self.leased.take() else {
+            return Err(Fault::new(FaultKind::Instantiate, "the instance is gone"));
+        };
+        let spec = &self.policy.plugin.spec;
+        arm(&mut leased.store, spec.cpu);
+        let called = tokio::time::timeout(
+            spec.wall,
+            dispatch(self.policy, &mut leased, hook),
+        )
+        .await;
+        let state = leased.store.data_mut();
+        self.cpu_ns += state.cpu.spent_ns;
+        let fault = match called {
+            Ok(Ok(Ok(answer))) => {
+                report_dropped_log(state);
+                self.leased = Some(leased);
+                return Ok(answer);
+            }
+            // The guest ended by itself and can serve again; its edits are undone like a trap's.
+            Ok(Ok(Err(text))) => {
+                undo(state);
+                report_dropped_log(state);
+                self.leased = Some(leased);
+                return Err(Fault::new(FaultKind::Error, text));
+            }
+            Ok(Err(error)) => fault_of(&error, state, spec.cpu),
+            Err(_) => Fault::new(
+                FaultKind::Wall,
+                format!("the call took longer than {:?} (`limits.wall`)", spec.wall),
+            ),
+        };
+        undo(state);
+        self.exchange = state.exchange.take();
+        Err(fault)
+    }
+
+    /// The message being visited.
+    pub fn exchange(&mut self) -> Option<&mut Exchange> {
+        match &mut self.leased {
+            Some(leased) => leased.store.data_mut().exchange.as_deref_mut(),
+            None => self.exchange.as_deref_mut(),
+        }
+    }
+
+    /// Ends the visit: the instance goes back or dies, the message comes out.
+    pub fn finish<T>(mut self, result: Result<T, Fault>, started: Instant) -> Visit<T> {
+        let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns));
+        let exchange = match self.leased.take() {
+            Some(mut leased) => {
+                let exchange = leased.store.data_mut().exchange.take();
+                leased.visits -= 1;
+                if leased.visits > 0 {
+                    self.policy.idle.give(leased);
+                }
+                exchange
+            }
+            None => self.exchange.take(),
+        };
+        Visit {
+            // Either place holds it: it is put into the Store in `take` and moved here in `call`.
+            exchange: exchange.expect("the message is in the instance or in the lease"),
+            result,
+            elapsed: started.elapsed(),
+            cpu,
+        }
+    }
+}
+
+/// Waits for a permit, not longer than [`limits::INSTANCE_WAIT`].
+async fn permit(
+    permits: &std::sync::Arc<Semaphore>,
+    of: &str,
+) -> Result<OwnedSemaphorePermit, Fault> {
+    if let Ok(permit) = std::sync::Arc::clone(permits).try_acquire_owned() {
+        return Ok(permit);
+    }
+    let waiting = std::sync::Arc::clone(permits).acquire_owned();
+    match tokio::time::timeout(limits::INSTANCE_WAIT, waiting).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Fault::new(
+            FaultKind::Busy,
+            format!("no instance of `{of}` came free within {:?}", limits::INSTANCE_WAIT),
+        )),
+    }
+}
+
+async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
+    let plugin = &policy.plugin;
+    let runtime = &plugin.runtime;
+    let slot = permit(&runtime.calls, &policy.identity.plugin).await?;
+    let state = State {
+        identity: policy.identity.clone(),
+        phase: Phase::Call,
+        secrets: std::sync::Arc::clone(&plugin.spec.secrets),
+        secret_was_read: false,
+        exchange: None,
+        request_before: None,
+        response_before: None,
+        log: LogBudget::default(),
+        memory: MemoryBound::new(plugin.spec.memory),
+        cpu: CpuMeter::start(plugin.spec.cpu),
+        wasi: None,
+    };
+    let mut store = runtime.store(state);
+    arm(&mut store, plugin.spec.cpu);
+    let made = tokio::time::timeout(plugin.spec.wall, start(policy, &mut store)).await;
+    match made {
+        Ok(Ok(Ok(instance))) => Ok(Leased {
+            store,
+            instance,
+            visits: policy.instances.calls,
+            _slot: slot,
+        }),
+        Ok(Ok(Err(text))) => Err(Fault::new(
+            FaultKind::Instantiate,
+            format!("the plugin refuses its configuration: {text}"),
+        )),
+        Ok(Err(error)) => {
+            let mut fault = fault_of(&error, store.data_mut(), plugin.spec.cpu);
+            if fault.kind == FaultKind::Trap {
+                fault.kind = FaultKind::Instantiate;
+            }
+            Err(fault)
+        }
+        Err(_) => Err(Fault::new(
+            FaultKind::Wall,
+            format!("no instance was made within {:?}", plugin.spec.wall),
+        )),
+    }
+}
+
+/// Instantiates, and configures where there is no snapshot.
+async fn start(
+    policy: &Policy,
+    store: &mut Store<State>,
+) -> wasmtime::Result<Result<Instance, String>> {
+    let instance = policy.pre.instantiate_async(&mut *store).await?;
+    if let Some(config) = &policy.configure_each {
+        let guest = policy.exports.lifecycle.load(&mut *store, &instance)?;
+        if let Err(text) = guest.call_configure(&mut *store, config).await? {
+            return Ok(Err(text));
+        }
+    }
+    Ok(Ok(instance))
+}
+
+/// Gives a call its bounds. The epoch deadline is the Store's, so it is set before each.
+fn arm(store: &mut Store<State>, cpu: Duration) {
+    store.set_epoch_deadline(1);
+    let state = store.data_mut();
+    state.cpu = CpuMeter::start(cpu);
+    state.log = LogBudget::default();
+    state.memory.refused = false;
+    state.request_before = None;
+    state.response_before = None;
+}
+
+/// The typed calls.
+async fn dispatch(
+    policy: &Policy,
+    leased: &mut Leased,
+    hook: Hook,
+) -> wasmtime::Result<Result<Answer, String>> {
+    let Leased { store, instance, .. } = leased;
+    let request = || Resource::<RequestHandle>::new_borrow(0);
+    let missing = || wasmtime::format_err!("the component has no {hook:?}");
+    match hook {
+        Hook::Authorize => {
+            let exports = policy.exports.authorizer.as_ref().ok_or_else(missing)?;
+            let guest = exports.load(&mut *store, instance)?;
+            let decision = guest.call_authorize(&mut *store, request()).await?;
+            Ok(decision.map(Answer::Decision))
+        }
+        Hook::TransformRequest => {
+            let exports = policy.exports.request_transformer.as_ref();
+            let guest = exports.ok_or_else(missing)?.load(&mut *store, instance)?;
+            let edits = Resource::<RequestEditsHandle>::new_borrow(0);
+            let outcome = guest
+                .call_transform_request(&mut *store, request(), edits)
+                .await?;
+            Ok(outcome.map(|outcome| match outcome {
+                request_transformer::Outcome::Next => Answer::Next,
+                request_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
+            }))
+        }
+        Hook::TransformResponse => {
+            let exports = policy.exports.response_transformer.as_ref();
+            let guest = exports.ok_or_else(missing)?.load(&mut *store, instance)?;
+            let response = Resource::<ResponseHandle>::new_borrow(0);
+            let edits = Resource::<ResponseEditsHandle>::new_borrow(0);
+            let outcome = guest
+                .call_transform_response(&mut *store, request(), response, edits)
+                .await?;
+            Ok(outcome.map(|outcome| match outcome {
+                response_transformer::Outcome::Next => Answer::Next,
+                response_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
+            }))
+        }
+    }
+}
+
+/// Takes back the edits of a call that faulted.
+fn undo(state: &mut State) {
+    let (request, response) = (state.request_before.take(), state.response_before.take());
+    if let Some(exchange) = &mut state.exchange {
+        if let Some(request) = request {
+            exchange.request = request;
+        }
+        if let Some(response) = response {
+            exchange.response = Some(response);
+        }
+    }
+}
+
+fn report_dropped_log(state: &State) {
+    if state.log.dropped > 0 {
+        tracing::warn!(
+            plugin = &*state.identity.plugin,
+            policy = &*state.identity.policy,
+            bytes = state.log.dropped,
+            "a call logged more than its bound; the rest was dropped"
+        );
+    }
+}
+
+/// Why a guest ended before it answered.
+fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fault {
+    report_dropped_log(state);
+    let (kind, detail) = match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => (
+            FaultKind::Cpu,
+            format!("the call used more than {cpu:?} of processor time (`limits.cpu`): {error:?}"),
+        ),
+        _ if state.memory.refused => (
+            FaultKind::Memory,
+            format!("it was refused more than {} bytes (`limits.memory`): {error:?}", state.memory.max),
+        ),
+        _ => (FaultKind::Trap, format!("{error:?}")),
+    };
+    Fault {
+        kind,
+        detail,
+        panic: state.log.last_error.take(),
+    }
+}

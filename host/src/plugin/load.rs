@@ -1,0 +1,352 @@
+//! From bytes to a plugin: made a component, compiled, checked against its grants, asked what it is.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::Deserialize;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::artefacts::Key;
+use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::contract::{self, Shape};
+use super::engine::Runtime;
+use super::secrets::Secrets;
+use super::state::{CpuMeter, Identity, LogBudget, MemoryBound, Phase, State};
+use super::wasi::{self, Witness};
+use crate::limits;
+
+/// What the operator wrote of a plugin.
+#[derive(Debug, Clone)]
+pub struct PluginSpec {
+    pub name: Arc<str>,
+    /// In bytes.
+    pub memory: usize,
+    pub cpu: Duration,
+    pub wall: Duration,
+    /// Calls at once.
+    pub concurrency: usize,
+    pub secrets: Arc<Secrets>,
+    /// Whether it may import `secrets` at all.
+    pub secrets_granted: bool,
+    pub snapshot: bool,
+    /// Whether a component above [`limits::PLUGIN_SNAPSHOT_BYTES_MAX`] is meant.
+    pub large: bool,
+}
+
+/// Why a plugin or one of its configurations does not load, in words for the operator.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The plugin itself.
+    Plugin(Vec<String>),
+    /// Its configuration: JSON pointers into it, and what is wrong there.
+    Config(Vec<(String, String)>),
+}
+
+impl LoadError {
+    pub(super) fn plugin(text: impl Into<String>) -> Self {
+        LoadError::Plugin(vec![text.into()])
+    }
+
+    pub(super) fn config(text: impl Into<String>) -> Self {
+        LoadError::Config(vec![(String::new(), text.into())])
+    }
+}
+
+/// What `describe` answers.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Description {
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+    pub config_schema: serde_json::Value,
+}
+
+/// A plugin, before any configuration.
+pub struct Plugin {
+    pub spec: PluginSpec,
+    pub description: Description,
+    pub shape: Shape,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) content: Key,
+    pub(super) component: Component,
+    /// Compiled for taking snapshots, once for all configurations.
+    pub(super) instrumented: OnceLock<Component>,
+    schema: jsonschema::Validator,
+}
+
+impl Plugin {
+    /// Loads a component, or a core module that is made one.
+    ///
+    /// # Errors
+    /// Everything that keeps it from running here.
+    pub fn load(runtime: &Arc<Runtime>, spec: PluginSpec, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
+        let bytes = componentize(bytes).map_err(LoadError::plugin)?;
+        if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
+            return Err(LoadError::plugin(format!(
+                "the component has {} bytes; above {} loading takes seconds for each configuration, \
+                 so say `large = true` if it is meant",
+                bytes.len(),
+                limits::PLUGIN_SNAPSHOT_BYTES_MAX
+            )));
+        }
+        let content = Key::of(&[&bytes]);
+        let component = compile(runtime, Key::of(&[b"component", &content.0]), &bytes, true)
+            .map_err(LoadError::plugin)?;
+        let shape = contract::read(&runtime.engine, &component, spec.secrets_granted)
+            .map_err(LoadError::Plugin)?;
+        fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
+
+        let description = describe(runtime, &spec, &shape, &component)
+            .map_err(|text| LoadError::plugin(format!("`describe`: {text}")))?;
+        let schema = jsonschema::validator_for(&description.config_schema).map_err(|error| {
+            LoadError::plugin(format!("`describe` answered no valid config schema: {error}"))
+        })?;
+        Ok(Plugin {
+            spec,
+            description,
+            shape,
+            runtime: Arc::clone(runtime),
+            bytes,
+            content,
+            component,
+            instrumented: OnceLock::new(),
+            schema,
+        })
+    }
+
+    /// Checks a configuration against the plugin's own schema.
+    ///
+    /// # Errors
+    /// Each place where it does not fit.
+    pub fn check_config(&self, config: &serde_json::Value) -> Result<(), LoadError> {
+        let problems: Vec<(String, String)> = self
+            .schema
+            .iter_errors(config)
+            .take(limits::CONFIG_PROBLEMS_SHOWN)
+            // Masked: a value may be a key that was written in the wrong place.
+            .map(|error| (error.instance_path().to_string(), error.masked().to_string()))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(LoadError::Config(problems))
+        }
+    }
+
+    /// Resolves the imports of one of this plugin's components.
+    pub(super) fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {
+        link(&self.runtime, &self.shape, component)
+    }
+}
+
+fn link(runtime: &Runtime, shape: &Shape, component: &Component) -> Result<InstancePre<State>, String> {
+    let linked = if shape.imports_wasi {
+        let mut linker: Linker<State> = runtime.wasi_linker.clone();
+        // What the contract does not have was refused before, so only further WASI is left: worlds
+        // that tool chains import by habit, such as wasi:http. A call of them traps.
+        linker
+            .define_unknown_imports_as_traps(component)
+            .and_then(|()| linker.instantiate_pre(component))
+    } else {
+        runtime.linker.instantiate_pre(component)
+    };
+    linked.map_err(|error| format!("its imports are not those of the contract: {error:?}"))
+}
+
+/// Makes a core module a component; leaves a component as it is.
+fn componentize(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    if wasmparser::Parser::is_component(&bytes) {
+        return Ok(bytes);
+    }
+    if !wasmparser::Parser::is_core_wasm(&bytes) {
+        return Err("it is neither a WebAssembly component nor a core module".to_owned());
+    }
+    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
+    let encoded = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .and_then(|encoder| {
+            encoder.adapter(
+                adapter,
+                wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+            )
+        })
+        .and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|error| {
+        format!(
+            "the core module cannot be made a component: {error:#}; build it with the SDK's \
+             `export!`, or pass a component"
+        )
+    })
+}
+
+/// Compiles, or takes what was compiled before. `keep` says whether it may go to disk.
+pub(super) fn compile(
+    runtime: &Runtime,
+    key: Key,
+    bytes: &[u8],
+    keep: bool,
+) -> Result<Component, String> {
+    let key = engine_key(runtime, key);
+    if let Some(compiled) = runtime.artefacts.get(key) {
+        // SAFETY: `Artefacts` answers only bytes that this user's gateway wrote, checked against
+        // their hash; wasmtime checks that its version and settings fit.
+        match unsafe { Component::deserialize(&runtime.engine, compiled) } {
+            Ok(component) => return Ok(component),
+            Err(error) => tracing::debug!(%error, "a compiled plugin is rebuilt"),
+        }
+    }
+    let component = Component::new(&runtime.engine, bytes)
+        .map_err(|error| format!("it does not compile: {error:?}"))?;
+    if keep {
+        match component.serialize() {
+            Ok(compiled) => runtime.artefacts.put(key, &compiled),
+            Err(error) => tracing::warn!(%error, "cannot serialise a compiled plugin"),
+        }
+    }
+    Ok(component)
+}
+
+/// What was compiled before under this key, without knowing its bytes.
+pub(super) fn compiled(runtime: &Runtime, key: Key) -> Option<Component> {
+    let compiled = runtime.artefacts.get(engine_key(runtime, key))?;
+    // SAFETY: as in `compile`.
+    unsafe { Component::deserialize(&runtime.engine, compiled) }.ok()
+}
+
+/// The same content compiles to something else under another engine or release.
+fn engine_key(runtime: &Runtime, key: Key) -> Key {
+    struct Bytes(Vec<u8>);
+    impl std::hash::Hasher for Bytes {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+    }
+    let mut engine = Bytes(Vec::new());
+    std::hash::Hash::hash(&runtime.engine.precompile_compatibility_hash(), &mut engine);
+    Key::of(&[&key.0, &engine.0, env!("CARGO_PKG_VERSION").as_bytes()])
+}
+
+fn fits_memory(component: &Component, memory: usize) -> Result<(), String> {
+    const WASM_PAGE: u64 = 64 << 10;
+    let declared = component
+        .resources_required()
+        .and_then(|required| required.max_initial_memory_size)
+        .unwrap_or(0)
+        * WASM_PAGE;
+    if declared > memory as u64 {
+        return Err(format!(
+            "it declares {declared} bytes of memory to start with, and `limits.memory` is {memory} \
+             bytes; raise the limit, or build it with a smaller stack and less static data"
+        ));
+    }
+    Ok(())
+}
+
+/// The state of a Store in which a plugin is described or configured.
+pub(super) fn loading_state(
+    spec: &PluginSpec,
+    policy: &Arc<str>,
+    phase: Phase,
+    shape: &Shape,
+    witness: &Witness,
+) -> State {
+    let identity = Identity {
+        plugin: Arc::clone(&spec.name),
+        policy: Arc::clone(policy),
+    };
+    State {
+        wasi: shape
+            .imports_wasi
+            .then(|| Box::new(wasi::watched_context(&identity, witness))),
+        identity,
+        phase,
+        secrets: Arc::clone(&spec.secrets),
+        secret_was_read: false,
+        exchange: None,
+        request_before: None,
+        response_before: None,
+        log: LogBudget::default(),
+        memory: MemoryBound::new(spec.memory),
+        cpu: CpuMeter::start(limits::CONFIGURE_CPU),
+    }
+}
+
+/// Runs a loading step to its end on this thread, within its wall time, turning every panic on the
+/// way into an error: neither a guest nor what handles it may take the gateway down.
+pub(super) fn run<T>(step: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start a loading thread: {error}"))?;
+        runtime.block_on(async {
+            match tokio::time::timeout(limits::CONFIGURE_WALL, step).await {
+                Ok(result) => result,
+                Err(_) => Err(format!(
+                    "it took longer than {} s",
+                    limits::CONFIGURE_WALL.as_secs()
+                )),
+            }
+        })
+    }));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("unknown");
+        Err(format!("the component cannot be handled: {text}"))
+    })
+}
+
+fn describe(
+    runtime: &Arc<Runtime>,
+    spec: &PluginSpec,
+    shape: &Shape,
+    component: &Component,
+) -> Result<Description, String> {
+    let pre = link(runtime, shape, component)?;
+    let indices = lifecycle::GuestIndices::new(&pre)
+        .map_err(|error| format!("`lifecycle` is not that of the contract: {error:?}"))?;
+    let document = run(async {
+        let _permit = runtime.calls.acquire().await.map_err(|error| error.to_string())?;
+        let _running = runtime.clock.run();
+        let state = loading_state(spec, &spec.name, Phase::Describe, shape, &Witness::default());
+        let mut store = runtime.store(state);
+        store.set_epoch_deadline(1);
+        let answer = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            let guest = indices.load(&mut store, &instance)?;
+            guest.call_describe(&mut store).await
+        }
+        .await;
+        answer.map_err(|error| explain(&error, store.data()))
+    })?;
+    if document.len() > limits::DESCRIPTION_BYTES_MAX {
+        return Err(format!("it has more than {} bytes", limits::DESCRIPTION_BYTES_MAX));
+    }
+    serde_json::from_str(&document).map_err(|error| format!("its answer is not understood: {error}"))
+}
+
+/// Says why a guest ended, for the operator.
+pub(super) fn explain(error: &wasmtime::Error, state: &State) -> String {
+    let mut text = String::new();
+    if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
+        text.push_str("its processor time is spent: ");
+    } else if state.memory.refused {
+        text.push_str(&format!("it was refused more than {} bytes of memory: ", state.memory.max));
+    }
+    if let Some(panic) = &state.log.last_error {
+        text.push_str(panic);
+        text.push_str(": ");
+    }
+    text.push_str(&format!("{error:?}"));
+    text
+}

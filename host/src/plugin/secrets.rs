@@ -1,0 +1,35 @@
+//! The secrets granted to one plugin, read once when the configuration is loaded.
+
+use std::collections::BTreeMap;
+
+/// Values never appear in logs, dumps or errors.
+#[derive(Default)]
+pub struct Secrets(BTreeMap<String, Vec<u8>>);
+
+impl Secrets {
+    pub fn new(values: BTreeMap<String, Vec<u8>>) -> Self {
+        Secrets(values)
+    }
+
+    /// # Errors
+    /// In words for the operator: which line to add.
+    pub fn get(&self, name: &str) -> Result<&[u8], String> {
+        self.0.get(name).map(Vec::as_slice).ok_or_else(|| {
+            format!(
+                "secret `{name}` is not granted to this plugin; add `grant = {{ secrets = \
+                 [\"{name}\"] }}` to it",
+                name = name.escape_debug()
+            )
+        })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,225 @@
+//! A configured plugin, captured: `configure` runs once, and its memory becomes the component that
+//! every later instance is made from (`wasmtime-wizer`).
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, Instance, Lift, WasmList};
+use wasmtime::{AsContextMut, Store};
+use wasmtime_wizer::{ComponentInstanceState, Wizer};
+
+use super::artefacts::Key;
+use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::load::{self, LoadError, Plugin};
+use super::state::{Phase, State};
+use super::wasi::Witness;
+use crate::limits;
+
+/// Why there is no snapshot.
+#[derive(Debug)]
+pub enum NoSnapshot {
+    /// The plugin refused the configuration, or failed over it.
+    Refused(LoadError),
+    /// The plugin works, but what it left behind cannot be captured.
+    NotPossible(String),
+}
+
+/// The component of one configuration: from the disk cache, or made now.
+pub fn configured(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Component, NoSnapshot> {
+    let key = key(plugin, config);
+    if let Some(component) = load::compiled(&plugin.runtime, key) {
+        return Ok(component);
+    }
+    if plugin.shape.exports_resources {
+        return Err(NoSnapshot::NotPossible("it exports resources".to_owned()));
+    }
+    let taken = take(plugin, policy, config)?;
+    // A snapshot that read a secret holds it, so it is never written to disk.
+    load::compile(&plugin.runtime, key, &taken.component, !taken.holds_secret)
+        .map_err(NoSnapshot::NotPossible)
+}
+
+/// The same plugin may configure itself differently if it was granted other secrets.
+fn key(plugin: &Plugin, config: &str) -> Key {
+    let mut parts: Vec<&[u8]> = vec![b"snapshot", &plugin.content.0, config.as_bytes()];
+    parts.extend(plugin.spec.secrets.names().map(str::as_bytes));
+    Key::of(&parts)
+}
+
+struct Taken {
+    component: Vec<u8>,
+    holds_secret: bool,
+}
+
+fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSnapshot> {
+    let mut wizer = Wizer::new();
+    wizer.keep_init_func(true);
+    let (context, instrumented) = wizer
+        .instrument_component(&plugin.bytes)
+        .map_err(|error| NoSnapshot::NotPossible(format!("{error:?}")))?;
+    let component = match plugin.instrumented.get() {
+        Some(component) => component,
+        None => {
+            // Instrumenting is deterministic, so whoever comes first compiles for all.
+            let component = Component::new(&plugin.runtime.engine, &instrumented)
+                .map_err(|error| NoSnapshot::NotPossible(format!("instrumented: {error:?}")))?;
+            plugin.instrumented.get_or_init(|| component)
+        }
+    };
+
+    // What `configure` refuses must come back as its own words, so it travels beside the errors of
+    // the machinery.
+    let mut refused = None;
+    let witness = Witness::default();
+    let taken = load::run(async {
+        let (mut store, instance) = match configure(plugin, policy, config, component, &witness).await {
+            Ok(configured) => configured,
+            Err(error) => {
+                refused = Some(error);
+                return Err(String::new());
+            }
+        };
+        capturable(&mut store, &witness)?;
+        let holds_secret = store.data().secret_was_read;
+        // The accessors run guest code that grows each memory by a page: neither the clock nor the
+        // memory bound may strike there.
+        store.set_epoch_deadline(u64::MAX / 2);
+        store.data_mut().memory.max += limits::SNAPSHOT_HEADROOM_BYTES;
+        let mut captured = Captured { store, instance };
+        let component = wizer
+            .snapshot_component(&context, &mut captured)
+            .await
+            .map_err(|error| format!("{error:?}"))?;
+        Ok(Taken {
+            component,
+            holds_secret,
+        })
+    });
+    match (taken, refused) {
+        (Ok(taken), _) => Ok(taken),
+        (Err(_), Some(error)) => Err(NoSnapshot::Refused(error)),
+        (Err(text), None) => Err(NoSnapshot::NotPossible(text)),
+    }
+}
+
+/// Instantiates and configures.
+async fn configure(
+    plugin: &Plugin,
+    policy: &Arc<str>,
+    config: &str,
+    component: &Component,
+    witness: &Witness,
+) -> Result<(Store<State>, Instance), LoadError> {
+    let runtime = &plugin.runtime;
+    let pre = plugin.link(component).map_err(LoadError::plugin)?;
+    let indices = lifecycle::GuestIndices::new(&pre).map_err(|error| {
+        LoadError::plugin(format!("`lifecycle` is not that of the contract: {error:?}"))
+    })?;
+    let permit = runtime.calls.acquire().await;
+    let _permit = permit.map_err(|error| LoadError::plugin(error.to_string()))?;
+    let _running = runtime.clock.run();
+    let state = load::loading_state(&plugin.spec, policy, Phase::Configure, &plugin.shape, witness);
+    let mut store = runtime.store(state);
+    store.set_epoch_deadline(1);
+    let answer = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        let guest = indices.load(&mut store, &instance)?;
+        Ok((instance, guest.call_configure(&mut store, config).await?))
+    }
+    .await;
+    match answer {
+        Ok((instance, Ok(()))) => Ok((store, instance)),
+        Ok((_, Err(text))) => Err(LoadError::config(format!("the plugin refuses it: {text}"))),
+        Err(error) => Err(LoadError::config(format!(
+            "`configure` failed: {}",
+            load::explain(&error, store.data())
+        ))),
+    }
+}
+
+/// Whether all that matters is in memory and globals.
+fn capturable(store: &mut Store<State>, witness: &Witness) -> Result<(), String> {
+    let handles = store.data().wasi.as_ref().is_some_and(|wasi| !wasi.table.is_empty());
+    if handles {
+        return Err("`configure` left WASI handles open (streams, descriptors)".to_owned());
+    }
+    if witness.saw_something() {
+        return Err(
+            "`configure` asked WASI for the time or for randomness, which would be frozen".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Calls the accessors that the instrumentation added. They only fail if the component forbids its
+/// memory to grow by the page they need; the trait has no room for an error, so it travels as an
+/// unwinding that `load::run` catches.
+struct Captured {
+    store: Store<State>,
+    instance: Instance,
+}
+
+impl Captured {
+    async fn call<R, T>(
+        &mut self,
+        instance: &str,
+        function: &str,
+        with: impl FnOnce(&mut Store<State>, R) -> T,
+    ) -> T
+    where
+        R: Lift + Send + Sync + 'static,
+    {
+        let called = async {
+            let store = &mut self.store;
+            let access = self
+                .instance
+                .get_export_index(store.as_context_mut(), None, instance)?;
+            let index =
+                self.instance
+                    .get_export_index(store.as_context_mut(), Some(&access), function)?;
+            let function = self
+                .instance
+                .get_typed_func::<(), (R,)>(store.as_context_mut(), index)
+                .ok()?;
+            function.call_async(store.as_context_mut(), ()).await.ok()
+        }
+        .await;
+        match called {
+            Some((answer,)) => with(&mut self.store, answer),
+            None => std::panic::resume_unwind(Box::new(format!(
+                "its {} cannot be read: the component declares a maximum of memory that it has \
+                 reached; build it with a larger maximum (`--max-memory`), or with none",
+                if function.starts_with("memory") { "memory" } else { "globals" }
+            ))),
+        }
+    }
+}
+
+impl ComponentInstanceState for Captured {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        instance: &str,
+        func: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
+        self.call(instance, func, |store, list: WasmList<u8>| {
+            contents(list.as_le_slice(&*store));
+        })
+        .await
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
+        self.call(instance, func, |_, value: i32| value).await
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
+        self.call(instance, func, |_, value: i64| value).await
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
+        self.call(instance, func, |_, value: f32| value.to_bits()).await
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
+        self.call(instance, func, |_, value: f64| value.to_bits()).await
+    }
+}

@@ -1,0 +1,190 @@
+//! What a Store holds beside the guest: the message being visited, and the bounds of the call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use super::secrets::Secrets;
+use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::limits;
+
+// A Store serves one message at a time, so a handle needs no number: the guest holds a borrow of
+// "the request", and the exchange in the Store is what it means.
+
+pub struct RequestHandle;
+pub struct RequestEditsHandle;
+pub struct ResponseHandle;
+pub struct ResponseEditsHandle;
+
+/// Who a guest is, for what it writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The plugin's name in the configuration.
+    pub plugin: Arc<str>,
+    /// The policy's name in the configuration.
+    pub policy: Arc<str>,
+}
+
+/// Where in its life the guest is: what it may call depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Describe,
+    Configure,
+    Call,
+}
+
+impl Phase {
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Describe => "describe",
+            Phase::Configure => "configure",
+            Phase::Call => "a call",
+        }
+    }
+}
+
+pub struct State {
+    pub identity: Identity,
+    pub phase: Phase,
+    pub secrets: Arc<Secrets>,
+    /// Whether `configure` read a secret: the snapshot then holds it.
+    pub secret_was_read: bool,
+    /// The message of the call in progress.
+    pub exchange: Option<Box<Exchange>>,
+    /// What was before the first edit of the call, should the call fault.
+    pub request_before: Option<RequestHead>,
+    pub response_before: Option<ResponseHead>,
+    pub log: LogBudget,
+    pub memory: MemoryBound,
+    pub cpu: CpuMeter,
+    /// Only for components that import WASI.
+    pub wasi: Option<Box<Wasi>>,
+}
+
+pub struct Wasi {
+    pub context: WasiCtx,
+    pub table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self
+            .wasi
+            .get_or_insert_with(|| Box::new(super::wasi::context(&self.identity)));
+        WasiCtxView {
+            ctx: &mut wasi.context,
+            table: &mut wasi.table,
+        }
+    }
+}
+
+/// Bytes of log left to the call in progress.
+#[derive(Debug, Default)]
+pub struct LogBudget {
+    pub spent: usize,
+    pub dropped: usize,
+    /// The last message at level error: after a trap it is the text of the panic.
+    pub last_error: Option<String>,
+}
+
+/// Holds a guest to its memory.
+#[derive(Debug)]
+pub struct MemoryBound {
+    /// In bytes, of all linear memories together.
+    pub max: usize,
+    pub used: usize,
+    /// Whether a growth was refused during the call in progress.
+    pub refused: bool,
+}
+
+impl MemoryBound {
+    pub fn new(max: usize) -> Self {
+        MemoryBound {
+            max,
+            used: 0,
+            refused: false,
+        }
+    }
+}
+
+impl ResourceLimiter for MemoryBound {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let wanted = self.used.saturating_sub(current).saturating_add(desired);
+        if wanted > self.max {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let fits = desired <= limits::PLUGIN_TABLE_ELEMENTS_MAX;
+        self.refused |= !fits;
+        Ok(fits)
+    }
+}
+
+/// Measures the processor time of one call, from the epoch's ticks.
+///
+/// The clock is read at ticks alone: most calls end before the first one, and the system call costs
+/// more than such a call does. The time before the first tick is at most one tick and is charged as
+/// one.
+#[derive(Debug)]
+pub struct CpuMeter {
+    pub budget_ns: u64,
+    pub spent_ns: u64,
+    /// The thread's clock when the guest last went on. There from the first tick of a call.
+    resumed_ns: Option<Arc<AtomicU64>>,
+}
+
+impl CpuMeter {
+    /// Starts a call.
+    pub fn start(budget: Duration) -> Self {
+        CpuMeter {
+            budget_ns: u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX),
+            spent_ns: 0,
+            resumed_ns: None,
+        }
+    }
+
+    /// Notes a tick; answers the budget's end, or the clock to wind when the guest goes on.
+    pub fn tick(&mut self) -> Result<Arc<AtomicU64>, OverBudget> {
+        let slice = match &self.resumed_ns {
+            None => u64::try_from(limits::EPOCH_TICK.as_nanos()).unwrap_or(u64::MAX),
+            Some(resumed) => thread_cpu_ns().saturating_sub(resumed.load(Ordering::Relaxed)),
+        };
+        self.spent_ns = self.spent_ns.saturating_add(slice);
+        if self.spent_ns >= self.budget_ns {
+            return Err(OverBudget);
+        }
+        Ok(Arc::clone(self.resumed_ns.get_or_insert_default()))
+    }
+}
+
+/// The call's processor-time budget is spent.
+#[derive(Debug, Clone, Copy)]
+pub struct OverBudget;
+
+/// Notes that the guest goes on, perhaps on another thread.
+pub fn wind(clock: &AtomicU64) {
+    clock.store(thread_cpu_ns(), Ordering::Relaxed);
+}
+
+fn thread_cpu_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}

@@ -1,0 +1,155 @@
+//! WASI 0.2 for components that were built against it: every world that tool chains import is
+//! linked, and nothing is in it. No files, no sockets, no environment, no arguments; standard output
+//! and error go to the log.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rand_core::TryRng;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtxBuilder};
+
+use super::state::{Identity, Wasi};
+use crate::limits;
+
+/// Whether a guest asked for time or randomness while its snapshot was being prepared.
+#[derive(Clone, Default)]
+pub struct Witness(Arc<AtomicBool>);
+
+impl Witness {
+    fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn saw_something(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn builder(identity: &Identity) -> WasiCtxBuilder {
+    let mut builder = WasiCtxBuilder::new();
+    let output = LogStream {
+        plugin: Arc::clone(&identity.plugin),
+        left: limits::LOG_CALL_BYTES_MAX,
+    };
+    builder.stdout(output.clone()).stderr(output);
+    builder
+}
+
+/// For a call.
+pub fn context(identity: &Identity) -> Wasi {
+    Wasi {
+        context: builder(identity).build(),
+        table: ResourceTable::new(),
+    }
+}
+
+/// For `describe` and `configure`: what would be frozen into the snapshot is noted. The seed of
+/// hash maps (`wasi:random/insecure-seed`) is drawn anew for each load, and may be frozen: it only
+/// has to be unknown to clients.
+pub fn watched_context(identity: &Identity, witness: &Witness) -> Wasi {
+    let mut seed = [0; 16];
+    // Without randomness the seed stays 0, which is what an instance without a seed would have.
+    let _ = aws_lc_rs::rand::fill(&mut seed);
+    let context = builder(identity)
+        .secure_random(witness.clone())
+        .insecure_random(witness.clone())
+        .insecure_random_seed(u128::from_le_bytes(seed))
+        .wall_clock(witness.clone())
+        .monotonic_clock(witness.clone())
+        .build();
+    Wasi {
+        context,
+        table: ResourceTable::new(),
+    }
+}
+
+impl TryRng for Witness {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.note();
+        Ok(0)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.note();
+        Ok(0)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.note();
+        bytes.fill(0);
+        Ok(())
+    }
+}
+
+impl HostWallClock for Witness {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.note();
+        Duration::ZERO
+    }
+}
+
+impl HostMonotonicClock for Witness {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        self.note();
+        0
+    }
+}
+
+/// Standard output and error: lines to the log, up to the bound of a call. What is beyond is taken
+/// and dropped, so that a guest that prints too much is not made to fail.
+#[derive(Clone)]
+struct LogStream {
+    plugin: Arc<str>,
+    left: usize,
+}
+
+impl IsTerminal for LogStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogStream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for LogStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let kept = &bytes[..bytes.len().min(self.left)];
+        self.left -= kept.len();
+        for line in String::from_utf8_lossy(kept).lines() {
+            tracing::info!(target: "plugin", plugin = &*self.plugin, "{line}");
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,81 @@
+//! Host names: as a pattern in a route and as sent by a client.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// Longer is no DNS name.
+const HOST_BYTES_MAX: usize = 253;
+
+/// Which hosts a route serves. Both variants hold lower case, no port and no trailing dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    Exact(String),
+    /// The suffix without its `*.`; one or more labels stand before it.
+    Wildcard(String),
+}
+
+impl HostPattern {
+    /// Reads `example.com`, `*.example.com`, `192.0.2.7` or `[::1]`. The error completes "the
+    /// pattern ...".
+    pub fn parse(text: &str) -> Result<HostPattern, String> {
+        let lower = text.to_ascii_lowercase();
+        let (name, wildcard) = match lower.strip_prefix("*.") {
+            Some(suffix) => (suffix, true),
+            None => (lower.as_str(), false),
+        };
+        let bracketed = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        if let Some(address) = bracketed {
+            return match address.parse::<Ipv6Addr>() {
+                Ok(_) if !wildcard => Ok(HostPattern::Exact(name.to_owned())),
+                _ => Err("is not an IPv6 address in brackets".to_owned()),
+            };
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if name.contains(':') {
+            return Err("must be a host without a port, such as `example.com`".to_owned());
+        }
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let label = |label: &str| !label.is_empty() && label.bytes().all(fits);
+        if name.len() > HOST_BYTES_MAX || !name.split('.').all(label) {
+            return Err("is not a host such as `example.com` or `*.example.com`".to_owned());
+        }
+        let name = name.to_owned();
+        Ok(if wildcard {
+            HostPattern::Wildcard(name)
+        } else {
+            HostPattern::Exact(name)
+        })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(host) => f.write_str(host),
+            HostPattern::Wildcard(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
+/// A host as patterns hold it: without a port and one trailing dot, in lower case.
+pub(super) fn normal(host: &str) -> Cow<'_, str> {
+    let host = match host.find(']') {
+        Some(end) if host.starts_with('[') => host.get(..=end).unwrap_or(host),
+        _ => host.split(':').next().unwrap_or(host),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+/// What follows the first label, the second, and so on.
+pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
+    let dots = host.match_indices('.').filter(|(at, _)| *at > 0);
+    dots.filter_map(|(at, _)| host.get(at + 1..))
+}

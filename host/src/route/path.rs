@@ -1,0 +1,115 @@
+//! Paths as clients send them: what is refused, and what a route's parameters hold.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+
+use super::template::Capture;
+use crate::limits::PATH_SEGMENTS_MAX;
+
+/// The parts of a path that a route's template names. They are cut out of the path when asked for,
+/// so that a route without use for them pays nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters<'p> {
+    captures: Arc<[Capture]>,
+    path: &'p str,
+}
+
+impl<'p> Parameters<'p> {
+    pub(super) fn new(captures: Arc<[Capture]>, path: &'p str) -> Parameters<'p> {
+        Parameters { captures, path }
+    }
+
+    /// The value of a parameter, percent-decoded.
+    pub fn get(&self, name: &str) -> Option<Cow<'p, str>> {
+        self.raw(name).map(decoded)
+    }
+
+    /// The value of a parameter as it stands in the path.
+    pub fn raw(&self, name: &str) -> Option<&'p str> {
+        let capture = self.captures.iter().find(|capture| capture.name == name)?;
+        self.cut(capture)
+    }
+
+    /// Names and percent-decoded values, in the order of the template.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'p, str>)> {
+        let captures = self.captures.iter();
+        captures.filter_map(|capture| Some((capture.name.as_str(), decoded(self.cut(capture)?))))
+    }
+
+    pub fn len(&self) -> usize {
+        self.captures.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.captures.is_empty()
+    }
+
+    fn cut(&self, capture: &Capture) -> Option<&'p str> {
+        let mut rest = self.path.strip_prefix('/')?;
+        for _ in 0..capture.segment {
+            rest = rest.split_once('/')?.1;
+        }
+        if capture.greedy {
+            Some(rest)
+        } else {
+            rest.split('/').next()
+        }
+    }
+}
+
+/// Percent-decoded. Of a checked path nothing is lost: [`check`] refuses what is not UTF-8.
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    if text.contains('%') {
+        percent_decode_str(text).decode_utf8_lossy()
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Refuses every path that an upstream may read in another way than the router does: a policy would
+/// then guard one path while another is served.
+pub fn check(path: &str) -> Result<(), &'static str> {
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err("the path does not begin with a slash");
+    };
+    for (index, segment) in rest.split('/').enumerate() {
+        if index == PATH_SEGMENTS_MAX {
+            return Err("the path has too many segments");
+        }
+        check_segment(segment)?;
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be a segment of a path.
+pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
+    let decoded = if segment.contains('%') {
+        check_escapes(segment)?;
+        let decoded = percent_decode_str(segment).decode_utf8();
+        decoded.map_err(|_| "the path is not UTF-8 once decoded")?
+    } else {
+        Cow::Borrowed(segment)
+    };
+    if decoded.chars().any(char::is_control) {
+        return Err("the path contains a control character");
+    }
+    // An encoded slash or any backslash may be a separator to an upstream.
+    let dots = |part: &str| part == "." || part == "..";
+    if decoded.split(['/', '\\']).any(dots) {
+        return Err("the path contains a dot segment");
+    }
+    Ok(())
+}
+
+fn check_escapes(segment: &str) -> Result<(), &'static str> {
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+        if byte == b'%' && !(hex(bytes.next()) && hex(bytes.next())) {
+            return Err("the path contains an invalid percent escape");
+        }
+    }
+    Ok(())
+}

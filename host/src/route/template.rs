@@ -1,0 +1,146 @@
+//! Path templates: `/pets/{id}/files/{rest+}`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::path;
+use crate::limits::{NAME_BYTES_MAX, PATH_SEGMENTS_MAX};
+
+/// What a route's path looks like: literal segments, `{name}` for any one segment that is not
+/// empty, and at the end `{name+}` for all that is left, if anything is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTemplate {
+    text: String,
+    segments: Vec<Segment>,
+    captures: Arc<[Capture]>,
+}
+
+/// Parameter names are no part of it: equal segments match the same requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Segment {
+    /// Percent-decoded.
+    Literal(String),
+    Parameter,
+    Greedy,
+}
+
+/// Where in the path a parameter stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Capture {
+    pub name: String,
+    pub segment: usize,
+    pub greedy: bool,
+}
+
+impl PathTemplate {
+    /// The error completes "the path `...`".
+    pub fn parse(text: &str) -> Result<PathTemplate, String> {
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err("must begin with a slash".to_owned());
+        };
+        let parts: Vec<&str> = rest.split('/').collect();
+        if parts.len() > PATH_SEGMENTS_MAX {
+            return Err(format!("has more than {PATH_SEGMENTS_MAX} segments"));
+        }
+        let mut segments = Vec::with_capacity(parts.len());
+        let mut captures: Vec<Capture> = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            let last = index + 1 == parts.len();
+            let Some(name) = part
+                .strip_prefix('{')
+                .and_then(|part| part.strip_suffix('}'))
+            else {
+                segments.push(literal(part, last)?);
+                continue;
+            };
+            let (name, greedy) = match name.strip_suffix('+') {
+                Some(name) => (name, true),
+                None => (name, false),
+            };
+            check_name(name)?;
+            if greedy && !last {
+                return Err(format!("has {{{name}+}} before its end"));
+            }
+            if captures.iter().any(|capture| capture.name == name) {
+                return Err(format!("has the parameter {{{name}}} twice"));
+            }
+            captures.push(Capture {
+                name: name.to_owned(),
+                segment: index,
+                greedy,
+            });
+            segments.push(if greedy {
+                Segment::Greedy
+            } else {
+                Segment::Parameter
+            });
+        }
+        Ok(PathTemplate {
+            text: text.to_owned(),
+            segments,
+            captures: captures.into(),
+        })
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The names of its parameters, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.captures.iter().map(|capture| capture.name.as_str())
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    pub(super) fn captures(&self) -> Arc<[Capture]> {
+        Arc::clone(&self.captures)
+    }
+}
+
+impl fmt::Display for PathTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn literal(part: &str, last: bool) -> Result<Segment, String> {
+    if part.is_empty() && !last {
+        return Err("has an empty segment before its end".to_owned());
+    }
+    if part == "*" || part == "**" {
+        return Err(format!(
+            "has the segment {part}; write {{name}} or {{name+}}"
+        ));
+    }
+    let bad = |character: &char| character.is_whitespace() || "{}?#".contains(*character);
+    match part.chars().find(bad) {
+        Some('{' | '}') => {
+            return Err("has a brace inside a segment; a parameter is a whole segment".to_owned());
+        }
+        Some(character) => {
+            return Err(format!(
+                "has {character:?} in it, which must be percent-encoded"
+            ));
+        }
+        None => {}
+    }
+    // What no request may contain, no template can match.
+    path::check_segment(part).map_err(|why| format!("matches no request: {why}"))?;
+    Ok(Segment::Literal(path::decoded(part).into_owned()))
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let fits = |byte: u8| letter(byte) || byte.is_ascii_digit() || byte == b'-';
+    let starts = name.bytes().next().is_some_and(letter);
+    if starts && name.len() <= NAME_BYTES_MAX && name.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(format!(
+        "has a parameter whose name is not 1 to {NAME_BYTES_MAX} letters, digits, _ or -"
+    ))
+}

@@ -1,0 +1,214 @@
+//! Upstreams: which server, which connection, and how long to wait. The only code that knows hyper's
+//! client.
+
+mod balance;
+mod connection;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::error::{Failure, FailureKind};
+use crate::http::body::{RequestBody, Upload};
+use crate::http::fields;
+use crate::limits;
+use balance::Rotation;
+use connection::{Connection, Server};
+
+pub use connection::ResponseBody;
+
+/// How long each step of an exchange may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    pub total: Duration,
+}
+
+/// Servers that answer alike.
+pub struct Upstream {
+    pub name: Arc<str>,
+    servers: Vec<Arc<Server>>,
+    rotation: Rotation,
+    timeouts: Timeouts,
+}
+
+/// An upstream's answer, and who gave it.
+pub struct Answer {
+    pub response: Response<ResponseBody>,
+    pub server: Arc<str>,
+}
+
+impl Upstream {
+    /// Servers are given with their weights; there is at least one.
+    pub fn new(
+        name: Arc<str>,
+        servers: impl IntoIterator<Item = (http::uri::Authority, u32)>,
+        timeouts: Timeouts,
+    ) -> Self {
+        let (servers, weights): (Vec<_>, Vec<_>) = servers
+            .into_iter()
+            .map(|(authority, weight)| (Arc::new(Server::new(&authority)), weight))
+            .unzip();
+        Upstream {
+            name,
+            rotation: Rotation::new(&weights),
+            servers,
+            timeouts,
+        }
+    }
+
+    /// Sends a request and waits for the head of the answer. The body of the answer is held to what
+    /// is left of the total time.
+    ///
+    /// # Errors
+    /// Whatever keeps an answer from coming. A server that accepts no connection is passed over for
+    /// the next one: nothing was sent, so that is safe for every request.
+    pub async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        upload: &Arc<Upload>,
+    ) -> Result<Answer, Failure> {
+        let mut total = Box::pin(tokio::time::sleep(self.timeouts.total));
+        let first = self.rotation.next();
+        let mut last_failure = None;
+        for attempt in 0..self.servers.len() {
+            let server = &self.servers[(first + attempt) % self.servers.len()];
+            match self.send_to(server, request, upload, &mut total).await {
+                Ok(response) => {
+                    return Ok(Answer {
+                        response: response.map(|(incoming, connection)| {
+                            ResponseBody::new(incoming, connection, total)
+                        }),
+                        server: Arc::clone(&server.name),
+                    });
+                }
+                Err((Some(unsent), failure)) => {
+                    request = unsent;
+                    last_failure = Some(failure);
+                }
+                Err((None, failure)) => return Err(failure),
+            }
+        }
+        Err(last_failure
+            .unwrap_or_else(|| Failure::new(FailureKind::Unreachable, "the upstream is empty")))
+    }
+
+    /// One server. A failure hands the request back if nothing of it was sent.
+    async fn send_to(
+        &self,
+        server: &Arc<Server>,
+        mut request: Request<RequestBody>,
+        upload: &Upload,
+        total: &mut std::pin::Pin<Box<Sleep>>,
+    ) -> Result<Response<(Incoming, Connection)>, (Option<Request<RequestBody>>, Failure)> {
+        loop {
+            let mut connection = match server.idle().await {
+                Some(connection) => connection,
+                None => match server.connect(self.timeouts.connect).await {
+                    Ok(connection) => connection,
+                    Err(failure) => return Err((Some(request), failure)),
+                },
+            };
+            let reused = connection.reused;
+            let sent = self
+                .answer(connection.send(request), server, upload, total)
+                .await
+                .map_err(|failure| (None, failure))?;
+            match sent {
+                Ok(response) => return accept(response, connection, server),
+                // A kept connection that the server closed meanwhile: the next one, or a new one.
+                Err((Some(unsent), _)) if reused => request = unsent,
+                Err((unsent, error)) => {
+                    return Err((unsent, broken(&error, server, upload)));
+                }
+            }
+        }
+    }
+
+    /// Waits for the head of an answer, within both time-outs.
+    async fn answer<T>(
+        &self,
+        sending: impl Future<Output = T>,
+        server: &Server,
+        upload: &Upload,
+        total: &mut std::pin::Pin<Box<Sleep>>,
+    ) -> Result<T, Failure> {
+        tokio::pin!(sending);
+        let first_byte = tokio::time::sleep(self.timeouts.first_byte);
+        tokio::pin!(first_byte);
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sending => return Ok(sent),
+                () = total.as_mut() => {
+                    return Err(self.late(FailureKind::TotalTimeout, server, upload));
+                }
+                () = first_byte.as_mut() => {
+                    // A long upload is not the upstream's silence: the time counts from its last
+                    // data.
+                    let limit = upload.last() + self.timeouts.first_byte;
+                    if limit <= Instant::now() {
+                        return Err(self.late(FailureKind::FirstByteTimeout, server, upload));
+                    }
+                    first_byte.as_mut().reset(limit);
+                }
+            }
+        }
+    }
+
+    fn late(&self, kind: FailureKind, server: &Server, upload: &Upload) -> Failure {
+        if upload.stalled.load(Ordering::Relaxed) {
+            return Failure::new(FailureKind::ClientStalled, "the upload stalled");
+        }
+        let bound = match kind {
+            FailureKind::TotalTimeout => self.timeouts.total,
+            _ => self.timeouts.first_byte,
+        };
+        Failure::new(kind, format!("{} gave no answer within {bound:?}", server.name))
+    }
+}
+
+/// Checks an answer's head.
+fn accept(
+    response: Response<Incoming>,
+    connection: Connection,
+    server: &Server,
+) -> Result<Response<(Incoming, Connection)>, (Option<Request<RequestBody>>, Failure)> {
+    let bad = |text: String| (None, Failure::new(FailureKind::BadGateway, text));
+    if response.status().is_informational() {
+        return Err(bad(format!(
+            "{} switched protocols without being asked to",
+            server.name
+        )));
+    }
+    if fields::bytes(response.headers()) > limits::MESSAGE_HEADER_BYTES_MAX {
+        return Err(bad(format!(
+            "{} sent more than {} bytes of headers",
+            server.name,
+            limits::MESSAGE_HEADER_BYTES_MAX
+        )));
+    }
+    Ok(response.map(|incoming| (incoming, connection)))
+}
+
+/// Why a connection ended without an answer: the upload's fault, or the server's.
+fn broken(error: &hyper::Error, server: &Server, upload: &Upload) -> Failure {
+    if upload.stalled.load(Ordering::Relaxed) {
+        return Failure::new(FailureKind::ClientStalled, "the upload stalled");
+    }
+    if upload.broken.load(Ordering::Relaxed) {
+        return Failure::new(FailureKind::ClientGone, "the client broke off its upload");
+    }
+    let mut detail = format!("{}: {error}", server.name);
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        detail.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    Failure::new(FailureKind::BadGateway, detail)
+}
