@@ -1,9 +1,23 @@
-//! Tollgate: a programmable API gateway. See ARCHITECTURE.md for the map.
+//! Tollgate: a programmable API gateway. ARCHITECTURE.md has the map; the modules stand in the order
+//! in which a request meets them.
 
-pub mod config;
-pub mod error;
-pub mod http;
-pub mod limits;
-pub mod plugin;
-pub mod route;
-pub mod upstream;
+pub mod cli;
+pub mod server;
+
+mod proxy;
+
+mod gateway;
+
+mod chain;
+mod route;
+
+mod plugin;
+
+mod upstream;
+
+mod error;
+mod http;
+mod limits;
+
+mod config;
+mod observe;

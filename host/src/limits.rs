@@ -229,3 +229,19 @@ pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 pub const UPSTREAM_SETTLE: Duration = Duration::from_millis(20);
 /// After this pause a kept connection may be one that the server is closing.
 pub const UPSTREAM_PAUSE: Duration = Duration::from_millis(200);
+
+// Logs.
+
+/// Access-log lines that wait for their thread, in bytes; what is beyond is dropped and counted. Some
+/// 20,000 lines: a second of a busy gateway on a stalled disk.
+pub const ACCESS_LOG_BYTES_MAX: usize = 8 << 20;
+/// What the log's thread keeps of its buffer between writes, in bytes.
+pub const ACCESS_LOG_BATCH_BYTES: usize = 64 << 10;
+/// How long the first line waits for others, to be written together.
+pub const ACCESS_LOG_DELAY: Duration = Duration::from_millis(5);
+/// One secret, in bytes: a key set or a list of hashed keys.
+pub const SECRET_BYTES_MAX: u64 = 1 << 20;
+/// What is buffered of a client's bytes: the largest head, and what hyper needs beside it.
+pub const CLIENT_BUFFER_BYTES_MAX: usize = MESSAGE_HEADER_BYTES_MAX + 2 * TARGET_BYTES_MAX;
+/// Connections to the admin listener: a scraper, a probe and a few people.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;

@@ -266,7 +266,10 @@ pub(crate) mod backing {
         if REFUSED.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(format!("`{name}` belongs to the gateway"));
         }
-        if value.iter().any(|byte| matches!(byte, 0..=8 | 10..=31 | 127)) {
+        if value
+            .iter()
+            .any(|byte| matches!(byte, 0..=8 | 10..=31 | 127))
+        {
             return Err(format!("the value of `{name}` has control characters"));
         }
         Ok(())
@@ -398,7 +401,9 @@ pub(crate) mod backing {
         }
         pub fn set_path(&self, path: &str) -> Result<(), String> {
             if !path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
-                return Err(format!("`{path}` is not an absolute path without dot segments"));
+                return Err(format!(
+                    "`{path}` is not an absolute path without dot segments"
+                ));
             }
             path.clone_into(&mut self.0.borrow_mut().path);
             Ok(())

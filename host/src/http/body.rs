@@ -42,8 +42,10 @@ impl Upload {
     fn note(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let elapsed = self.started.elapsed().as_millis();
-        self.last_ms
-            .store(u64::try_from(elapsed).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.last_ms.store(
+            u64::try_from(elapsed).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -104,9 +106,9 @@ impl Body for RequestBody {
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {
-                    let stall = self.stall.get_or_insert_with(|| {
-                        Box::pin(tokio::time::sleep(limits::CLIENT_STALL))
-                    });
+                    let stall = self
+                        .stall
+                        .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
                     std::task::ready!(stall.as_mut().poll(context));
                     self.upload.stalled.store(true, Ordering::Relaxed);
                     return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));

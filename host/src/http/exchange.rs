@@ -176,7 +176,11 @@ mod tests {
         });
         assert_eq!(grant.principal, "b");
         assert_eq!(grant.usage_key, None);
-        let claims: Vec<String> = grant.claims.iter().map(|(n, v)| format!("{n}{v}")).collect();
+        let claims: Vec<String> = grant
+            .claims
+            .iter()
+            .map(|(n, v)| format!("{n}{v}"))
+            .collect();
         assert_eq!(claims, ["x1", "y2", "z2"]);
     }
 }

@@ -159,7 +159,13 @@ mod tests {
 
     #[test]
     fn refuses_edits_of_framing() {
-        for name in ["Content-Length", "transfer-encoding", "connection", "a b", ""] {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "connection",
+            "a b",
+            "",
+        ] {
             assert!(editable(Side::Response, name).is_err(), "{name}");
         }
         assert!(editable(Side::Request, "host").is_err());

@@ -154,7 +154,11 @@ impl Artefacts {
 
 fn write(folder: &Path, key: Key, payload: &[u8]) -> std::io::Result<()> {
     let name = key.file_name();
-    let temporary = folder.join(format!("{name}.{}.{}", std::process::id(), uuid::Uuid::now_v7()));
+    let temporary = folder.join(format!(
+        "{name}.{}.{}",
+        std::process::id(),
+        uuid::Uuid::now_v7()
+    ));
     let result = (|| {
         let mut file = File::options()
             .write(true)

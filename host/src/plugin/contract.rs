@@ -36,7 +36,11 @@ pub struct Shape {
 ///
 /// # Errors
 /// Every export and import that the gateway cannot serve, in words for the operator.
-pub fn read(engine: &Engine, component: &Component, granted_secrets: bool) -> Result<Shape, Vec<String>> {
+pub fn read(
+    engine: &Engine,
+    component: &Component,
+    granted_secrets: bool,
+) -> Result<Shape, Vec<String>> {
     let mut shape = Shape::default();
     let mut problems = Vec::new();
     let mut lifecycle = false;
@@ -44,9 +48,9 @@ pub fn read(engine: &Engine, component: &Component, granted_secrets: bool) -> Re
 
     for (name, export) in ty.exports(engine) {
         if let ComponentItem::ComponentInstance(instance) = &export.ty {
-            shape.exports_resources |= instance
-                .exports(engine)
-                .any(|(_, item)| matches!(item.ty, ComponentItem::Resource(_)) && !name.starts_with(PREFIX));
+            shape.exports_resources |= instance.exports(engine).any(|(_, item)| {
+                matches!(item.ty, ComponentItem::Resource(_)) && !name.starts_with(PREFIX)
+            });
         }
         let Some(interface) = interface(name, &mut problems) else {
             continue;
@@ -79,7 +83,9 @@ pub fn read(engine: &Engine, component: &Component, granted_secrets: bool) -> Re
             continue;
         }
         if !name.starts_with(PREFIX) {
-            problems.push(format!("it imports `{name}`, which the gateway does not offer"));
+            problems.push(format!(
+                "it imports `{name}`, which the gateway does not offer"
+            ));
             continue;
         }
         match interface(name, &mut problems) {
@@ -101,7 +107,11 @@ pub fn read(engine: &Engine, component: &Component, granted_secrets: bool) -> Re
         }
     }
 
-    if problems.is_empty() { Ok(shape) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(shape)
+    } else {
+        Err(problems)
+    }
 }
 
 /// The interface's own name, if this is one of the contract in a version that is linked.

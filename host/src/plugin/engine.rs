@@ -117,7 +117,8 @@ fn config(size: PoolSize) -> Result<Config> {
 
 fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
     let count = |number: usize| u32::try_from(number).map_err(wasmtime::Error::from);
-    let memories = size.calls * limits::PLUGIN_MEMORIES_MAX as usize + size.threads * size.snapshots;
+    let memories =
+        size.calls * limits::PLUGIN_MEMORIES_MAX as usize + size.threads * size.snapshots;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(count(size.calls)?)
         .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES_MAX)
@@ -161,7 +162,10 @@ struct Functions {
 impl CacheStore for FunctionCache {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         let functions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        functions.by_key.get(key).map(|code| Cow::Owned(code.clone()))
+        functions
+            .by_key
+            .get(key)
+            .map(|code| Cow::Owned(code.clone()))
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
@@ -195,7 +199,8 @@ impl EpochClock {
             .spawn(move || {
                 let mut idle_ticks = 0;
                 // Ends with the engine: it holds neither it nor the clock alive.
-                while let (Some(engine), Some(clock)) = (weak_engine.upgrade(), weak_clock.upgrade())
+                while let (Some(engine), Some(clock)) =
+                    (weak_engine.upgrade(), weak_clock.upgrade())
                 {
                     engine.increment_epoch();
                     drop(engine);
@@ -219,7 +224,8 @@ impl EpochClock {
                     idle_ticks = 0;
                 }
             })?;
-        *clock.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
+        *clock.thread.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(handle.thread().clone());
         Ok(clock)
     }
 

@@ -83,7 +83,10 @@ fn values(headers: &http::HeaderMap, name: &str) -> Vec<Vec<u8>> {
 }
 
 fn names(headers: &http::HeaderMap) -> Vec<String> {
-    headers.keys().map(|name| name.as_str().to_owned()).collect()
+    headers
+        .keys()
+        .map(|name| name.as_str().to_owned())
+        .collect()
 }
 
 fn lines(headers: &http::HeaderMap) -> Vec<(String, Vec<u8>)> {
@@ -93,7 +96,12 @@ fn lines(headers: &http::HeaderMap) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn set_field(headers: &mut http::HeaderMap, side: Side, name: &str, value: &[u8]) -> Result<(), String> {
+fn set_field(
+    headers: &mut http::HeaderMap,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), String> {
     let name = fields::editable(side, name)?;
     let value = fields::value(&name, value)?;
     let replaced: usize = headers
@@ -106,7 +114,12 @@ fn set_field(headers: &mut http::HeaderMap, side: Side, name: &str, value: &[u8]
     Ok(())
 }
 
-fn append_field(headers: &mut http::HeaderMap, side: Side, name: &str, value: &[u8]) -> Result<(), String> {
+fn append_field(
+    headers: &mut http::HeaderMap,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), String> {
     let name = fields::editable(side, name)?;
     let value = fields::value(&name, value)?;
     fields::room(headers, 0, name.as_str().len() + value.len())?;
@@ -126,7 +139,10 @@ fn target(path: &str, query: Option<&str>) -> Result<Uri, String> {
         None => path.to_owned(),
     };
     if text.len() > limits::TARGET_BYTES_MAX {
-        return Err(format!("the target would exceed {} bytes", limits::TARGET_BYTES_MAX));
+        return Err(format!(
+            "the target would exceed {} bytes",
+            limits::TARGET_BYTES_MAX
+        ));
     }
     text.parse()
         .map_err(|error| format!("`{}`: {error}", text.escape_debug()))
@@ -158,14 +174,22 @@ impl wit::HostRequest for State {
         Ok(self.exchange()?.request.uri.query().map(str::to_owned))
     }
 
-    fn query_parameter(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+    fn query_parameter(
+        &mut self,
+        _: Resource<RequestHandle>,
+        name: String,
+    ) -> Result<Option<String>> {
         let query = self.exchange()?.request.uri.query().unwrap_or_default();
         Ok(form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value.into_owned()))
     }
 
-    fn path_parameter(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+    fn path_parameter(
+        &mut self,
+        _: Resource<RequestHandle>,
+        name: String,
+    ) -> Result<Option<String>> {
         let parameters = &self.exchange()?.parameters;
         Ok(parameters
             .iter()
@@ -229,12 +253,21 @@ impl wit::HostRequest for State {
         }))
     }
 
-    fn attribute(&mut self, _: Resource<RequestHandle>, plugin: String, name: String) -> Result<Option<String>> {
+    fn attribute(
+        &mut self,
+        _: Resource<RequestHandle>,
+        plugin: String,
+        name: String,
+    ) -> Result<Option<String>> {
         let attributes = &self.exchange()?.attributes;
         Ok(attributes.of_plugin(&plugin, &name).map(str::to_owned))
     }
 
-    fn own_attribute(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+    fn own_attribute(
+        &mut self,
+        _: Resource<RequestHandle>,
+        name: String,
+    ) -> Result<Option<String>> {
         let attributes = &self.exchange()?.attributes;
         Ok(attributes
             .of_policy(&self.identity.policy, &name)
@@ -255,9 +288,10 @@ impl wit::HostRequest for State {
 impl wit::HostRequestEdits for State {
     fn set_method(&mut self, _: Resource<RequestEditsHandle>, method: String) -> Edit {
         Ok(match Method::from_bytes(method.as_bytes()) {
-            Ok(Method::CONNECT) | Err(_) => {
-                Err(format!("`{}` is not a method to send", method.escape_debug()))
-            }
+            Ok(Method::CONNECT) | Err(_) => Err(format!(
+                "`{}` is not a method to send",
+                method.escape_debug()
+            )),
             Ok(method) => {
                 self.edit_request()?.method = method;
                 Ok(())
@@ -267,7 +301,9 @@ impl wit::HostRequestEdits for State {
 
     fn set_path(&mut self, _: Resource<RequestEditsHandle>, path: String) -> Edit {
         if path.contains(['?', '#']) {
-            return Ok(Err("a path has no `?` or `#`; encode them, or see `set-query`".into()));
+            return Ok(Err(
+                "a path has no `?` or `#`; encode them, or see `set-query`".into(),
+            ));
         }
         if let Err(reason) = crate::route::check_path(&path) {
             return Ok(Err(format!("`{}`: {reason}", path.escape_debug())));
@@ -288,27 +324,56 @@ impl wit::HostRequestEdits for State {
         let valid = authority
             .parse::<http::uri::Authority>()
             .is_ok_and(|parsed| !parsed.as_str().contains('@'));
-        let value = http::HeaderValue::try_from(&authority).ok().filter(|_| valid);
+        let value = http::HeaderValue::try_from(&authority)
+            .ok()
+            .filter(|_| valid);
         Ok(match value {
             Some(value) => {
                 let headers = &mut self.edit_request()?.headers;
                 headers.insert(http::header::HOST, value);
                 Ok(())
             }
-            None => Err(format!("`{}` is not a host with a port", authority.escape_debug())),
+            None => Err(format!(
+                "`{}` is not a host with a port",
+                authority.escape_debug()
+            )),
         })
     }
 
-    fn set_header(&mut self, _: Resource<RequestEditsHandle>, name: String, value: Vec<u8>) -> Edit {
-        Ok(set_field(&mut self.edit_request()?.headers, Side::Request, &name, &value))
+    fn set_header(
+        &mut self,
+        _: Resource<RequestEditsHandle>,
+        name: String,
+        value: Vec<u8>,
+    ) -> Edit {
+        Ok(set_field(
+            &mut self.edit_request()?.headers,
+            Side::Request,
+            &name,
+            &value,
+        ))
     }
 
-    fn append_header(&mut self, _: Resource<RequestEditsHandle>, name: String, value: Vec<u8>) -> Edit {
-        Ok(append_field(&mut self.edit_request()?.headers, Side::Request, &name, &value))
+    fn append_header(
+        &mut self,
+        _: Resource<RequestEditsHandle>,
+        name: String,
+        value: Vec<u8>,
+    ) -> Edit {
+        Ok(append_field(
+            &mut self.edit_request()?.headers,
+            Side::Request,
+            &name,
+            &value,
+        ))
     }
 
     fn remove_header(&mut self, _: Resource<RequestEditsHandle>, name: String) -> Edit {
-        Ok(remove_field(&mut self.edit_request()?.headers, Side::Request, &name))
+        Ok(remove_field(
+            &mut self.edit_request()?.headers,
+            Side::Request,
+            &name,
+        ))
     }
 
     fn drop(&mut self, _: Resource<RequestEditsHandle>) -> Result<()> {
@@ -353,16 +418,40 @@ impl wit::HostResponseEdits for State {
         })
     }
 
-    fn set_header(&mut self, _: Resource<ResponseEditsHandle>, name: String, value: Vec<u8>) -> Edit {
-        Ok(set_field(&mut self.edit_response()?.headers, Side::Response, &name, &value))
+    fn set_header(
+        &mut self,
+        _: Resource<ResponseEditsHandle>,
+        name: String,
+        value: Vec<u8>,
+    ) -> Edit {
+        Ok(set_field(
+            &mut self.edit_response()?.headers,
+            Side::Response,
+            &name,
+            &value,
+        ))
     }
 
-    fn append_header(&mut self, _: Resource<ResponseEditsHandle>, name: String, value: Vec<u8>) -> Edit {
-        Ok(append_field(&mut self.edit_response()?.headers, Side::Response, &name, &value))
+    fn append_header(
+        &mut self,
+        _: Resource<ResponseEditsHandle>,
+        name: String,
+        value: Vec<u8>,
+    ) -> Edit {
+        Ok(append_field(
+            &mut self.edit_response()?.headers,
+            Side::Response,
+            &name,
+            &value,
+        ))
     }
 
     fn remove_header(&mut self, _: Resource<ResponseEditsHandle>, name: String) -> Edit {
-        Ok(remove_field(&mut self.edit_response()?.headers, Side::Response, &name))
+        Ok(remove_field(
+            &mut self.edit_response()?.headers,
+            Side::Response,
+            &name,
+        ))
     }
 
     fn drop(&mut self, _: Resource<ResponseEditsHandle>) -> Result<()> {
@@ -387,10 +476,14 @@ impl log::Host for State {
         let policy = &*self.identity.policy;
         let request = self.exchange.as_ref().map_or("", |exchange| &exchange.id);
         match level {
-            log::Level::Debug => tracing::debug!(target: "plugin", plugin, policy, request, "{kept}"),
+            log::Level::Debug => {
+                tracing::debug!(target: "plugin", plugin, policy, request, "{kept}")
+            }
             log::Level::Info => tracing::info!(target: "plugin", plugin, policy, request, "{kept}"),
             log::Level::Warn => tracing::warn!(target: "plugin", plugin, policy, request, "{kept}"),
-            log::Level::Error => tracing::error!(target: "plugin", plugin, policy, request, "{kept}"),
+            log::Level::Error => {
+                tracing::error!(target: "plugin", plugin, policy, request, "{kept}")
+            }
         }
         Ok(())
     }
@@ -415,7 +508,10 @@ impl random::Host for State {
     fn bytes(&mut self, count: u32) -> Result<Vec<u8>> {
         self.only_in_calls("random.bytes")?;
         if count > limits::RANDOM_BYTES_MAX {
-            bail!("{count} random bytes at once; at most {} are given", limits::RANDOM_BYTES_MAX);
+            bail!(
+                "{count} random bytes at once; at most {} are given",
+                limits::RANDOM_BYTES_MAX
+            );
         }
         let mut bytes = vec![0; count as usize];
         if aws_lc_rs::rand::fill(&mut bytes).is_err() {
@@ -437,12 +533,16 @@ impl random::Host for State {
 impl crypto::Host for State {
     fn sha256(&mut self, data: Vec<u8>) -> Result<Vec<u8>> {
         self.only_in_calls("crypto.sha256")?;
-        Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &data).as_ref().to_vec())
+        Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &data)
+            .as_ref()
+            .to_vec())
     }
 
     fn sha512(&mut self, data: Vec<u8>) -> Result<Vec<u8>> {
         self.only_in_calls("crypto.sha512")?;
-        Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, &data).as_ref().to_vec())
+        Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, &data)
+            .as_ref()
+            .to_vec())
     }
 
     fn hmac_sha256(&mut self, key: Vec<u8>, data: Vec<u8>) -> Result<Vec<u8>> {

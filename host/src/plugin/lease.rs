@@ -15,8 +15,8 @@ use super::engine::Running;
 use super::fault::{Fault, FaultKind};
 use super::policy::{Policy, Visit};
 use super::state::{
-    CpuMeter, LogBudget, MemoryBound, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
-    ResponseHandle, State,
+    CpuMeter, LogBudget, MemoryBound, Phase, RequestEditsHandle, RequestHandle,
+    ResponseEditsHandle, ResponseHandle, State,
 };
 use crate::http::exchange::Exchange;
 use crate::limits;
@@ -112,11 +112,8 @@ impl<'p> Lease<'p> {
         };
         let spec = &self.policy.plugin.spec;
         arm(&mut leased.store, spec.cpu);
-        let called = tokio::time::timeout(
-            spec.wall,
-            dispatch(self.policy, &mut leased, hook),
-        )
-        .await;
+        let called =
+            tokio::time::timeout(spec.wall, dispatch(self.policy, &mut leased, hook)).await;
         let state = leased.store.data_mut();
         self.cpu_ns += state.cpu.spent_ns;
         let fault = match called {
@@ -188,7 +185,10 @@ async fn permit(
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(Fault::new(
             FaultKind::Busy,
-            format!("no instance of `{of}` came free within {:?}", limits::INSTANCE_WAIT),
+            format!(
+                "no instance of `{of}` came free within {:?}",
+                limits::INSTANCE_WAIT
+            ),
         )),
     }
 }
@@ -270,7 +270,9 @@ async fn dispatch(
     leased: &mut Leased,
     hook: Hook,
 ) -> wasmtime::Result<Result<Answer, String>> {
-    let Leased { store, instance, .. } = leased;
+    let Leased {
+        store, instance, ..
+    } = leased;
     let request = || Resource::<RequestHandle>::new_borrow(0);
     let missing = || wasmtime::format_err!("the component has no {hook:?}");
     match hook {
@@ -342,7 +344,10 @@ fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fault 
         ),
         _ if state.memory.refused => (
             FaultKind::Memory,
-            format!("it was refused more than {} bytes (`limits.memory`): {error:?}", state.memory.max),
+            format!(
+                "it was refused more than {} bytes (`limits.memory`): {error:?}",
+                state.memory.max
+            ),
         ),
         _ => (FaultKind::Trap, format!("{error:?}")),
     };

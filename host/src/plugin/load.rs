@@ -82,7 +82,11 @@ impl Plugin {
     ///
     /// # Errors
     /// Everything that keeps it from running here.
-    pub fn load(runtime: &Arc<Runtime>, spec: PluginSpec, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
+    pub fn load(
+        runtime: &Arc<Runtime>,
+        spec: PluginSpec,
+        bytes: Vec<u8>,
+    ) -> Result<Plugin, LoadError> {
         let bytes = componentize(bytes).map_err(LoadError::plugin)?;
         if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
@@ -102,7 +106,9 @@ impl Plugin {
         let description = describe(runtime, &spec, &shape, &component)
             .map_err(|text| LoadError::plugin(format!("`describe`: {text}")))?;
         let schema = jsonschema::validator_for(&description.config_schema).map_err(|error| {
-            LoadError::plugin(format!("`describe` answered no valid config schema: {error}"))
+            LoadError::plugin(format!(
+                "`describe` answered no valid config schema: {error}"
+            ))
         })?;
         Ok(Plugin {
             spec,
@@ -127,7 +133,12 @@ impl Plugin {
             .iter_errors(config)
             .take(limits::CONFIG_PROBLEMS_SHOWN)
             // Masked: a value may be a key that was written in the wrong place.
-            .map(|error| (error.instance_path().to_string(), error.masked().to_string()))
+            .map(|error| {
+                (
+                    error.instance_path().to_string(),
+                    error.masked().to_string(),
+                )
+            })
             .collect();
         if problems.is_empty() {
             Ok(())
@@ -142,7 +153,11 @@ impl Plugin {
     }
 }
 
-fn link(runtime: &Runtime, shape: &Shape, component: &Component) -> Result<InstancePre<State>, String> {
+fn link(
+    runtime: &Runtime,
+    shape: &Shape,
+    component: &Component,
+) -> Result<InstancePre<State>, String> {
     let linked = if shape.imports_wasi {
         let mut linker: Linker<State> = runtime.wasi_linker.clone();
         // What the contract does not have was refused before, so only further WASI is left: worlds
@@ -316,9 +331,19 @@ fn describe(
     let indices = lifecycle::GuestIndices::new(&pre)
         .map_err(|error| format!("`lifecycle` is not that of the contract: {error:?}"))?;
     let document = run(async {
-        let _permit = runtime.calls.acquire().await.map_err(|error| error.to_string())?;
+        let _permit = runtime
+            .calls
+            .acquire()
+            .await
+            .map_err(|error| error.to_string())?;
         let _running = runtime.clock.run();
-        let state = loading_state(spec, &spec.name, Phase::Describe, shape, &Witness::default());
+        let state = loading_state(
+            spec,
+            &spec.name,
+            Phase::Describe,
+            shape,
+            &Witness::default(),
+        );
         let mut store = runtime.store(state);
         store.set_epoch_deadline(1);
         let answer = async {
@@ -330,9 +355,13 @@ fn describe(
         answer.map_err(|error| explain(&error, store.data()))
     })?;
     if document.len() > limits::DESCRIPTION_BYTES_MAX {
-        return Err(format!("it has more than {} bytes", limits::DESCRIPTION_BYTES_MAX));
+        return Err(format!(
+            "it has more than {} bytes",
+            limits::DESCRIPTION_BYTES_MAX
+        ));
     }
-    serde_json::from_str(&document).map_err(|error| format!("its answer is not understood: {error}"))
+    serde_json::from_str(&document)
+        .map_err(|error| format!("its answer is not understood: {error}"))
 }
 
 /// Says why a guest ended, for the operator.
@@ -341,7 +370,10 @@ pub(super) fn explain(error: &wasmtime::Error, state: &State) -> String {
     if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
         text.push_str("its processor time is spent: ");
     } else if state.memory.refused {
-        text.push_str(&format!("it was refused more than {} bytes of memory: ", state.memory.max));
+        text.push_str(&format!(
+            "it was refused more than {} bytes of memory: ",
+            state.memory.max
+        ));
     }
     if let Some(panic) = &state.log.last_error {
         text.push_str(panic);

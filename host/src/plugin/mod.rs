@@ -16,9 +16,8 @@ mod state;
 mod wasi;
 
 pub use artefacts::{Artefacts, hex};
-pub use contract::Hooks;
 pub use engine::{PoolSize, Runtime};
 pub use fault::{Fault, FaultKind};
-pub use load::{Description, LoadError, Plugin, PluginSpec};
+pub use load::{LoadError, Plugin, PluginSpec};
 pub use policy::{Instances, Policy, Reply, Visit, WayIn, WayOut};
 pub use secrets::Secrets;

@@ -288,7 +288,12 @@ fn check(reply: wit::Reply) -> Result<Reply, Fault> {
     let status = StatusCode::from_u16(reply.status)
         .ok()
         .filter(|status| (200..=599).contains(&status.as_u16()))
-        .ok_or_else(|| bad(format!("status {} is not between 200 and 599", reply.status)))?;
+        .ok_or_else(|| {
+            bad(format!(
+                "status {} is not between 200 and 599",
+                reply.status
+            ))
+        })?;
     if reply.body.len() > limits::REPLY_BODY_BYTES_MAX {
         return Err(bad(format!(
             "the body has {} bytes; at most {} are sent",
@@ -296,7 +301,8 @@ fn check(reply: wit::Reply) -> Result<Reply, Fault> {
             limits::REPLY_BODY_BYTES_MAX
         )));
     }
-    let mut headers = HeaderMap::with_capacity(reply.headers.len().min(limits::MESSAGE_HEADER_LINES_MAX));
+    let mut headers =
+        HeaderMap::with_capacity(reply.headers.len().min(limits::MESSAGE_HEADER_LINES_MAX));
     for (name, value) in &reply.headers {
         let name: http::HeaderName = name
             .parse()

@@ -24,7 +24,11 @@ pub enum NoSnapshot {
 }
 
 /// The component of one configuration: from the disk cache, or made now.
-pub fn configured(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Component, NoSnapshot> {
+pub fn configured(
+    plugin: &Plugin,
+    policy: &Arc<str>,
+    config: &str,
+) -> Result<Component, NoSnapshot> {
     let key = key(plugin, config);
     if let Some(component) = load::compiled(&plugin.runtime, key) {
         return Ok(component);
@@ -71,13 +75,14 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
     let mut refused = None;
     let witness = Witness::default();
     let taken = load::run(async {
-        let (mut store, instance) = match configure(plugin, policy, config, component, &witness).await {
-            Ok(configured) => configured,
-            Err(error) => {
-                refused = Some(error);
-                return Err(String::new());
-            }
-        };
+        let (mut store, instance) =
+            match configure(plugin, policy, config, component, &witness).await {
+                Ok(configured) => configured,
+                Err(error) => {
+                    refused = Some(error);
+                    return Err(String::new());
+                }
+            };
         capturable(&mut store, &witness)?;
         let holds_secret = store.data().secret_was_read;
         // The accessors run guest code that grows each memory by a page: neither the clock nor the
@@ -112,12 +117,20 @@ async fn configure(
     let runtime = &plugin.runtime;
     let pre = plugin.link(component).map_err(LoadError::plugin)?;
     let indices = lifecycle::GuestIndices::new(&pre).map_err(|error| {
-        LoadError::plugin(format!("`lifecycle` is not that of the contract: {error:?}"))
+        LoadError::plugin(format!(
+            "`lifecycle` is not that of the contract: {error:?}"
+        ))
     })?;
     let permit = runtime.calls.acquire().await;
     let _permit = permit.map_err(|error| LoadError::plugin(error.to_string()))?;
     let _running = runtime.clock.run();
-    let state = load::loading_state(&plugin.spec, policy, Phase::Configure, &plugin.shape, witness);
+    let state = load::loading_state(
+        &plugin.spec,
+        policy,
+        Phase::Configure,
+        &plugin.shape,
+        witness,
+    );
     let mut store = runtime.store(state);
     store.set_epoch_deadline(1);
     let answer = async {
@@ -138,13 +151,18 @@ async fn configure(
 
 /// Whether all that matters is in memory and globals.
 fn capturable(store: &mut Store<State>, witness: &Witness) -> Result<(), String> {
-    let handles = store.data().wasi.as_ref().is_some_and(|wasi| !wasi.table.is_empty());
+    let handles = store
+        .data()
+        .wasi
+        .as_ref()
+        .is_some_and(|wasi| !wasi.table.is_empty());
     if handles {
         return Err("`configure` left WASI handles open (streams, descriptors)".to_owned());
     }
     if witness.saw_something() {
         return Err(
-            "`configure` asked WASI for the time or for randomness, which would be frozen".to_owned(),
+            "`configure` asked WASI for the time or for randomness, which would be frozen"
+                .to_owned(),
         );
     }
     Ok(())
@@ -188,7 +206,11 @@ impl Captured {
             None => std::panic::resume_unwind(Box::new(format!(
                 "its {} cannot be read: the component declares a maximum of memory that it has \
                  reached; build it with a larger maximum (`--max-memory`), or with none",
-                if function.starts_with("memory") { "memory" } else { "globals" }
+                if function.starts_with("memory") {
+                    "memory"
+                } else {
+                    "globals"
+                }
             ))),
         }
     }
@@ -216,10 +238,12 @@ impl ComponentInstanceState for Captured {
     }
 
     async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
-        self.call(instance, func, |_, value: f32| value.to_bits()).await
+        self.call(instance, func, |_, value: f32| value.to_bits())
+            .await
     }
 
     async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
-        self.call(instance, func, |_, value: f64| value.to_bits()).await
+        self.call(instance, func, |_, value: f64| value.to_bits())
+            .await
     }
 }

@@ -14,7 +14,10 @@ impl Rotation {
     /// smooth weighted round-robin of nginx). Weights are divided by what they have in common.
     pub fn new(weights: &[u32]) -> Self {
         let common = weights.iter().copied().fold(0, gcd).max(1);
-        let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / common)).collect();
+        let weights: Vec<i64> = weights
+            .iter()
+            .map(|weight| i64::from(weight / common))
+            .collect();
         let total: i64 = weights.iter().sum();
         let mut current = vec![0; weights.len()];
         let turns = (0..total)

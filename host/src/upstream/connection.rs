@@ -139,7 +139,10 @@ impl Server {
 
 impl Connection {
     /// Sends a request and waits for the head of its answer.
-    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unsent> {
+    pub async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unsent> {
         let copy = self.copy(&request);
         match self.sender.try_send_request(request).await {
             Ok(response) => Ok(response),
@@ -213,7 +216,9 @@ impl Body for ResponseBody {
             match Pin::new(&mut self.incoming).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     // A client that takes little at a time must not outlive the bound either.
-                    if self.total.is_elapsed() || self.total.deadline() <= tokio::time::Instant::now() {
+                    if self.total.is_elapsed()
+                        || self.total.deadline() <= tokio::time::Instant::now()
+                    {
                         return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));
                     }
                     match frame.into_data() {

@@ -169,7 +169,10 @@ impl Upstream {
             FailureKind::TotalTimeout => self.timeouts.total,
             _ => self.timeouts.first_byte,
         };
-        Failure::new(kind, format!("{} gave no answer within {bound:?}", server.name))
+        Failure::new(
+            kind,
+            format!("{} gave no answer within {bound:?}", server.name),
+        )
     }
 }
 

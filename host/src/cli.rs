@@ -1,0 +1,120 @@
+//! Arguments and verbs, one file per verb.
+
+mod check;
+mod plugin_build;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::gateway::{BUNDLED, Gateway, start_runtime};
+use crate::observe::{AccessLog, Metrics};
+
+#[derive(Parser)]
+#[command(name = "tollgate", version, about = "A programmable API gateway")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve what the configuration says, until SIGTERM or SIGINT.
+    Run {
+        /// The configuration, in TOML.
+        config: PathBuf,
+    },
+    /// Say everything that `run` would refuse, and load every plugin, without serving.
+    Check {
+        /// The configuration, in TOML.
+        config: PathBuf,
+    },
+    /// Work on plugins.
+    #[command(subcommand)]
+    Plugin(PluginVerb),
+}
+
+#[derive(Subcommand)]
+enum PluginVerb {
+    /// Build plugin crates for WebAssembly, with whatever compiler this machine has for it.
+    Build {
+        /// Folders of plugin crates.
+        #[arg(required = true)]
+        crates: Vec<PathBuf>,
+        /// Copy the .wasm files into this folder.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Runs the program; the verb decides the exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    let result = match arguments.verb {
+        Verb::Run { config } => run::run(&config),
+        Verb::Check { config } => check::check(&config),
+        Verb::Plugin(PluginVerb::Build { crates, out }) => {
+            plugin_build::build(&crates, out.as_deref())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lines to standard error; `TOLLGATE_LOG` chooses which, as `RUST_LOG` does elsewhere.
+fn start_log() {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TOLLGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+/// A gateway that is ready to serve, and what it writes to.
+struct Built {
+    config: Config,
+    gateway: Arc<Gateway>,
+    metrics: Arc<Metrics>,
+    log: Arc<AccessLog>,
+}
+
+/// Reads a configuration and builds everything it names.
+fn build(path: &std::path::Path) -> Result<Built, String> {
+    let config = config::load(path, &BUNDLED).map_err(|problems| problems.to_string())?;
+    raise_descriptor_limit();
+    let metrics = Metrics::new();
+    let log = AccessLog::start(std::io::stdout(), metrics.log_lines_dropped.clone())
+        .map_err(|error| format!("the access log cannot start: {error}"))?;
+    let runtime = start_runtime(&config)?;
+    let gateway = Gateway::build(&config, &runtime, Arc::clone(&metrics), Arc::clone(&log))
+        .map_err(|problems| problems.to_string())?;
+    Ok(Built {
+        config,
+        gateway: Arc::new(gateway),
+        metrics,
+        log,
+    })
+}
+
+/// Each snapshot takes a descriptor, and each connection one or two.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
+}

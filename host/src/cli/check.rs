@@ -1,0 +1,16 @@
+use std::path::Path;
+
+/// `tollgate check`: everything that `run` would refuse.
+pub fn check(path: &Path) -> Result<(), String> {
+    let built = super::build(path)?;
+    let config = &built.config;
+    println!(
+        "{}: {} routes, {} policies, {} plugins, {} upstreams: all is well",
+        path.display(),
+        config.routes.len(),
+        config.policies.len(),
+        config.plugins.len(),
+        config.upstreams.len()
+    );
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Prometheus metrics. What a request touches is looked up once, when the gateway is built.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::plugin::FaultKind;
+
+/// Seconds. From a cached answer to a patient client.
+const REQUEST_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+/// Seconds. From a warm call to the default wall time.
+const PLUGIN_BUCKETS: [f64; 12] = [
+    0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteStatus {
+    route: String,
+    /// `2xx` and so on.
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EntryLabel {
+    plugin: String,
+    policy: String,
+    route: String,
+    side: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FaultLabel {
+    plugin: String,
+    policy: String,
+    route: String,
+    kind: &'static str,
+}
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RouteStatus, Counter>,
+    request_seconds: Family<RouteLabel, Histogram>,
+    plugin_calls: Family<EntryLabel, Counter>,
+    plugin_seconds: Family<EntryLabel, Histogram>,
+    plugin_faults: Family<FaultLabel, Counter>,
+    pub log_lines_dropped: Counter,
+    pub connections: Gauge<i64, AtomicI64>,
+    pub requests_in_flight: Gauge<i64, AtomicI64>,
+}
+
+/// What one route counts.
+#[derive(Clone)]
+pub struct RouteMetrics {
+    /// By the first digit of the status, from 1xx to 5xx.
+    by_class: [Counter; 5],
+    seconds: Histogram,
+}
+
+/// What one chain entry of one route counts.
+#[derive(Clone)]
+pub struct EntryMetrics {
+    way_in: (Counter, Histogram),
+    way_out: (Counter, Histogram),
+    /// In the order of [`FaultKind::ALL`].
+    faults: [Counter; FaultKind::ALL.len()],
+}
+
+impl Metrics {
+    pub fn new() -> Arc<Metrics> {
+        let mut registry = Registry::with_prefix("tollgate");
+        let requests = Family::default();
+        registry.register("requests", "Requests answered", requests.clone());
+        let request_seconds =
+            Family::new_with_constructor((|| Histogram::new(REQUEST_BUCKETS)) as fn() -> Histogram);
+        registry.register_with_unit(
+            "request_duration",
+            "From the request's head to the end of the answer's body",
+            Unit::Seconds,
+            request_seconds.clone(),
+        );
+        let plugin_calls = Family::default();
+        registry.register(
+            "plugin_calls",
+            "Visits of a chain entry",
+            plugin_calls.clone(),
+        );
+        let plugin_seconds =
+            Family::new_with_constructor((|| Histogram::new(PLUGIN_BUCKETS)) as fn() -> Histogram);
+        registry.register_with_unit(
+            "plugin_call_duration",
+            "Elapsed time of a visit, with waiting for an instance",
+            Unit::Seconds,
+            plugin_seconds.clone(),
+        );
+        let plugin_faults = Family::default();
+        registry.register(
+            "plugin_faults",
+            "Visits that ended in a fault",
+            plugin_faults.clone(),
+        );
+        let log_lines_dropped = Counter::default();
+        registry.register(
+            "access_log_lines_dropped",
+            "Access-log lines that found the buffer full",
+            log_lines_dropped.clone(),
+        );
+        let connections = Gauge::default();
+        registry.register(
+            "connections",
+            "Client connections open",
+            connections.clone(),
+        );
+        let requests_in_flight = Gauge::default();
+        registry.register(
+            "requests_in_flight",
+            "Requests that have begun and not ended",
+            requests_in_flight.clone(),
+        );
+        Arc::new(Metrics {
+            registry,
+            requests,
+            request_seconds: request_seconds.to_owned(),
+            plugin_calls,
+            plugin_seconds,
+            plugin_faults,
+            log_lines_dropped,
+            connections,
+            requests_in_flight,
+        })
+    }
+
+    /// The exposition in OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+
+    /// The counters of a route; requests without one count under the empty name.
+    pub fn route(&self, route: &str) -> RouteMetrics {
+        let class = |status| {
+            let label = RouteStatus {
+                route: route.to_owned(),
+                status,
+            };
+            self.requests.get_or_create_owned(&label)
+        };
+        RouteMetrics {
+            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            seconds: self.request_seconds.get_or_create_owned(&RouteLabel {
+                route: route.to_owned(),
+            }),
+        }
+    }
+
+    pub fn entry(&self, plugin: &str, policy: &str, route: &str) -> EntryMetrics {
+        let side = |side| {
+            let label = EntryLabel {
+                plugin: plugin.to_owned(),
+                policy: policy.to_owned(),
+                route: route.to_owned(),
+                side,
+            };
+            (
+                self.plugin_calls.get_or_create_owned(&label),
+                self.plugin_seconds.get_or_create_owned(&label),
+            )
+        };
+        let fault = |kind: FaultKind| {
+            self.plugin_faults.get_or_create_owned(&FaultLabel {
+                plugin: plugin.to_owned(),
+                policy: policy.to_owned(),
+                route: route.to_owned(),
+                kind: kind.label(),
+            })
+        };
+        EntryMetrics {
+            way_in: side("in"),
+            way_out: side("out"),
+            faults: FaultKind::ALL.map(fault),
+        }
+    }
+}
+
+impl RouteMetrics {
+    pub fn count(&self, status: u16, seconds: f64) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.by_class[class].inc();
+        self.seconds.observe(seconds);
+    }
+}
+
+impl EntryMetrics {
+    pub fn count(&self, side: super::Side, seconds: f64, fault: Option<FaultKind>) {
+        let (calls, histogram) = match side {
+            super::Side::In => &self.way_in,
+            super::Side::Out => &self.way_out,
+        };
+        calls.inc();
+        histogram.observe(seconds);
+        if let Some(fault) = fault
+            && let Some(index) = FaultKind::ALL.iter().position(|kind| *kind == fault)
+        {
+            self.faults[index].inc();
+        }
+    }
+}

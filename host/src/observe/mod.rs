@@ -1,0 +1,10 @@
+//! What is seen from outside: one access-log line per request, metrics, and the record both are
+//! written from.
+
+mod access_log;
+mod metrics;
+mod record;
+
+pub use access_log::AccessLog;
+pub use metrics::{EntryMetrics, Metrics, RouteMetrics};
+pub use record::{EntryVisit, FailureNote, Record, Side, UpstreamVisit};

@@ -1,0 +1,436 @@
+//! The life of one request: all control flow, nothing else. What it calls never calls back.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::chain;
+use crate::error::{Failure, FailureKind};
+use crate::gateway::{Gateway, Listener, Route};
+use crate::http::body::{RequestBody, Upload};
+use crate::http::exchange::{Attributes, Exchange, RequestHead, ResponseHead};
+use crate::http::{fields, forwarded};
+use crate::limits;
+use crate::observe::{Record, UpstreamVisit};
+use crate::route::Found;
+use crate::upstream;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Serves one request.
+pub async fn handle(
+    gateway: &Arc<Gateway>,
+    listener: &Listener,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let id = uuid::Uuid::now_v7().to_string();
+    let mut record = gateway.record(listener, &id);
+    record.client = peer.to_canonical().to_string();
+    record.method = request.method().as_str().to_owned();
+    record.path = request.uri().path().to_owned();
+
+    let Ok(permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
+        let failure = Failure::new(FailureKind::Overloaded, "all request permits are taken");
+        return refuse(&failure, &id, record, None);
+    };
+    let is_head = request.method() == Method::HEAD;
+    let (head, incoming) = request.into_parts();
+    let upload = Upload::new();
+    let held = Held {
+        record,
+        upload: Arc::clone(&upload),
+        is_head,
+        _permit: permit,
+    };
+    let body = RequestBody::new(incoming, upload);
+    match admit(gateway, listener, peer, id, head) {
+        Ok((route, exchange)) => exchange_over(route, exchange, body, held).await,
+        Err((failure, id)) => refuse(&failure, &id, held.record, Some(held._permit)),
+    }
+}
+
+/// Cleans a request's head and finds its route.
+fn admit<'g>(
+    gateway: &'g Gateway,
+    listener: &Listener,
+    peer: IpAddr,
+    id: String,
+    head: http::request::Parts,
+) -> Result<(&'g Route, Box<Exchange>), (Failure, String)> {
+    let mut headers = head.headers;
+    if let Err(failure) = acceptable(&head.method, &head.uri, &headers) {
+        return Err((failure, id));
+    }
+    let authority = match authority(&head.uri, head.version, &headers) {
+        Ok(authority) => authority,
+        Err(failure) => return Err((failure, id)),
+    };
+    fields::remove_hop_by_hop(&mut headers);
+    fields::remove_expectation(&mut headers);
+    // The body's length is known from its framing; a field that says something else must not reach
+    // an upstream.
+    headers.remove(CONTENT_LENGTH);
+    let host = authority
+        .as_ref()
+        .and_then(|value| value.to_str().ok().map(str::to_owned));
+    if let Some(authority) = authority {
+        headers.insert(HOST, authority);
+    }
+    let client = forwarded::resolve(&mut headers, peer, &listener.trusted_proxies, "http");
+    if let Ok(value) = HeaderValue::try_from(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+
+    let (route, parameters) =
+        match gateway
+            .router
+            .find(&head.method, host.as_deref(), head.uri.path())
+        {
+            Found::Route { index, parameters } => {
+                let parameters = parameters
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.into_owned()))
+                    .collect();
+                (&gateway.routes[index], parameters)
+            }
+            Found::MethodNotAllowed { allow } => {
+                let kind = FailureKind::MethodNotAllowed(allow);
+                return Err((
+                    Failure::new(kind, "the path has routes for other methods"),
+                    id,
+                ));
+            }
+            Found::NotFound => return Err((Failure::new(FailureKind::NoRoute, "no route"), id)),
+            Found::BadPath(reason) => {
+                return Err((Failure::new(FailureKind::BadRequest(reason), reason), id));
+            }
+        };
+    let uri = match head.uri.into_parts().path_and_query {
+        Some(target) => target.into(),
+        None => http::Uri::from_static("/"),
+    };
+    Ok((
+        route,
+        Box::new(Exchange {
+            id,
+            scheme: "http",
+            client,
+            route: Arc::clone(&route.name),
+            parameters,
+            request: RequestHead {
+                method: head.method,
+                uri,
+                headers,
+            },
+            response: None,
+            grant: None,
+            attributes: Attributes::default(),
+        }),
+    ))
+}
+
+/// Refuses what no route may see.
+fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Result<(), Failure> {
+    if method == Method::CONNECT {
+        let text = "this is a gateway, not a tunnel";
+        return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
+    if uri.path().len() + uri.query().map_or(0, str::len) > limits::TARGET_BYTES_MAX {
+        let detail = format!("more than {} bytes", limits::TARGET_BYTES_MAX);
+        return Err(Failure::new(FailureKind::TargetTooLong, detail));
+    }
+    if fields::bytes(headers) > limits::MESSAGE_HEADER_BYTES_MAX {
+        let detail = format!("more than {} bytes", limits::MESSAGE_HEADER_BYTES_MAX);
+        return Err(Failure::new(FailureKind::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// Whom the client wants: of an absolute target its authority, else `Host`, of which HTTP/1.1 has
+/// exactly one (RFC 9112, section 3.2).
+fn authority(
+    uri: &http::Uri,
+    version: Version,
+    headers: &http::HeaderMap,
+) -> Result<Option<HeaderValue>, Failure> {
+    let bad = |text: &'static str| Failure::new(FailureKind::BadRequest(text), text);
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("the request has more than one Host"));
+    }
+    if host.is_none() && version != Version::HTTP_10 {
+        return Err(bad("the request has no Host"));
+    }
+    let valid = |text: &str| {
+        text.parse::<http::uri::Authority>()
+            .is_ok_and(|authority| !authority.as_str().contains('@'))
+    };
+    if let Some(host) = host
+        && !host
+            .to_str()
+            .is_ok_and(|text| text.is_empty() || valid(text))
+    {
+        return Err(bad("the request's Host is not a host with a port"));
+    }
+    match uri.authority() {
+        Some(authority) if valid(authority.as_str()) => {
+            Ok(HeaderValue::try_from(authority.as_str()).ok())
+        }
+        Some(_) => Err(bad("the target's authority is not a host with a port")),
+        None => Ok(host.cloned()),
+    }
+}
+
+/// Chain in, upstream unless answered, chain out.
+async fn exchange_over(
+    route: &Route,
+    exchange: Box<Exchange>,
+    body: RequestBody,
+    mut held: Held,
+) -> Response<ResponseBody> {
+    let record = &mut held.record;
+    record.on_route(&route.name, &route.metrics);
+    record.client = exchange.client.to_string();
+    if let Some(host) = exchange.request.headers.get(HOST) {
+        record.host = String::from_utf8_lossy(host.as_bytes()).into_owned();
+    }
+
+    let inward = chain::inward(&route.chain, exchange, record).await;
+    let mut exchange = inward.exchange;
+    record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
+
+    let mut body = match inward.answer {
+        Some(answer) => Content::Whole(answer),
+        None => match ask(route, &exchange, body, &held.upload).await {
+            Ok((head, content, visit)) => {
+                held.record.upstream = Some(UpstreamVisit {
+                    first_byte: held.record.elapsed(),
+                    ..visit
+                });
+                exchange.response = Some(head);
+                content
+            }
+            Err(failure) => Content::Whole(chain::fail(&mut exchange, &failure, &mut held.record)),
+        },
+    };
+    let entered = &route.chain[..inward.entered];
+    let (exchange, replaced) = chain::outward(entered, exchange, &mut held.record).await;
+    if let Some(replacement) = replaced {
+        body = Content::Whole(replacement);
+    }
+    let head = exchange.response.unwrap_or_else(|| ResponseHead {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        headers: http::HeaderMap::new(),
+    });
+    finish(head, body, &exchange.id, held)
+}
+
+/// Asks the upstream.
+async fn ask(
+    route: &Route,
+    exchange: &Exchange,
+    body: RequestBody,
+    upload: &Arc<Upload>,
+) -> Result<(ResponseHead, Content, UpstreamVisit), Failure> {
+    let mut request = Request::new(body);
+    *request.method_mut() = exchange.request.method.clone();
+    *request.uri_mut() = exchange.request.uri.clone();
+    // A copy: the way out reads the request too.
+    request.headers_mut().clone_from(&exchange.request.headers);
+    let answer = route.upstream.send(request, upload).await?;
+    let (head, body) = answer.response.into_parts();
+    let visit = UpstreamVisit {
+        name: Arc::clone(&route.upstream.name),
+        server: answer.server,
+        status: head.status.as_u16(),
+        first_byte: std::time::Duration::ZERO,
+    };
+    let mut headers = head.headers;
+    fields::remove_hop_by_hop(&mut headers);
+    let head = ResponseHead {
+        status: head.status,
+        headers,
+    };
+    Ok((head, Content::Upstream(body), visit))
+}
+
+/// Answers a request that never reached a chain.
+fn refuse(
+    failure: &Failure,
+    id: &str,
+    mut record: Record,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Response<ResponseBody> {
+    record.fail(failure);
+    let (head, body) = failure.respond(id);
+    let is_head = record.method == "HEAD";
+    let mut response = respond(head, Content::Whole(body), id);
+    record.status = response.status().as_u16();
+    response.body_mut().held = Some(Holding::Refused {
+        record,
+        is_head,
+        _permit: permit,
+    });
+    response
+}
+
+/// Cleans the response and ties the record to its body.
+fn finish(head: ResponseHead, body: Content, id: &str, held: Held) -> Response<ResponseBody> {
+    let mut response = respond(head, body, id);
+    let mut held = held;
+    held.record.status = response.status().as_u16();
+    response.body_mut().held = Some(Holding::Routed(held));
+    response
+}
+
+fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
+    let mut headers = head.headers;
+    if let Content::Whole(bytes) = &mut body {
+        headers.remove(CONTENT_LENGTH);
+        if matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
+            bytes.clear();
+        }
+    }
+    if let Ok(value) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let mut response = Response::new(ResponseBody {
+        content: body,
+        held: None,
+    });
+    *response.status_mut() = head.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// What lives as long as the request does.
+struct Held {
+    record: Record,
+    upload: Arc<Upload>,
+    is_head: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+enum Holding {
+    Routed(Held),
+    Refused {
+        record: Record,
+        is_head: bool,
+        _permit: Option<OwnedSemaphorePermit>,
+    },
+}
+
+enum Content {
+    /// Empty once sent.
+    Whole(Bytes),
+    Upstream(upstream::ResponseBody),
+}
+
+/// The body that the client gets. Its end is the end of the request.
+pub struct ResponseBody {
+    content: Content,
+    held: Option<Holding>,
+}
+
+impl ResponseBody {
+    fn count(&mut self, bytes: usize) {
+        match &mut self.held {
+            Some(Holding::Routed(Held { record, .. }) | Holding::Refused { record, .. }) => {
+                record.bytes_out += bytes as u64;
+            }
+            None => {}
+        }
+    }
+
+    /// Ends the request: the record is written, the permit is free.
+    fn end(&mut self, complete: bool, failure: Option<&Failure>) {
+        match self.held.take() {
+            Some(Holding::Routed(mut held)) => {
+                held.record.complete = complete;
+                held.record.bytes_in = held.upload.bytes.load(Ordering::Relaxed);
+                if let Some(failure) = failure {
+                    held.record.fail(failure);
+                }
+            }
+            Some(Holding::Refused { mut record, .. }) => record.complete = complete,
+            None => {}
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // hyper does not ask for a body that cannot have anything: of a HEAD, or an empty one.
+        let head = matches!(
+            &self.held,
+            Some(
+                Holding::Routed(Held { is_head: true, .. })
+                    | Holding::Refused { is_head: true, .. }
+            )
+        );
+        self.end(head || self.is_end_stream(), None);
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let frame = match &mut self.content {
+            Content::Whole(bytes) if bytes.is_empty() => None,
+            Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(context)),
+        };
+        match &frame {
+            Some(Ok(data)) => {
+                self.count(data.data_ref().map_or(0, Bytes::len));
+                if self.is_end_stream() {
+                    self.end(true, None);
+                }
+            }
+            // The head is sent, so the client can only be told by a connection that breaks off.
+            Some(Err(error)) => {
+                let kind = match error.kind() {
+                    std::io::ErrorKind::TimedOut => FailureKind::TotalTimeout,
+                    _ => FailureKind::BadGateway,
+                };
+                let detail = format!("the answer broke off: {error}");
+                self.end(false, Some(&Failure::new(kind, detail)));
+            }
+            None => self.end(true, None),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}

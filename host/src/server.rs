@@ -1,0 +1,191 @@
+//! Listeners and connections: accepted within a bound, served by hyper, drained on a stop. The only
+//! code that knows hyper's server.
+
+mod admin;
+mod stall;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::config::Config;
+use crate::gateway::{Gateway, Listener};
+use crate::limits;
+use crate::observe::Metrics;
+use crate::proxy;
+use stall::StallGuard;
+
+/// Serves until `stop` resolves, then drains.
+///
+/// # Errors
+/// If an address cannot be listened on, in words for the operator.
+pub async fn serve(
+    config: &Config,
+    gateway: Arc<Gateway>,
+    metrics: Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
+    let mut listeners = Vec::new();
+    for written in &config.listeners {
+        let socket = listen(written.address).await?;
+        let listener = Arc::new(Listener {
+            name: written.name.as_str().into(),
+            trusted_proxies: written.trusted_proxies.clone(),
+        });
+        listeners.push((socket, listener));
+    }
+    let admin = listen(config.admin.address).await?;
+    for (socket, listener) in &listeners {
+        tracing::info!(listener = &*listener.name, address = %address(socket)?, "listening");
+    }
+    tracing::info!(listener = "admin", address = %address(&admin)?, "listening");
+
+    let (draining, drained) = watch::channel(false);
+    // The sender's `closed` tells when the last connection has let its receiver go.
+    let connections = Arc::new(Semaphore::new(config.runtime.connections));
+    let mut tasks = tokio::task::JoinSet::new();
+    for (socket, listener) in listeners {
+        tasks.spawn(accept(
+            socket,
+            listener,
+            Arc::clone(&gateway),
+            Arc::clone(&metrics),
+            Arc::clone(&connections),
+            drained.clone(),
+        ));
+    }
+    let stopping = Arc::new(AtomicBool::new(false));
+    let admin = tokio::spawn(admin::serve(admin, metrics, Arc::clone(&stopping)));
+    drop(drained);
+
+    stop.await;
+    tracing::info!(within = ?config.runtime.drain, "stopping: no new connections, draining");
+    stopping.store(true, Ordering::Relaxed);
+    tasks.shutdown().await;
+    let _ = draining.send(true);
+    if tokio::time::timeout(config.runtime.drain, draining.closed())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = draining.receiver_count(),
+            "the time to drain is over; what is left is cut"
+        );
+    }
+    admin.abort();
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+fn address(socket: &TcpListener) -> Result<SocketAddr, String> {
+    socket
+        .local_addr()
+        .map_err(|error| format!("a listener has no address: {error}"))
+}
+
+/// Accepts for as long as the process takes connections. Without a permit nothing is accepted: the
+/// kernel's queue is the wait, and a full one tells clients.
+async fn accept(
+    socket: TcpListener,
+    listener: Arc<Listener>,
+    gateway: Arc<Gateway>,
+    metrics: Arc<Metrics>,
+    connections: Arc<Semaphore>,
+    drained: watch::Receiver<bool>,
+) {
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
+            return;
+        };
+        match socket.accept().await {
+            Ok((stream, peer)) => {
+                let open = Open::new(&metrics, permit);
+                let (listener, gateway) = (Arc::clone(&listener), Arc::clone(&gateway));
+                tokio::spawn(connection(
+                    stream,
+                    peer,
+                    listener,
+                    gateway,
+                    drained.clone(),
+                    open,
+                ));
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: it passes when a connection ends.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// After an error of `accept`, which would otherwise be repeated at once and for ever.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Counts a connection for as long as it is open.
+struct Open {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn new(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
+        metrics.connections.inc();
+        Open {
+            metrics: Arc::clone(metrics),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: Arc<Listener>,
+    gateway: Arc<Gateway>,
+    mut drained: watch::Receiver<bool>,
+    _open: Open,
+) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let (gateway, listener) = (Arc::clone(&gateway), Arc::clone(&listener));
+        async move { Ok::<_, Infallible>(proxy::handle(&gateway, &listener, peer.ip(), request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::CLIENT_HEAD)
+        .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
+        .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(StallGuard::new(stream)), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = drained.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a client's connection ended");
+    }
+}

@@ -1,0 +1,2 @@
+;; A valid component that is no plugin: it exports nothing.
+(component)
