@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::gateway::{BUNDLED, Gateway, start_runtime};
+use crate::limits;
 use crate::observe::{AccessLog, Metrics};
 
 #[derive(Parser)]
@@ -54,7 +55,7 @@ enum PluginVerb {
 /// Runs the program; the verb decides the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    let _log = start_log();
     let result = match arguments.verb {
         Verb::Run { config } => run::run(&config),
         Verb::Check { config } => check::check(&config),
@@ -71,16 +72,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Lines to standard error; `TOLLGATE_LOG` chooses which, as `RUST_LOG` does elsewhere.
-fn start_log() {
+/// Lines to standard error; `TOLLGATE_LOG` chooses which, as `RUST_LOG` does elsewhere. A thread of
+/// its own writes them, so that no request waits for a terminal; dropping the guard writes the rest.
+fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
     use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_env("TOLLGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
+        .buffered_lines_limit(limits::LOG_LINES_MAX)
+        .finish(std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    guard
 }
 
 /// A gateway that is ready to serve, and what it writes to.

@@ -245,3 +245,11 @@ pub const SECRET_BYTES_MAX: u64 = 1 << 20;
 pub const CLIENT_BUFFER_BYTES_MAX: usize = MESSAGE_HEADER_BYTES_MAX + 2 * TARGET_BYTES_MAX;
 /// Connections to the admin listener: a scraper, a probe and a few people.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Instances of one policy that wait for their next call, at most: one for each worker thread is
+/// what calls that do not wait can use.
+pub const IDLE_INSTANCES_MAX: usize = 64;
+/// Handles that one instance may hold: of the message, and of WASI's streams. Real ones hold a few.
+pub const PLUGIN_HANDLES_MAX: usize = 1_000;
+/// Lines of the log that wait for their thread; more are dropped. At a few hundred bytes each some
+/// MiB, with room for backtraces.
+pub const LOG_LINES_MAX: usize = 10_000;

@@ -39,23 +39,25 @@ pub async fn handle(
     record.method = request.method().as_str().to_owned();
     record.path = request.uri().path().to_owned();
 
-    let Ok(permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
-        let failure = Failure::new(FailureKind::Overloaded, "all request permits are taken");
-        return refuse(&failure, &id, record, None);
-    };
-    let is_head = request.method() == Method::HEAD;
-    let (head, incoming) = request.into_parts();
     let upload = Upload::new();
-    let held = Held {
+    let mut held = Box::new(Held {
         record,
         upload: Arc::clone(&upload),
-        is_head,
-        _permit: permit,
+        is_head: request.method() == Method::HEAD,
+        permit: None,
+    });
+    let Ok(permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
+        let failure = Failure::new(FailureKind::Overloaded, "all request permits are taken");
+        return refuse(&failure, &id, held);
     };
-    let body = RequestBody::new(incoming, upload);
+    held.permit = Some(permit);
+    let (head, incoming) = request.into_parts();
     match admit(gateway, listener, peer, id, head) {
-        Ok((route, exchange)) => exchange_over(route, exchange, body, held).await,
-        Err((failure, id)) => refuse(&failure, &id, held.record, Some(held._permit)),
+        Ok((route, exchange)) => {
+            let body = RequestBody::new(incoming, upload);
+            exchange_over(route, exchange, body, held).await
+        }
+        Err((failure, id)) => refuse(&failure, &id, held),
     }
 }
 
@@ -197,7 +199,7 @@ async fn exchange_over(
     route: &Route,
     exchange: Box<Exchange>,
     body: RequestBody,
-    mut held: Held,
+    mut held: Box<Held>,
 ) -> Response<ResponseBody> {
     let record = &mut held.record;
     record.on_route(&route.name, &route.metrics);
@@ -266,34 +268,26 @@ async fn ask(
 }
 
 /// Answers a request that never reached a chain.
-fn refuse(
-    failure: &Failure,
-    id: &str,
-    mut record: Record,
-    permit: Option<OwnedSemaphorePermit>,
-) -> Response<ResponseBody> {
-    record.fail(failure);
+fn refuse(failure: &Failure, id: &str, mut held: Box<Held>) -> Response<ResponseBody> {
+    held.record.fail(failure);
     let (head, body) = failure.respond(id);
-    let is_head = record.method == "HEAD";
-    let mut response = respond(head, Content::Whole(body), id);
-    record.status = response.status().as_u16();
-    response.body_mut().held = Some(Holding::Refused {
-        record,
-        is_head,
-        _permit: permit,
-    });
-    response
+    finish(head, Content::Whole(body), id, held)
 }
 
-/// Cleans the response and ties the record to its body.
-fn finish(head: ResponseHead, body: Content, id: &str, held: Held) -> Response<ResponseBody> {
+/// Ties the record to the response's body.
+fn finish(
+    head: ResponseHead,
+    body: Content,
+    id: &str,
+    mut held: Box<Held>,
+) -> Response<ResponseBody> {
     let mut response = respond(head, body, id);
-    let mut held = held;
     held.record.status = response.status().as_u16();
-    response.body_mut().held = Some(Holding::Routed(held));
+    response.body_mut().held = Some(held);
     response
 }
 
+/// Cleans a response.
 fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
     let mut headers = head.headers;
     if let Content::Whole(bytes) = &mut body {
@@ -322,16 +316,8 @@ struct Held {
     record: Record,
     upload: Arc<Upload>,
     is_head: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-enum Holding {
-    Routed(Held),
-    Refused {
-        record: Record,
-        is_head: bool,
-        _permit: Option<OwnedSemaphorePermit>,
-    },
+    /// None for a request that found none free.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 enum Content {
@@ -343,46 +329,35 @@ enum Content {
 /// The body that the client gets. Its end is the end of the request.
 pub struct ResponseBody {
     content: Content,
-    held: Option<Holding>,
+    held: Option<Box<Held>>,
 }
 
 impl ResponseBody {
     fn count(&mut self, bytes: usize) {
-        match &mut self.held {
-            Some(Holding::Routed(Held { record, .. }) | Holding::Refused { record, .. }) => {
-                record.bytes_out += bytes as u64;
-            }
-            None => {}
+        if let Some(held) = &mut self.held {
+            held.record.bytes_out += bytes as u64;
         }
     }
 
     /// Ends the request: the record is written, the permit is free.
     fn end(&mut self, complete: bool, failure: Option<&Failure>) {
-        match self.held.take() {
-            Some(Holding::Routed(mut held)) => {
-                held.record.complete = complete;
-                held.record.bytes_in = held.upload.bytes.load(Ordering::Relaxed);
-                if let Some(failure) = failure {
-                    held.record.fail(failure);
-                }
-            }
-            Some(Holding::Refused { mut record, .. }) => record.complete = complete,
-            None => {}
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        held.record.complete = complete;
+        held.record.bytes_in = held.upload.bytes.load(Ordering::Relaxed);
+        if let Some(failure) = failure {
+            held.record.fail(failure);
         }
+        drop(held.permit.take());
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         // hyper does not ask for a body that cannot have anything: of a HEAD, or an empty one.
-        let head = matches!(
-            &self.held,
-            Some(
-                Holding::Routed(Held { is_head: true, .. })
-                    | Holding::Refused { is_head: true, .. }
-            )
-        );
-        self.end(head || self.is_end_stream(), None);
+        let is_head = self.held.as_ref().is_some_and(|held| held.is_head);
+        self.end(is_head || self.is_end_stream(), None);
     }
 }
 

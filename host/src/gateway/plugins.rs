@@ -39,7 +39,9 @@ pub fn start_runtime(config: &Config) -> Result<Arc<Runtime>, String> {
     };
     let size = PoolSize {
         calls: config.runtime.plugin_calls,
-        snapshots: config.policies.len(),
+        // As many as can run at once without one of them waiting.
+        idle_per_policy: config.runtime.workers.min(limits::IDLE_INSTANCES_MAX),
+        policies: config.policies.len(),
         threads: config.runtime.workers + loading_threads(),
     };
     Runtime::new(size, artefacts).map_err(|error| {

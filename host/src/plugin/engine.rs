@@ -23,8 +23,10 @@ use crate::limits;
 pub struct PoolSize {
     /// Instances alive at once.
     pub calls: usize,
-    /// Distinct snapshots: (plugin, configuration) pairs.
-    pub snapshots: usize,
+    /// Instances of one policy that wait for their next call.
+    pub idle_per_policy: usize,
+    /// Policies, each with a snapshot.
+    pub policies: usize,
     /// Threads that instantiate: workers, and those that load.
     pub threads: usize,
 }
@@ -39,6 +41,7 @@ pub struct Runtime {
     /// One permit for each instance alive.
     pub calls: Arc<Semaphore>,
     pub clock: Arc<EpochClock>,
+    pub idle_per_policy: usize,
 }
 
 impl Runtime {
@@ -59,6 +62,7 @@ impl Runtime {
             artefacts,
             calls: Arc::new(Semaphore::new(size.calls)),
             clock,
+            idle_per_policy: size.idle_per_policy,
         }))
     }
 
@@ -68,6 +72,7 @@ impl Runtime {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
+        store.set_max_component_handles(limits::PLUGIN_HANDLES_MAX);
         store.epoch_deadline_callback(|mut context| match context.data_mut().cpu.tick() {
             Err(_) => Ok(UpdateDeadline::Interrupt),
             // A plain `Yield` may be polled again at once, before anyone else on the thread.
@@ -117,17 +122,19 @@ fn config(size: PoolSize) -> Result<Config> {
 
 fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
     let count = |number: usize| u32::try_from(number).map_err(wasmtime::Error::from);
-    let memories =
-        size.calls * limits::PLUGIN_MEMORIES_MAX as usize + size.threads * size.snapshots;
+    // Loading threads make instances without a call's permit.
+    let instances = size.calls + size.idle_per_policy * size.policies + size.threads;
+    let memories = instances * limits::PLUGIN_MEMORIES_MAX as usize + size.threads * size.policies;
+    let instances = count(instances)?;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(count(size.calls)?)
+    pool.total_component_instances(instances)
         .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES_MAX)
         .max_memories_per_component(limits::PLUGIN_MEMORIES_MAX)
         .max_tables_per_component(limits::PLUGIN_TABLES_MAX)
-        .total_core_instances(count(size.calls)? * limits::PLUGIN_CORE_INSTANCES_MAX)
+        .total_core_instances(instances * limits::PLUGIN_CORE_INSTANCES_MAX)
         .total_memories(count(memories)?)
-        .total_tables(count(size.calls)? * limits::PLUGIN_TABLES_MAX)
-        .total_stacks(count(size.calls)?)
+        .total_tables(instances * limits::PLUGIN_TABLES_MAX)
+        .total_stacks(instances)
         .max_memories_per_module(limits::PLUGIN_MEMORIES_MAX)
         .max_tables_per_module(limits::PLUGIN_TABLES_MAX)
         .table_elements(limits::PLUGIN_TABLE_ELEMENTS_MAX)

@@ -42,24 +42,38 @@ pub struct Leased {
     instance: Instance,
     /// Visits left to it.
     visits: u32,
-    /// Counts against the pool for as long as the instance lives.
-    _slot: OwnedSemaphorePermit,
 }
 
-/// Instances of one policy that wait for their next call, warmest last.
-#[derive(Default)]
-pub struct Idle(Mutex<Vec<Leased>>);
+/// Instances of one policy that wait for their next call, warmest last. The pool has places for them
+/// beside those of the calls in progress.
+pub struct Idle {
+    instances: Mutex<Vec<Leased>>,
+    max: usize,
+}
 
 impl Idle {
+    pub fn new(max: usize) -> Self {
+        Idle {
+            instances: Mutex::new(Vec::new()),
+            max,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Leased>> {
+        self.instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Option<Leased> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.lock().pop()
     }
 
     fn give(&self, leased: Leased) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(leased);
+        let mut instances = self.lock();
+        if instances.len() < self.max {
+            instances.push(leased);
+        }
     }
 }
 
@@ -70,7 +84,8 @@ pub struct Lease<'p> {
     /// Here when the instance is gone.
     exchange: Option<Box<Exchange>>,
     cpu_ns: u64,
-    _call: OwnedSemaphorePermit,
+    /// One of the plugin's, and one of the process's.
+    _permits: [OwnedSemaphorePermit; 2],
     _running: Running,
 }
 
@@ -80,8 +95,8 @@ impl<'p> Lease<'p> {
         policy: &'p Policy,
         exchange: Box<Exchange>,
     ) -> Result<Lease<'p>, (Box<Exchange>, Fault)> {
-        let call = match permit(&policy.permits, &policy.identity.plugin).await {
-            Ok(permit) => permit,
+        let permits = match permits(policy).await {
+            Ok(permits) => permits,
             Err(fault) => return Err((exchange, fault)),
         };
         let running = policy.plugin.runtime.clock.run();
@@ -97,7 +112,7 @@ impl<'p> Lease<'p> {
                     leased: Some(leased),
                     exchange: None,
                     cpu_ns: 0,
-                    _call: call,
+                    _permits: permits,
                     _running: running,
                 })
             }
@@ -172,6 +187,14 @@ impl<'p> Lease<'p> {
     }
 }
 
+async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {
+    let of = &policy.identity.plugin;
+    Ok([
+        permit(&policy.permits, of).await?,
+        permit(&policy.plugin.runtime.calls, of).await?,
+    ])
+}
+
 /// Waits for a permit, not longer than [`limits::INSTANCE_WAIT`].
 async fn permit(
     permits: &std::sync::Arc<Semaphore>,
@@ -196,7 +219,6 @@ async fn permit(
 async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
     let plugin = &policy.plugin;
     let runtime = &plugin.runtime;
-    let slot = permit(&runtime.calls, &policy.identity.plugin).await?;
     let state = State {
         identity: policy.identity.clone(),
         phase: Phase::Call,
@@ -218,7 +240,6 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             store,
             instance,
             visits: policy.instances.calls,
-            _slot: slot,
         }),
         Ok(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,

@@ -87,6 +87,14 @@ impl Plugin {
         spec: PluginSpec,
         bytes: Vec<u8>,
     ) -> Result<Plugin, LoadError> {
+        guarded(|| Plugin::prepare(runtime, spec, bytes))
+    }
+
+    fn prepare(
+        runtime: &Arc<Runtime>,
+        spec: PluginSpec,
+        bytes: Vec<u8>,
+    ) -> Result<Plugin, LoadError> {
         let bytes = componentize(bytes).map_err(LoadError::plugin)?;
         if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
@@ -293,31 +301,38 @@ pub(super) fn loading_state(
     }
 }
 
-/// Runs a loading step to its end on this thread, within its wall time, turning every panic on the
-/// way into an error: neither a guest nor what handles it may take the gateway down.
-pub(super) fn run<T>(step: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start a loading thread: {error}"))?;
-        runtime.block_on(async {
-            match tokio::time::timeout(limits::CONFIGURE_WALL, step).await {
-                Ok(result) => result,
-                Err(_) => Err(format!(
-                    "it took longer than {} s",
-                    limits::CONFIGURE_WALL.as_secs()
-                )),
-            }
-        })
-    }));
-    outcome.unwrap_or_else(|panic| {
+/// Turns every panic into an error: neither a component nor what handles it may take the gateway
+/// down. The libraries that rewrite and compile components panic on some that they do not expect.
+pub(super) fn guarded<T>(step: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    caught(step).unwrap_or_else(|text| Err(LoadError::plugin(text)))
+}
+
+/// A panic as text.
+pub(super) fn caught<T>(step: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(step)).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("unknown");
-        Err(format!("the component cannot be handled: {text}"))
+        format!("the component cannot be handled: {text}")
+    })
+}
+
+/// Runs a loading step to its end on this thread, within its wall time.
+pub(super) fn run<T>(step: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start a loading thread: {error}"))?;
+    runtime.block_on(async {
+        match tokio::time::timeout(limits::CONFIGURE_WALL, step).await {
+            Ok(result) => result,
+            Err(_) => Err(format!(
+                "it took longer than {} s",
+                limits::CONFIGURE_WALL.as_secs()
+            )),
+        }
     })
 }
 

@@ -14,7 +14,7 @@ use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
 use super::fault::{Fault, FaultKind};
 use super::lease::{Answer, Hook, Idle, Lease};
-use super::load::{LoadError, Plugin};
+use super::load::{self, LoadError, Plugin};
 use super::snapshot::{self, NoSnapshot};
 use super::state::{Identity, State};
 use crate::http::exchange::{Exchange, Grant};
@@ -101,6 +101,16 @@ impl Policy {
         instances: Instances,
         permits: Arc<tokio::sync::Semaphore>,
     ) -> Result<Policy, LoadError> {
+        load::guarded(|| Policy::prepare(plugin, name, config, instances, permits))
+    }
+
+    fn prepare(
+        plugin: &Arc<Plugin>,
+        name: &Arc<str>,
+        config: &serde_json::Value,
+        instances: Instances,
+        permits: Arc<tokio::sync::Semaphore>,
+    ) -> Result<Policy, LoadError> {
         plugin.check_config(config)?;
         let config = config.to_string();
         let (component, configure_each) = component(plugin, name, config, instances)?;
@@ -117,7 +127,7 @@ impl Policy {
             pre,
             exports,
             configure_each,
-            idle: Idle::default(),
+            idle: Idle::new(plugin.runtime.idle_per_policy),
             permits,
         })
     }

@@ -74,7 +74,8 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
     // the machinery.
     let mut refused = None;
     let witness = Witness::default();
-    let taken = load::run(async {
+    // A panic of the rewriting is what "cannot be captured" means here, so it is caught here.
+    let step = async {
         let (mut store, instance) =
             match configure(plugin, policy, config, component, &witness).await {
                 Ok(configured) => configured,
@@ -98,7 +99,8 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
             component,
             holds_secret,
         })
-    });
+    };
+    let taken = load::caught(|| load::run(step)).unwrap_or_else(Err);
     match (taken, refused) {
         (Ok(taken), _) => Ok(taken),
         (Err(_), Some(error)) => Err(NoSnapshot::Refused(error)),

@@ -41,11 +41,18 @@ fn builder(identity: &Identity) -> WasiCtxBuilder {
     builder
 }
 
+/// A guest that opens streams without end is stopped here.
+fn table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits::PLUGIN_HANDLES_MAX);
+    table
+}
+
 /// For a call.
 pub fn context(identity: &Identity) -> Wasi {
     Wasi {
         context: builder(identity).build(),
-        table: ResourceTable::new(),
+        table: table(),
     }
 }
 
@@ -65,7 +72,7 @@ pub fn watched_context(identity: &Identity, witness: &Witness) -> Wasi {
         .build();
     Wasi {
         context,
-        table: ResourceTable::new(),
+        table: table(),
     }
 }
 

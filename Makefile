@@ -1,0 +1,111 @@
+# `make` lists what there is. Everything works from a fresh clone: what is missing on the machine is
+# installed first, and where that needs root it says so.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# cargo parallelises by itself, and two cargos in one target folder wait for each other.
+.NOTPARALLEL:
+
+# Where rustup puts cargo; a shell that was open before it was installed does not look there.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOLLGATE := $(TARGET)/release/tollgate
+PLUGINS := $(wildcard plugins/*)
+# This one is built for another target.
+WASIP2 := tests/guests/wasip2
+GUESTS := $(filter-out $(WASIP2),$(wildcard tests/guests/*))
+# The crates that become components, on this machine: checked and unit-tested apart from the gateway,
+# so that neither changes what features the other's dependencies are compiled with.
+NATIVE := --target-dir $(TARGET)/native --workspace --exclude tollgate --exclude tollgate-tests
+THIRD_PARTY := --target-dir $(TARGET)/native --manifest-path examples/third-party/tenant-guard/Cargo.toml
+
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# $(call install,program,Debian package)
+install = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null || { \
+	echo "$(1) is missing. This needs root: $(ROOT) apt-get install -y $(2)"; \
+	$(ROOT) apt-get update -qq && $(ROOT) apt-get install -y -qq --no-install-recommends $(2); }
+
+# $(call if_target,target,command): runs it if rustc can build for the target.
+if_target = rustup target add $(1) >/dev/null 2>&1 || true; \
+	if [ -d "$$(rustc --print sysroot)/lib/rustlib/$(1)" ]; then $(2); \
+	else echo 'Left out: rustc here cannot build for $(1) (rustup target add $(1)).'; fi
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: plugins ## Send real requests through a chain of three plugins, and explain each
+	@examples/quickstart/demo.sh demo
+
+.PHONY: run
+run: plugins ## The demo's gateway and upstream, until Ctrl-C
+	@examples/quickstart/demo.sh run
+
+.PHONY: test
+test: plugins guests ## Every test: SDK, plugins, gateway, and the real binary over real sockets
+	failed=0; \
+	cargo test $(NATIVE) || failed=1; \
+	cargo test $(THIRD_PARTY) || failed=1; \
+	cargo test --release --no-fail-fast || failed=1; \
+	exit $$failed
+
+.PHONY: bench
+bench: plugins guests ## CPU time per request, beside nginx and Envoy (takes about 15 minutes)
+	@$(call install,nginx,nginx-light)
+	@$(call install,wrk,wrk)
+	@$(call install,python3,python3)
+	@python3 -m pip --version >/dev/null 2>&1 || { $(call install,pip3,python3-pip); }
+	cargo build --release --manifest-path tests/bench/bare-hyper/Cargo.toml --target-dir $(TARGET)/bench
+	$(call if_target,wasm32-wasip1,cargo build --release --target wasm32-wasip1 \
+		--manifest-path tests/bench/proxy-wasm-filter/Cargo.toml --target-dir $(TARGET)/bench)
+	filter=$(TARGET)/bench/wasm32-wasip1/release/proxy_wasm_filter.wasm; \
+	tests/bench/run.py --rounds 3 --out $(TARGET)/bench.md \
+		--gateway $(TOLLGATE) --guests $(TARGET)/guests/out \
+		--bare $(TARGET)/bench/release/bare-hyper $$([ ! -f $$filter ] || echo --filter $$filter)
+
+.PHONY: fmt
+fmt: cargo ## Format all Rust code
+	cargo fmt --all
+
+.PHONY: lint
+lint: tools ## Formatting, clippy and rustdoc, all without a warning
+	cargo fmt --all --check
+	cargo clippy --release --all-targets -- -D warnings
+	cargo clippy $(NATIVE) --all-targets -- -D warnings
+	cargo clippy $(THIRD_PARTY) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --target-dir $(TARGET)/native -p tollgate-plugin --no-deps
+
+.PHONY: plugins
+plugins: binary ## The gateway and the bundled plugins
+	$(TOLLGATE) plugin build $(PLUGINS) --out $(TARGET)/release/plugins
+
+# The components that the integration tests load.
+.PHONY: guests
+guests: binary
+	$(TOLLGATE) plugin build $(GUESTS) --out $(TARGET)/guests/out
+	$(call if_target,wasm32-wasip2,cargo build --release --target wasm32-wasip2 -p guest-wasip2 \
+		--target-dir $(TARGET)/guests --config 'profile.release.strip="debuginfo"' \
+		&& cp $(TARGET)/guests/wasm32-wasip2/release/guest_wasip2.wasm $(TARGET)/guests/out/)
+
+# Always the default members together: another selection changes what features their dependencies are
+# compiled with, and compiles wasmtime again.
+.PHONY: binary
+binary: tools
+	cargo build --release
+
+# A C compiler is what aws-lc-sys needs; curl is the demo's client.
+.PHONY: tools
+tools: cargo
+	@$(call install,cc,build-essential)
+	@$(call install,curl,curl)
+
+.PHONY: cargo
+cargo:
+	@command -v cargo >/dev/null || { \
+		$(call install,curl,curl ca-certificates); \
+		echo 'Rust is missing. Installing it for this user, without root, from https://rustup.rs'; \
+		curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --no-modify-path || { \
+			echo 'That failed. Install Rust 1.95 or later in another way, and run make again.'; exit 1; }; }
