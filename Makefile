@@ -53,7 +53,7 @@ test: plugins guests ## Every test: SDK, plugins, gateway, and the real binary o
 	exit $$failed
 
 .PHONY: bench
-bench: plugins guests ## CPU time per request, beside nginx and Envoy (takes about 15 minutes)
+bench: plugins guests ## CPU time per request, beside nginx and Envoy (some minutes)
 	@$(call install,nginx,nginx-light)
 	@$(call install,wrk,wrk)
 	@$(call install,python3,python3)

@@ -30,15 +30,15 @@ stop() {
     wait
 }
 trap stop EXIT
-trap 'exit 0' INT TERM
+trap 'exit 130' INT TERM
 
 start() {
-    "$binaries/tollgate" plugin build "$here/../third-party/tenant-guard" --out "$work" >/dev/null
     for one in "$gateway" "$admin" "$upstream"; do
         if (exec 3<>"/dev/tcp/${one%:*}/${one#*:}") 2>/dev/null; then
             fail "$one is in use, perhaps by another demo; the addresses are in $here/gateway.toml"
         fi
     done
+    "$binaries/tollgate" plugin build "$here/../third-party/tenant-guard" --out "$work" >/dev/null
     "$binaries/upstream" "$upstream" >"$work/upstream.log" 2>&1 &
     children+=($!)
     if [ "$1" = run ]; then
@@ -47,18 +47,18 @@ start() {
         "$binaries/tollgate" run "$here/gateway.toml" >"$work/access.log" 2>"$work/gateway.log" &
     fi
     children+=($!)
-    for child in "${children[@]}"; do
-        until curl -sf -o /dev/null "http://$admin/healthz"; do
+    until curl -sf -o /dev/null "http://$admin/healthz"; do
+        for child in "${children[@]}"; do
             kill -0 "$child" 2>/dev/null || { cat "$work"/*.log >&2; fail 'it did not start'; }
-            sleep 0.1
         done
+        sleep 0.1
     done
 }
 
 # What the upstream says it got, one line each: its answer is {...,"headers":[["name","value"],...],...}.
 seen() {
     sed -e 's/.*"headers":\[\[\(.*\)\]\],"method":"\(.*\)","target":"\(.*\)"}.*/\2 \3\n\1/' \
-        -e 's/\],\[/\n/g' "$1" | sed -e 's/^"//' -e 's/"$//' -e 's/","/: /' -e 's/^/       | /'
+        -e 's/\],\[/\n/g' "$1" | sed -e 's/^"//' -e 's/"$//' -e 's/","/: /'
 }
 
 # The way through the chain that the access log tells of the request with this id.
@@ -69,14 +69,16 @@ chain() {
         [ "$tries" -lt 50 ] || fail "the access log has no line of request $1"
         sleep 0.1
     done
-    sed -e 's/.*"entries":\[\(.*\)\],"upstream":\(.*\)/\1/' -e 's/},{/}\n{/g' <<<"$line" |
-        sed -n 's/.*"policy":"\([^"]*\)","side":"\([^"]*\)","verdict":"\([^"]*\)".*"us":\([0-9]*\).*/\2 \1 \3 (\4 us)/p' |
-        awk -v line="$line" '
-            $1 == "in" { $1 = ""; inward = inward (inward ? "," : "in:") $0 }
-            $1 == "out" { $1 = ""; outward = outward (outward ? "," : "out:") $0 }
+    sed -e 's/.*"entries":\[\(.*\)\],"upstream":.*/\1/' -e 's/},{/}\n{/g' <<<"$line" |
+        sed -n 's/.*"policy":"\([^"]*\)","side":"\([^"]*\)","verdict":"\([^"]*\)".*"us":\([0-9]*\).*/\2 \1 \3 \4/p' |
+        awk -v asked="$(grep -c '"upstream":{' <<<"$line")" '
+            { visit = $2 " " $3 " (" $4 " us)" }
+            $1 == "in" { inward = inward (inward ? ", " : "") visit }
+            $1 == "out" { outward = outward (outward ? ", " : "") visit }
             END {
-                asked = line ~ /"upstream":null/ ? "not asked" : "asked"
-                print (inward ? inward ";  " : "") "upstream " asked (outward ? ";  " outward : "")
+                if (inward) print "way in:   " inward
+                print "upstream: " (asked ? "answered" : "not asked")
+                if (outward) print "way out:  " outward
             }'
 }
 
@@ -96,14 +98,12 @@ step() {
     curl -sS --max-time 10 -D "$work/head" -o "$work/body" "${arguments[@]}" "http://$gateway$path"
     tr -d '\r' <"$work/head" | sed -e '/^$/d' -e 's/^/   < /'
     if grep -q '"target":' "$work/body"; then
-        printf '   < body: what the upstream got\n'
-        seen "$work/body"
+        printf '   < (the body, which is what the upstream got:)\n%s\n' "$(seen "$work/body" | sed 's/^/   <   /')"
     else
-        sed 's/^/   < /' "$work/body"
-        [ -z "$(tail -c 1 "$work/body")" ] || echo
+        printf '   < %s\n' "$(cat "$work/body")"
     fi
     id=$(tr -d '\r' <"$work/head" | sed -n 's/^x-request-id: //p')
-    printf '\n   %s\n' "$(chain "$id")"
+    printf '\n%s\n\n' "$(chain "$id" | sed 's/^/   /')"
     fold -s -w 92 <<<"$why" | sed -e 's/ *$//' -e 's/^/   /'
     status=$(sed -n '1s/^[^ ]* \([0-9]*\).*/\1/p' "$work/head")
     [ "$status" = "$expected" ] || fail "the status is $status and not $expected"
@@ -187,11 +187,12 @@ Starting examples/quickstart/gateway.toml. From another terminal, try:
 Here come the gateway's log and, for each request, its line of the access log. Ctrl-C ends it.
 
 END
+    trap 'exit 0' INT TERM
     start run
-    wait "${children[@]}"
+    wait "${children[-1]}"
 }
 
 case "${1:-}" in
-demo | run) mkdir -p "$work" && "$1" ;;
+demo | run) mkdir -p "$work" && rm -f "$work"/*.log && "$1" ;;
 *) fail 'usage: demo.sh demo|run' ;;
 esac

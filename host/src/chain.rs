@@ -117,9 +117,7 @@ fn failure_of(entry: &Entry, fault: &Fault) -> Failure {
         _ => FailureKind::Plugin,
     };
     let policy = &entry.policy.identity.policy;
-    // The backtrace stands in the log line of the fault; one line is enough for the record.
-    let first_line = fault.detail.lines().next().unwrap_or_default();
-    Failure::new(kind, format!("{policy}: {}: {first_line}", fault.kind))
+    Failure::new(kind, format!("{policy}: {}: {}", fault.kind, fault.summary))
 }
 
 /// Records, counts and logs a visit.
@@ -149,9 +147,9 @@ fn note<T>(
         route = &*visit.exchange.route,
         request = visit.exchange.id,
         fault = fault.kind.label(),
-        panic = fault.panic.as_deref().unwrap_or_default(),
-        "{}",
-        fault.detail
+        "{}\n{}",
+        fault.summary,
+        fault.backtrace
     );
     if entry.fails_open && record.failure.is_none() {
         // The request goes on, and the record still says whose fault it was.

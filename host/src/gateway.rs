@@ -33,6 +33,8 @@ pub struct Gateway {
 pub struct Route {
     pub name: Arc<str>,
     pub chain: Vec<Entry>,
+    /// Whether any entry has a hook on the way out.
+    pub reads_on_way_out: bool,
     pub upstream: Arc<Upstream>,
     pub metrics: RouteMetrics,
 }
@@ -98,9 +100,11 @@ impl Gateway {
             .routes
             .iter()
             .filter_map(|route| {
+                let chain = chain(config, route, &policies, &metrics);
                 Some(Route {
                     name: route.name.as_str().into(),
-                    chain: chain(config, route, &policies, &metrics),
+                    reads_on_way_out: chain.iter().any(|entry| entry.policy.hooks.on_way_out()),
+                    chain,
                     upstream: Arc::clone(upstreams.get(&route.upstream)?),
                     metrics: metrics.route(&route.name),
                 })

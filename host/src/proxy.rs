@@ -112,7 +112,7 @@ fn admit<'g>(
                     id,
                 ));
             }
-            Found::NotFound => return Err((Failure::new(FailureKind::NoRoute, "no route"), id)),
+            Found::Nothing => return Err((Failure::new(FailureKind::NoRoute, "no route"), id)),
             Found::BadPath(reason) => {
                 return Err((Failure::new(FailureKind::BadRequest(reason), reason), id));
             }
@@ -214,7 +214,7 @@ async fn exchange_over(
 
     let mut body = match inward.answer {
         Some(answer) => Content::Whole(answer),
-        None => match ask(route, &exchange, body, &held.upload).await {
+        None => match ask(route, &mut exchange, body, &held.upload).await {
             Ok((head, content, visit)) => {
                 held.record.upstream = Some(UpstreamVisit {
                     first_byte: held.record.elapsed(),
@@ -241,15 +241,20 @@ async fn exchange_over(
 /// Asks the upstream.
 async fn ask(
     route: &Route,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     body: RequestBody,
     upload: &Arc<Upload>,
 ) -> Result<(ResponseHead, Content, UpstreamVisit), Failure> {
     let mut request = Request::new(body);
     *request.method_mut() = exchange.request.method.clone();
     *request.uri_mut() = exchange.request.uri.clone();
-    // A copy: the way out reads the request too.
-    request.headers_mut().clone_from(&exchange.request.headers);
+    // The way out may read the request; where nothing runs there, its headers need no copy.
+    let headers = &mut exchange.request.headers;
+    *request.headers_mut() = if route.reads_on_way_out {
+        headers.clone()
+    } else {
+        std::mem::take(headers)
+    };
     let answer = route.upstream.send(request, upload).await?;
     let (head, body) = answer.response.into_parts();
     let visit = UpstreamVisit {

@@ -56,7 +56,7 @@ pub enum Found<'p> {
     MethodNotAllowed {
         allow: Vec<Method>,
     },
-    NotFound,
+    Nothing,
     /// Not a path that a route and an upstream are sure to read alike; says why. The client's fault.
     BadPath(&'static str),
 }
@@ -138,7 +138,7 @@ impl Router {
 
     pub fn find<'p>(&self, method: &Method, host: Option<&str>, path: &'p str) -> Found<'p> {
         if path == "*" && method == Method::OPTIONS {
-            return Found::NotFound;
+            return Found::Nothing;
         }
         if let Err(why) = path::check(path) {
             return Found::BadPath(why);
@@ -167,7 +167,7 @@ impl Router {
         allow.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         allow.dedup();
         if allow.is_empty() {
-            Found::NotFound
+            Found::Nothing
         } else {
             Found::MethodNotAllowed { allow }
         }

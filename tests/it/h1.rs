@@ -1,7 +1,8 @@
 //! HTTP/1.1 between client and origin, in raw bytes: connections that are kept and pipelined, bodies
-//! in every framing, answers without one. What must not get through is in `hostile_bytes`, large
-//! bodies and their back-pressure are in `streaming`.
+//! in every framing, answers without one. What must not get through is in `framing` and
+//! `hostile_bytes`, large bodies and their back-pressure are in `streaming`.
 
+mod framing;
 mod hostile_bytes;
 mod streaming;
 
@@ -311,4 +312,17 @@ fn an_answer_until_the_close_keeps_the_client() {
         assert_eq!(answer.header("trailer"), None, "{path}");
         assert_eq!(client.get("/next").text(), "next", "after {path}");
     }
+}
+
+/// It is answered at once, and the answer is not lost in what the client still sends.
+#[test]
+fn a_refused_upload_is_answered() {
+    let origin = Origin::echo();
+    let gateway = gateway(&origin);
+    let mut client = gateway.client();
+    client.send("POST /a/../b HTTP/1.1\r\nhost: a\r\ncontent-length: 4000000\r\n\r\n");
+    client.send_more("x".repeat(4_000_000));
+    let answer = client.read();
+    assert_eq!((answer.status, answer.complete), (400, true));
+    assert_eq!(origin.requests(), 0);
 }

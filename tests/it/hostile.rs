@@ -136,8 +136,8 @@ fn unreachable_traps() {
 fn a_panic_is_told_with_its_text_and_where_it_was() {
     let (gateway, _origin) = faults_in_each_hook("panic", "", "trap");
     for hook in HOOKS {
-        let text = format!("boom from {hook}");
-        let line = gateway.wait_for_log(&format!("{text}\" "));
+        // The field of the fault's line, not the guest's own message.
+        let line = gateway.wait_for_log(&format!("\\nboom from {hook}\""));
         let record = gateway.record(|record| record["route"] == hook);
         let id = record["id"].as_str().expect("an identifier");
         for part in [
@@ -155,7 +155,7 @@ fn a_panic_is_told_with_its_text_and_where_it_was() {
     for part in [
         "wasm backtrace",
         "guest_hostile::Hostile",
-        "core::panicking::panic_fmt",
+        "::panicking::panic_fmt",
     ] {
         assert!(log.contains(part), "no {part} in the log");
     }
@@ -318,7 +318,7 @@ fn what_a_call_may_use_is_its_own_and_not_what_others_left() {
     // Spins through most of its budget in every call of one reused instance: budgets are per call.
     let origin = Origin::echo();
     let scene = Scene::new(&origin)
-        .hostile("limits = { cpu = \"400ms\", wall = \"5s\" }")
+        .hostile("limits = { cpu = \"100ms\", wall = \"5s\" }")
         .policy(
             "busy",
             "hostile",
@@ -330,5 +330,25 @@ fn what_a_call_may_use_is_its_own_and_not_what_others_left() {
         assert_eq!(client.get("/a").status, 200);
     }
     let visits = gateway.record(|record| record["entries"][0]["cpu_us"].as_u64() > Some(1_000));
-    assert_eq!(visits["entries"][0]["verdict"], "next");
+    assert_eq!(visits["entries"][0]["verdict"], "allow");
+    assert_eq!(gateway.metric("tollgate_plugin_faults_total", &[]), 0.0);
+}
+
+#[test]
+fn the_record_says_why_in_one_line() {
+    for (act, why) in [("panic", "boom from authorize"), ("trap", "unreachable")] {
+        let origin = Origin::echo();
+        let config = format!("config = {{ act = \"{act}\", hook = \"authorize\" }}");
+        let scene = Scene::new(&origin)
+            .hostile("")
+            .policy("bad", "hostile", &config);
+        let gateway = Gateway::start(&scene.toml());
+        assert_problem(&gateway.get("/a"), 500);
+        let record = gateway.record(|record| record["route"] == "all");
+        let detail = record["failure"]["detail"].as_str().expect("a detail");
+        assert!(
+            detail.starts_with("bad: trap: ") && detail.contains(why),
+            "{detail}"
+        );
+    }
 }

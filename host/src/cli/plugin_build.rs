@@ -24,8 +24,16 @@ enum Compiler {
     FromSource {
         rustc: PathBuf,
         cargo: PathBuf,
-        linker: Option<PathBuf>,
+        linker: Linker,
     },
+}
+
+/// What links WebAssembly, where the compiler does not bring it along.
+enum Linker {
+    /// In this folder of rustup's toolchain.
+    RustLld(PathBuf),
+    /// Of the package `lld`.
+    WasmLd,
 }
 
 /// Builds each crate; says where each `.wasm` is.
@@ -70,18 +78,21 @@ fn find_compiler() -> Result<Compiler, String> {
         let Some(sysroot) = sysroot(&rustc) else {
             continue;
         };
-        if cargo.is_file() && sysroot.join("lib/rustlib/src/rust/library/std").exists() {
+        if cargo.is_file()
+            && sysroot.join("lib/rustlib/src/rust/library/std").exists()
+            && let Some(linker) = linker()
+        {
             return Ok(Compiler::FromSource {
                 rustc,
                 cargo,
-                linker: linker(),
+                linker,
             });
         }
     }
     Err(format!(
         "no Rust compiler here can build for {TARGET}. Either of these makes one:\n  \
          rustup target add {TARGET}\n  \
-         apt-get install -y rustc-web cargo-web rust-web-src"
+         apt-get install -y rustc-web cargo-web rust-web-src lld"
     ))
 }
 
@@ -95,10 +106,21 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
-/// The folder of `rust-lld`, which a distribution's compiler may lack and rustup's has.
-fn linker() -> Option<PathBuf> {
-    let folder = sysroot(Path::new("rustc"))?.join("lib/rustlib/x86_64-unknown-linux-gnu/bin");
-    folder.join("rust-lld").is_file().then_some(folder)
+/// What links where the compiler brings no linker: rustup's own, or a distribution's.
+fn linker() -> Option<Linker> {
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let folder = sysroot(Path::new("rustc"))?
+        .join("lib/rustlib")
+        .join(host)
+        .join("bin");
+    if folder.join("rust-lld").is_file() {
+        return Some(Linker::RustLld(folder));
+    }
+    let mut lld = Command::new("wasm-ld");
+    lld.arg("--version").stdout(Stdio::null());
+    lld.status()
+        .is_ok_and(|status| status.success())
+        .then_some(Linker::WasmLd)
 }
 
 #[derive(Deserialize)]
@@ -185,11 +207,17 @@ fn command(compiler: &Compiler) -> Command {
         } => {
             let mut command = Command::new(cargo);
             command.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
-            if let Some(linker) = linker {
-                let path = std::env::var_os("PATH").unwrap_or_default();
-                let folders = std::iter::once(linker.clone()).chain(std::env::split_paths(&path));
-                if let Ok(path) = std::env::join_paths(folders) {
-                    command.env("PATH", path);
+            match linker {
+                Linker::WasmLd => {
+                    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld");
+                }
+                Linker::RustLld(folder) => {
+                    let path = std::env::var_os("PATH").unwrap_or_default();
+                    let folders =
+                        std::iter::once(folder.clone()).chain(std::env::split_paths(&path));
+                    if let Ok(path) = std::env::join_paths(folders) {
+                        command.env("PATH", path);
+                    }
                 }
             }
             command

@@ -6,10 +6,10 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Fault {
     pub kind: FaultKind,
-    /// For the log: the trap with the guest's backtrace, the plugin's own error text, or the bound.
-    pub detail: String,
-    /// The text of the panic, where the guest logged one.
-    pub panic: Option<String>,
+    /// In one line, for the operator: the text of the panic, the plugin's own error, or the bound.
+    pub summary: String,
+    /// The guest's backtrace, where there is one.
+    pub backtrace: String,
 }
 
 /// Kinds are labels of a metric: few, and stable.
@@ -66,11 +66,11 @@ impl fmt::Display for FaultKind {
 }
 
 impl Fault {
-    pub fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: FaultKind, summary: impl Into<String>) -> Self {
         Fault {
             kind,
-            detail: detail.into(),
-            panic: None,
+            summary: summary.into(),
+            backtrace: String::new(),
         }
     }
 }

@@ -165,7 +165,9 @@ impl<'p> Lease<'p> {
 
     /// Ends the visit: the instance goes back or dies, the message comes out.
     pub fn finish<T>(mut self, result: Result<T, Fault>, started: Instant) -> Visit<T> {
-        let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns));
+        let elapsed = started.elapsed();
+        // The first tick of a call counts as a whole one, however short the call was before it.
+        let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
         let exchange = match self.leased.take() {
             Some(mut leased) => {
                 let exchange = leased.store.data_mut().exchange.take();
@@ -181,7 +183,7 @@ impl<'p> Lease<'p> {
             // Either place holds it: it is put into the Store in `take` and moved here in `call`.
             exchange: exchange.expect("the message is in the instance or in the lease"),
             result,
-            elapsed: started.elapsed(),
+            elapsed,
             cpu,
         }
     }
@@ -358,23 +360,28 @@ fn report_dropped_log(state: &State) {
 /// Why a guest ended before it answered.
 fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fault {
     report_dropped_log(state);
-    let (kind, detail) = match error.downcast_ref::<Trap>() {
+    let cause = match state.log.last_error.take() {
+        // The SDK logs a panic, with its place, before it traps.
+        Some(panic) => panic.replace('\n', " "),
+        None => error.root_cause().to_string(),
+    };
+    let (kind, summary) = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => (
             FaultKind::Cpu,
-            format!("the call used more than {cpu:?} of processor time (`limits.cpu`): {error:?}"),
+            format!("the call used more than {cpu:?} of processor time (`limits.cpu`)"),
         ),
         _ if state.memory.refused => (
             FaultKind::Memory,
             format!(
-                "it was refused more than {} bytes (`limits.memory`): {error:?}",
+                "it was refused more than {} bytes (`limits.memory`): {cause}",
                 state.memory.max
             ),
         ),
-        _ => (FaultKind::Trap, format!("{error:?}")),
+        _ => (FaultKind::Trap, cause),
     };
     Fault {
         kind,
-        detail,
-        panic: state.log.last_error.take(),
+        summary,
+        backtrace: format!("{error:?}"),
     }
 }

@@ -64,7 +64,7 @@ fn show(found: &Found<'_>) -> String {
                     .join(",")
             )
         }
-        Found::NotFound => "404".to_owned(),
+        Found::Nothing => "404".to_owned(),
         Found::BadPath(why) => {
             assert!(!why.is_empty());
             "400".to_owned()
@@ -517,7 +517,7 @@ proptest! {
                     let Found::Route { index, .. } = found else { panic!("{found:?} {path}") };
                     prop_assert_eq!(index, best[0]);
                 }
-                Err(allow) if allow.is_empty() => prop_assert!(matches!(found, Found::NotFound)),
+                Err(allow) if allow.is_empty() => prop_assert!(matches!(found, Found::Nothing)),
                 Err(wanted) => {
                     let Found::MethodNotAllowed { allow } = found else { panic!("{found:?}") };
                     let allow: Vec<String> = allow.iter().map(Method::to_string).collect();

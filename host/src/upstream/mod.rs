@@ -105,7 +105,7 @@ impl Upstream {
         mut request: Request<RequestBody>,
         upload: &Upload,
         total: &mut std::pin::Pin<Box<Sleep>>,
-    ) -> Result<Response<(Incoming, Connection)>, (Option<Request<RequestBody>>, Failure)> {
+    ) -> Result<Response<(Incoming, Connection)>, Unanswered> {
         loop {
             let mut connection = match server.idle().await {
                 Some(connection) => connection,
@@ -120,7 +120,9 @@ impl Upstream {
                 .await
                 .map_err(|failure| (None, failure))?;
             match sent {
-                Ok(response) => return accept(response, connection, server),
+                Ok(response) => {
+                    return accept(response, connection, server).map_err(|failure| (None, failure));
+                }
                 // A kept connection that the server closed meanwhile: the next one, or a new one.
                 Err((Some(unsent), _)) if reused => request = unsent,
                 Err((unsent, error)) => {
@@ -176,13 +178,16 @@ impl Upstream {
     }
 }
 
+/// A failure, with the request if nothing of it was sent.
+type Unanswered = (Option<Request<RequestBody>>, Failure);
+
 /// Checks an answer's head.
 fn accept(
     response: Response<Incoming>,
     connection: Connection,
     server: &Server,
-) -> Result<Response<(Incoming, Connection)>, (Option<Request<RequestBody>>, Failure)> {
-    let bad = |text: String| (None, Failure::new(FailureKind::BadGateway, text));
+) -> Result<Response<(Incoming, Connection)>, Failure> {
+    let bad = |text: String| Failure::new(FailureKind::BadGateway, text);
     if response.status().is_informational() {
         return Err(bad(format!(
             "{} switched protocols without being asked to",
