@@ -48,6 +48,8 @@ pub enum FailureKind {
     MethodNotAllowed(Vec<Method>),
     /// All request permits are taken.
     Overloaded,
+    /// The process stopped before the request ended.
+    Stopped,
     /// A plugin faulted, and its entry fails closed.
     Plugin,
     /// A plugin's instances are all taken.
@@ -79,7 +81,7 @@ impl Failure {
             | K::ClientGone
             | K::NoRoute
             | K::MethodNotAllowed(_) => Blame::Client,
-            K::Overloaded => Blame::Gateway,
+            K::Overloaded | K::Stopped => Blame::Gateway,
             K::Plugin | K::PluginBusy => Blame::Plugin,
             K::Unreachable
             | K::ConnectTimeout
@@ -101,6 +103,7 @@ impl Failure {
             K::NoRoute => "no-route",
             K::MethodNotAllowed(_) => "method-not-allowed",
             K::Overloaded => "overloaded",
+            K::Stopped => "stopped",
             K::Plugin => "plugin-fault",
             K::PluginBusy => "plugin-busy",
             K::Unreachable => "unreachable",
@@ -134,6 +137,7 @@ impl Failure {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the gateway serves as many requests as it may",
             ),
+            K::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
             K::Plugin => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "a policy of this route failed",

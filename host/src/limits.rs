@@ -227,8 +227,6 @@ pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 /// How long a kept connection may need to come to rest after its last answer.
 pub const UPSTREAM_SETTLE: Duration = Duration::from_millis(20);
-/// After this pause a kept connection may be one that the server is closing.
-pub const UPSTREAM_PAUSE: Duration = Duration::from_millis(200);
 
 // Logs.
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -38,6 +38,7 @@ pub async fn handle(
     record.client = peer.to_canonical().to_string();
     record.method = request.method().as_str().to_owned();
     record.path = request.uri().path().to_owned();
+    record.host = host_as_sent(&request);
 
     let upload = Upload::new();
     let mut held = Box::new(Held {
@@ -59,6 +60,19 @@ pub async fn handle(
         }
         Err((failure, id)) => refuse(&failure, &id, held),
     }
+}
+
+/// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
+fn host_as_sent(request: &Request<Incoming>) -> String {
+    const HOST_BYTES_MAX: usize = 255;
+    let sent = match request.uri().authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => request
+            .headers()
+            .get(HOST)
+            .map_or(&b""[..], HeaderValue::as_bytes),
+    };
+    String::from_utf8_lossy(&sent[..sent.len().min(HOST_BYTES_MAX)]).into_owned()
 }
 
 /// Cleans a request's head and finds its route.
@@ -147,6 +161,17 @@ fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Re
         let text = "this is a gateway, not a tunnel";
         return Err(Failure::new(FailureKind::BadRequest(text), text));
     }
+    if !fields::plain_framing(headers) {
+        let text = "the request has a transfer coding that is not `chunked`";
+        return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
+    if uri
+        .scheme_str()
+        .is_some_and(|scheme| !matches!(scheme, "http" | "https"))
+    {
+        let text = "the target's scheme is neither http nor https";
+        return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
     if uri.path().len() + uri.query().map_or(0, str::len) > limits::TARGET_BYTES_MAX {
         let detail = format!("more than {} bytes", limits::TARGET_BYTES_MAX);
         return Err(Failure::new(FailureKind::TargetTooLong, detail));
@@ -174,10 +199,7 @@ fn authority(
     if host.is_none() && version != Version::HTTP_10 {
         return Err(bad("the request has no Host"));
     }
-    let valid = |text: &str| {
-        text.parse::<http::uri::Authority>()
-            .is_ok_and(|authority| !authority.as_str().contains('@'))
-    };
+    let valid = fields::is_authority;
     if let Some(host) = host
         && !host
             .to_str()
@@ -204,9 +226,6 @@ async fn exchange_over(
     let record = &mut held.record;
     record.on_route(&route.name, &route.metrics);
     record.client = exchange.client.to_string();
-    if let Some(host) = exchange.request.headers.get(HOST) {
-        record.host = String::from_utf8_lossy(host.as_bytes()).into_owned();
-    }
 
     let inward = chain::inward(&route.chain, exchange, record).await;
     let mut exchange = inward.exchange;
@@ -255,6 +274,11 @@ async fn ask(
     } else {
         std::mem::take(headers)
     };
+    if request.body().size_hint().exact().is_none() {
+        // Of itself hyper sends a GET or HEAD without the body that it has.
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+    }
     let answer = route.upstream.send(request, upload).await?;
     let (head, body) = answer.response.into_parts();
     let visit = UpstreamVisit {
@@ -264,6 +288,19 @@ async fn ask(
         first_byte: std::time::Duration::ZERO,
     };
     let mut headers = head.headers;
+    if let Some(length) = body.size_hint().exact()
+        && exchange.request.method != Method::HEAD
+        && !matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        )
+    {
+        // One number, whatever the field said: `5, 5` is one answer to one reader and two to another.
+        headers.insert(CONTENT_LENGTH, length.into());
+    } else if headers.contains_key(TRANSFER_ENCODING) {
+        // Chunks win over a length (RFC 9112, section 6.3), which must then not be passed on.
+        headers.remove(CONTENT_LENGTH);
+    }
     fields::remove_hop_by_hop(&mut headers);
     let head = ResponseHead {
         status: head.status,

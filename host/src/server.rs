@@ -7,7 +7,6 @@ mod stall;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -19,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::config::Config;
 use crate::gateway::{Gateway, Listener};
 use crate::limits;
-use crate::observe::Metrics;
+use crate::observe::{CUTTING, DRAINING, Metrics};
 use crate::proxy;
 use stall::StallGuard;
 
@@ -62,19 +61,19 @@ pub async fn serve(
             drained.clone(),
         ));
     }
-    let stopping = Arc::new(AtomicBool::new(false));
-    let admin = tokio::spawn(admin::serve(admin, metrics, Arc::clone(&stopping)));
+    let admin = tokio::spawn(admin::serve(admin, Arc::clone(&metrics)));
     drop(drained);
 
     stop.await;
     tracing::info!(within = ?config.runtime.drain, "stopping: no new connections, draining");
-    stopping.store(true, Ordering::Relaxed);
+    metrics.stopping.set(DRAINING);
     tasks.shutdown().await;
     let _ = draining.send(true);
     if tokio::time::timeout(config.runtime.drain, draining.closed())
         .await
         .is_err()
     {
+        metrics.stopping.set(CUTTING);
         tracing::warn!(
             connections = draining.receiver_count(),
             "the time to drain is over; what is left is cut"
@@ -175,15 +174,15 @@ async fn connection(
         .header_read_timeout(limits::CLIENT_HEAD)
         .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
         .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(StallGuard::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        biased;
         _ = drained.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        ended = connection.as_mut() => ended,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "a client's connection ended");

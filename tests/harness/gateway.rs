@@ -255,6 +255,28 @@ impl Gateway {
         found.unwrap_or_else(|| panic!("no `{text}` in the log"))
     }
 
+    /// The first event of the log, with all its lines, that has all of these texts.
+    #[track_caller]
+    pub fn wait_for_event(&self, texts: &[&str]) -> String {
+        eventually(&format!("an event in the log with {texts:?}"), || {
+            let log = self.stderr();
+            let mut events: Vec<String> = Vec::new();
+            for line in log.lines() {
+                // Each begins with the time; what follows without is of the same.
+                let begins = line.starts_with("20") && line.get(10..11) == Some("T");
+                match events.last_mut() {
+                    Some(event) if !begins => {
+                        event.push('\n');
+                        event.push_str(line);
+                    }
+                    _ => events.push(line.to_owned()),
+                }
+            }
+            let has_all = |event: &String| texts.iter().all(|text| event.contains(text));
+            events.into_iter().find(has_all)
+        })
+    }
+
     /// Sends SIGTERM, and does not wait.
     pub fn terminate(&self) {
         let pid = i32::try_from(self.process.id())

@@ -136,28 +136,21 @@ fn unreachable_traps() {
 fn a_panic_is_told_with_its_text_and_where_it_was() {
     let (gateway, _origin) = faults_in_each_hook("panic", "", "trap");
     for hook in HOOKS {
-        // The field of the fault's line, not the guest's own message.
-        let line = gateway.wait_for_log(&format!("\\nboom from {hook}\""));
         let record = gateway.record(|record| record["route"] == hook);
         let id = record["id"].as_str().expect("an identifier");
+        let event = gateway.wait_for_event(&[id, "fault=\"trap\""]);
         for part in [
+            &format!("boom from {hook}"),
+            "tests/guests/hostile/src/lib.rs",
             "plugin=\"hostile\"",
             &format!("policy=\"{hook}\""),
             &format!("route=\"{hook}\""),
-            &format!("request=\"{id}\""),
-            "fault=\"trap\"",
-            "lib.rs",
+            "wasm backtrace",
+            "guest_hostile::Hostile",
+            "::panicking::panic_fmt",
         ] {
-            assert!(line.contains(part), "no {part} in {line}");
+            assert!(event.contains(part), "no {part} in {event}");
         }
-    }
-    let log = gateway.stderr();
-    for part in [
-        "wasm backtrace",
-        "guest_hostile::Hostile",
-        "::panicking::panic_fmt",
-    ] {
-        assert!(log.contains(part), "no {part} in the log");
     }
 }
 
@@ -165,11 +158,8 @@ fn a_panic_is_told_with_its_text_and_where_it_was() {
 fn an_error_is_told_with_its_text() {
     let (gateway, _origin) = faults_in_each_hook("error", "", "error");
     for hook in HOOKS {
-        let line = gateway.wait_for_log(&format!("policy=\"{hook}\""));
-        assert!(
-            line.contains("deliberate error") && line.contains("fault=\"error\""),
-            "{line}"
-        );
+        let policy = format!("policy=\"{hook}\"");
+        gateway.wait_for_event(&["deliberate error", "fault=\"error\"", &policy, "request=\""]);
     }
 }
 

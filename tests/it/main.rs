@@ -3,10 +3,12 @@
 mod components;
 mod scene;
 
+mod cache;
 mod config;
 mod contract;
 mod edits;
 mod fairness;
+mod faults;
 mod fidelity;
 mod h1;
 mod hostile;
@@ -14,8 +16,10 @@ mod isolation;
 mod layers;
 mod loading;
 mod observed;
+mod odd;
 mod plugins;
 mod refused;
+mod secrets;
 mod snapshot;
 mod stop;
 mod upstreams;

@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use tollgate_tests::{Check, Folder, Gateway, Origin, check, guest, repository};
+use tollgate_tests::{Check, Folder, Gateway, Origin, check, guest};
 
 use crate::components::assembled;
 use crate::loading::assert_refused;
 use crate::scene::Scene;
 
-fn of(wasm: &Path, more: &str) -> String {
+pub fn of(wasm: &Path, more: &str) -> String {
     Scene::unserved()
         .plugin("odd", wasm, more)
         .policy("entry", "odd", "")
@@ -18,7 +18,7 @@ fn of(wasm: &Path, more: &str) -> String {
 
 /// Refused as a plugin, with these texts.
 #[track_caller]
-fn assert_no_plugin(wasm: &Path, texts: &[&str]) -> Check {
+pub fn assert_no_plugin(wasm: &Path, texts: &[&str]) -> Check {
     let toml = of(wasm, "");
     let check = check(&toml);
     assert_refused(
@@ -32,7 +32,7 @@ fn assert_no_plugin(wasm: &Path, texts: &[&str]) -> Check {
 
 /// Loads, and passes a request on.
 #[track_caller]
-fn assert_serves(wasm: &Path, more: &str) {
+pub fn assert_serves(wasm: &Path, more: &str) {
     let origin = Origin::echo();
     let scene = Scene::new(&origin)
         .plugin("odd", wasm, more)
@@ -221,95 +221,4 @@ fn a_start_function_has_a_bound_in_time() {
         &assembled(&folder, "start-loop"),
         &["its processor time is spent"],
     );
-}
-
-/// `minimal.wat` with other text in it.
-fn variant(folder: &Folder, name: &str, changes: &[(&str, &str)]) -> std::path::PathBuf {
-    let path = repository().join("tests/guests/hostile/wat/minimal.wat");
-    let mut text = std::fs::read_to_string(path).expect("minimal.wat");
-    for (from, to) in changes {
-        assert!(text.contains(from), "no {from} in minimal.wat");
-        text = text.replace(from, to);
-    }
-    let bytes = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    folder.write(&format!("{name}.wasm"), bytes)
-}
-
-#[test]
-fn a_guest_that_answers_nonsense_is_refused_or_faults() {
-    let folder = Folder::new();
-    let pointer = "\\10\\00\\00\\00\\50";
-    for (name, from, to, text) in [
-        ("outside", pointer, "\\10\\00\\ff\\7f\\50", "`describe`"),
-        (
-            "not-utf-8",
-            "\\\"name\\\":\\\"wat\\\"",
-            "\\\"name\\\":\\\"w\\fft\\\"",
-            "`describe`",
-        ),
-        (
-            "no-json",
-            "{\\\"name",
-            "[\\\"name",
-            "its answer is not understood",
-        ),
-        (
-            "no-version",
-            "\\\"version\\\"",
-            "\\\"versiom\\\"",
-            "missing field `version`",
-        ),
-        (
-            "no-schema",
-            "\\\"config-schema\\\":{}",
-            "\\\"config-schema\\\":[]",
-            "no valid config schema",
-        ),
-    ] {
-        assert_no_plugin(&variant(&folder, name, &[(from, to)]), &[text]);
-    }
-
-    let configure = "(func (export \"configure\") (param i32 i32) (result i32) (i32.const 256))";
-    for (name, answer) in [("far", "i32.const -8"), ("odd-case", "i32.const 16")] {
-        let changed = configure.replace("i32.const 256", answer);
-        let toml = of(&variant(&folder, name, &[(configure, &changed)]), "");
-        assert_refused(&check(&toml), &toml, "entry]", &["`configure` failed"]);
-    }
-
-    // `ok`, `respond`: status 200, and headers or a body that are not there.
-    let reply = |headers: &str, body: &str| {
-        format!(
-            "(func (export \"transform-request\") (param i32 i32) (result i32) (i32.const 512))\n\
-             (data (i32.const 512) \"\\00\\00\\00\\00\\01\\00\\00\\00\\c8\\00\\00\\00{headers}{body}\")\n\
-             (func (export \"old\") (param i32 i32) (result i32)"
-        )
-    };
-    let none = "\\00\\00\\00\\00\\00\\00\\00\\00";
-    let far = "\\00\\00\\00\\7f\\10\\00\\00\\00";
-    let many = "\\00\\00\\00\\00\\ff\\ff\\ff\\0f";
-    let hook = "(func (export \"transform-request\") (param i32 i32) (result i32)";
-    let origin = Origin::echo();
-    let mut scene = Scene::new(&origin);
-    let names = ["far-headers", "many-headers", "far-body", "many-body"];
-    let replies = [
-        reply(far, none),
-        reply(many, none),
-        reply(none, far),
-        reply(none, many),
-    ];
-    for (name, reply) in names.into_iter().zip(&replies) {
-        let wasm = variant(&folder, name, &[(hook, reply)]);
-        scene = scene.plugin(name, &wasm, "").policy(name, name, "").route(
-            name,
-            &format!("/{name}"),
-            &[name],
-        );
-    }
-    let gateway = Gateway::start(&scene.toml());
-    for name in names {
-        assert_eq!(gateway.get(&format!("/{name}")).status, 500, "{name}");
-        let faults = gateway.metric("tollgate_plugin_faults_total", &[("policy", name)]);
-        assert_eq!(faults, 1.0, "{name}");
-    }
-    assert_eq!(origin.requests(), 0);
 }

@@ -21,6 +21,10 @@ pub struct Upload {
     last_ms: AtomicU64,
     pub stalled: AtomicBool,
     pub broken: AtomicBool,
+    /// Whether the client's next data is awaited right now.
+    waiting: AtomicBool,
+    /// Whether all of it was passed on.
+    ended: AtomicBool,
 }
 
 impl Upload {
@@ -31,12 +35,27 @@ impl Upload {
             last_ms: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         })
     }
 
     /// When data last came.
     pub fn last(&self) -> Instant {
         self.started + std::time::Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is the client that is waited for.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     fn note(&self, bytes: usize) {
@@ -60,6 +79,9 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub fn new(incoming: Incoming, upload: Arc<Upload>) -> Self {
+        if incoming.is_end_stream() {
+            upload.end();
+        }
         RequestBody {
             incoming: Some(incoming),
             upload,
@@ -89,9 +111,14 @@ impl Body for RequestBody {
             let Some(incoming) = &mut self.incoming else {
                 return Poll::Ready(None);
             };
-            match Pin::new(incoming).poll_frame(context) {
+            match Pin::new(&mut *incoming).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
+                    let last = incoming.is_end_stream();
                     self.stall = None;
+                    self.upload.waiting.store(false, Ordering::Relaxed);
+                    if last {
+                        self.upload.end();
+                    }
                     match frame.into_data() {
                         Ok(data) => {
                             self.upload.note(data.len());
@@ -104,8 +131,12 @@ impl Body for RequestBody {
                     self.upload.broken.store(true, Ordering::Relaxed);
                     return Poll::Ready(Some(Err(std::io::Error::other(error))));
                 }
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    self.upload.end();
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => {
+                    self.upload.waiting.store(true, Ordering::Relaxed);
                     let stall = self
                         .stall
                         .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));

@@ -54,6 +54,34 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the message's framing is one that every reader understands alike: no transfer coding, or
+/// `chunked` alone (RFC 9112, section 6.1). Another coding would be taken off with the field that
+/// names it, and the body passed on in a form that nothing names.
+pub fn plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether this is a host with an optional port, and nothing else (RFC 9110, section 4.2.3).
+pub fn is_authority(text: &str) -> bool {
+    let Ok(authority) = text.parse::<http::uri::Authority>() else {
+        return false;
+    };
+    let port = authority.as_str().strip_prefix(authority.host());
+    !authority.as_str().contains('@')
+        && match port.map(|port| port.strip_prefix(':').unwrap_or(port)) {
+            None => false,
+            Some("") => true,
+            Some(port) => {
+                port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+            }
+        }
+}
+
 /// Removes what the gateway answers itself: a `100 Continue` was or will be sent on our own account.
 pub fn remove_expectation(headers: &mut HeaderMap) {
     headers.remove(EXPECT);

@@ -9,6 +9,8 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Not ours, but upstreams believe it.
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Finds the client, and makes the request's forwarding fields true.
 ///
@@ -47,6 +49,7 @@ pub fn resolve(headers: &mut HeaderMap, peer: IpAddr, trusted: &[IpNet], scheme:
     } else {
         headers.remove(PROTO);
         headers.remove(HOST);
+        headers.remove(REAL_IP);
     }
 
     list.push_str(&peer.to_string());

@@ -24,7 +24,7 @@ const PLUGIN_BUCKETS: [f64; 12] = [
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteStatus {
     route: String,
-    /// `2xx` and so on.
+    /// `2xx` and so on; `none` where the client left before a head was sent.
     status: &'static str,
 }
 
@@ -60,13 +60,20 @@ pub struct Metrics {
     pub log_lines_dropped: Counter,
     pub connections: Gauge<i64, AtomicI64>,
     pub requests_in_flight: Gauge<i64, AtomicI64>,
+    /// 0, [`DRAINING`] or [`CUTTING`].
+    pub stopping: Gauge<i64, AtomicI64>,
 }
+
+/// No new connections; requests in flight may end.
+pub const DRAINING: i64 = 1;
+/// The time to drain is over; requests in flight are ended.
+pub const CUTTING: i64 = 2;
 
 /// What one route counts.
 #[derive(Clone)]
 pub struct RouteMetrics {
-    /// By the first digit of the status, from 1xx to 5xx.
-    by_class: [Counter; 5],
+    /// By the first digit of the status; the first is for none.
+    by_class: [Counter; 6],
     seconds: Histogram,
 }
 
@@ -130,8 +137,15 @@ impl Metrics {
             "Requests that have begun and not ended",
             requests_in_flight.clone(),
         );
+        let stopping = Gauge::default();
+        registry.register(
+            "stopping",
+            "0 serving, 1 draining, 2 cutting what is left",
+            stopping.clone(),
+        );
         Arc::new(Metrics {
             registry,
+            stopping,
             requests,
             request_seconds: request_seconds.to_owned(),
             plugin_calls,
@@ -161,7 +175,7 @@ impl Metrics {
             self.requests.get_or_create_owned(&label)
         };
         RouteMetrics {
-            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            by_class: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
             seconds: self.request_seconds.get_or_create_owned(&RouteLabel {
                 route: route.to_owned(),
             }),
@@ -199,7 +213,7 @@ impl Metrics {
 
 impl RouteMetrics {
     pub fn count(&self, status: u16, seconds: f64) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        let class = usize::from(status / 100).min(5);
         self.by_class[class].inc();
         self.seconds.observe(seconds);
     }

@@ -6,5 +6,5 @@ mod metrics;
 mod record;
 
 pub use access_log::AccessLog;
-pub use metrics::{EntryMetrics, Metrics, RouteMetrics};
+pub use metrics::{CUTTING, DRAINING, EntryMetrics, Metrics, RouteMetrics};
 pub use record::{EntryVisit, FailureNote, Record, Side, UpstreamVisit};

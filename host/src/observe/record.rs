@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{AccessLog, Metrics, RouteMetrics};
+use super::{AccessLog, CUTTING, Metrics, RouteMetrics};
 use crate::error::{Failure, FailureKind};
 
 /// Collects what happens to a request, and writes it when dropped.
@@ -180,12 +180,14 @@ impl Drop for Record {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         if !self.complete && self.failure.is_none() {
-            // Nobody else ends an answer early: the connection it was for is gone.
-            let gone = Failure::new(
-                FailureKind::ClientGone,
-                "the client took no more of the answer",
-            );
-            self.fail(&gone);
+            // Nobody else ends an answer early: either we are cutting, or its connection is gone.
+            let (kind, detail) = if self.metrics.stopping.get() == CUTTING {
+                (FailureKind::Stopped, "the time to drain was over")
+            } else {
+                let detail = "the client took no more of the answer";
+                (FailureKind::ClientGone, detail)
+            };
+            self.fail(&Failure::new(kind, detail));
         }
         self.metrics.requests_in_flight.dec();
         self.route_metrics.count(self.status, elapsed.as_secs_f64());

@@ -15,7 +15,7 @@ use wasmtime::{
 
 use super::artefacts::Artefacts;
 use super::bindings::Gateway;
-use super::state::{State, wind};
+use super::state::State;
 use crate::limits;
 
 /// What the pool is made for.
@@ -76,13 +76,7 @@ impl Runtime {
         store.epoch_deadline_callback(|mut context| match context.data_mut().cpu.tick() {
             Err(_) => Ok(UpdateDeadline::Interrupt),
             // A plain `Yield` may be polled again at once, before anyone else on the thread.
-            Ok(clock) => Ok(UpdateDeadline::YieldCustom(
-                1,
-                Box::pin(async move {
-                    tokio::task::yield_now().await;
-                    wind(&clock);
-                }),
-            )),
+            Ok(pause) => Ok(UpdateDeadline::YieldCustom(1, Box::pin(pause.wait()))),
         });
         store
     }

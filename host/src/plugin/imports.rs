@@ -321,9 +321,7 @@ impl wit::HostRequestEdits for State {
     }
 
     fn set_authority(&mut self, _: Resource<RequestEditsHandle>, authority: String) -> Edit {
-        let valid = authority
-            .parse::<http::uri::Authority>()
-            .is_ok_and(|parsed| !parsed.as_str().contains('@'));
+        let valid = fields::is_authority(&authority);
         let value = http::HeaderValue::try_from(&authority)
             .ok()
             .filter(|_| valid);

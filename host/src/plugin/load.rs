@@ -140,13 +140,7 @@ impl Plugin {
             .schema
             .iter_errors(config)
             .take(limits::CONFIG_PROBLEMS_SHOWN)
-            // Masked: a value may be a key that was written in the wrong place.
-            .map(|error| {
-                (
-                    error.instance_path().to_string(),
-                    error.masked().to_string(),
-                )
-            })
+            .flat_map(|error| places(&error))
             .collect();
         if problems.is_empty() {
             Ok(())
@@ -158,6 +152,23 @@ impl Plugin {
     /// Resolves the imports of one of this plugin's components.
     pub(super) fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {
         link(&self.runtime, &self.shape, component)
+    }
+}
+
+/// Where an error of the schema is, and its text. Masked: a value may be a key that was written in the
+/// wrong place.
+fn places(error: &jsonschema::ValidationError<'_>) -> Vec<(String, String)> {
+    let pointer = error.instance_path().to_string();
+    match error.kind() {
+        jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+            .iter()
+            .map(|name| {
+                let escaped = name.replace('~', "~0").replace('/', "~1");
+                let text = "the plugin knows no such key".to_owned();
+                (format!("{pointer}/{escaped}"), text)
+            })
+            .collect(),
+        _ => vec![(pointer, error.masked().to_string())],
     }
 }
 

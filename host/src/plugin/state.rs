@@ -161,8 +161,8 @@ impl CpuMeter {
         }
     }
 
-    /// Notes a tick; answers the budget's end, or the clock to wind when the guest goes on.
-    pub fn tick(&mut self) -> Result<Arc<AtomicU64>, OverBudget> {
+    /// Notes a tick; answers the budget's end, or how the guest gives way.
+    pub fn tick(&mut self) -> Result<Pause, OverBudget> {
         let slice = match &self.resumed_ns {
             None => u64::try_from(limits::EPOCH_TICK.as_nanos()).unwrap_or(u64::MAX),
             Some(resumed) => thread_cpu_ns().saturating_sub(resumed.load(Ordering::Relaxed)),
@@ -171,18 +171,37 @@ impl CpuMeter {
         if self.spent_ns >= self.budget_ns {
             return Err(OverBudget);
         }
-        Ok(Arc::clone(self.resumed_ns.get_or_insert_default()))
+        let long = self.resumed_ns.is_some();
+        Ok(Pause {
+            clock: Arc::clone(self.resumed_ns.get_or_insert_default()),
+            long,
+        })
+    }
+}
+
+/// How a guest gives way to others on its thread.
+pub struct Pause {
+    clock: Arc<AtomicU64>,
+    long: bool,
+}
+
+impl Pause {
+    /// At its first tick, which may come at once, a guest only lets others go first. One that is
+    /// still running at the next is heavy, and rests as long as it ran: a yield alone would let it
+    /// run again before what others wait for has come, for a tick at each of their steps.
+    pub async fn wait(self) {
+        if self.long {
+            tokio::time::sleep(limits::EPOCH_TICK).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+        self.clock.store(thread_cpu_ns(), Ordering::Relaxed);
     }
 }
 
 /// The call's processor-time budget is spent.
 #[derive(Debug, Clone, Copy)]
 pub struct OverBudget;
-
-/// Notes that the guest goes on, perhaps on another thread.
-pub fn wind(clock: &AtomicU64) {
-    clock.store(thread_cpu_ns(), Ordering::Relaxed);
-}
 
 fn thread_cpu_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

@@ -95,8 +95,9 @@ pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     if decoded.chars().any(char::is_control) {
         return Err("the path contains a control character");
     }
-    // An encoded slash or any backslash may be a separator to an upstream.
-    let dots = |part: &str| part == "." || part == "..";
+    // An encoded slash or any backslash may be a separator to an upstream, and servlet containers cut
+    // off what follows a semicolon before they resolve dots.
+    let dots = |part: &str| matches!(part.split(';').next(), Some("." | ".."));
     if decoded.split(['/', '\\']).any(dots) {
         return Err("the path contains a dot segment");
     }

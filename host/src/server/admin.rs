@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,7 +18,7 @@ use crate::limits;
 use crate::observe::Metrics;
 
 /// Serves until it is dropped, so that a draining process can still be asked.
-pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, stopping: Arc<AtomicBool>) {
+pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>) {
     let connections = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
@@ -29,11 +28,10 @@ pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, stopping: Arc<Ato
             tokio::time::sleep(super::ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, stopping) = (Arc::clone(&metrics), Arc::clone(&stopping));
+        let metrics = Arc::clone(&metrics);
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let stopping = stopping.load(Ordering::Relaxed);
-                let response = answer(&request, &metrics, stopping);
+                let response = answer(&request, &metrics);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -48,10 +46,11 @@ pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, stopping: Arc<Ato
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, stopping: bool) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     let open_metrics =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let stopping = metrics.stopping.get() != 0;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let (status, content_type, body) = match request.uri().path() {
         _ if !reads => (StatusCode::METHOD_NOT_ALLOWED, text, "only GET\n".into()),
@@ -67,5 +66,9 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, stopping: bool) -> Res
     let mut response = Response::new(Full::from(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
+    if !reads {
+        let allow = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, allow);
+    }
     response
 }

@@ -12,10 +12,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::error::{Failure, FailureKind};
-use crate::http::body::RequestBody;
+use crate::http::body::{RequestBody, Upload};
 use crate::limits;
 
 /// One server, and the connections to it that wait for work.
@@ -29,20 +30,32 @@ pub struct Server {
 
 struct Idle {
     sender: SendRequest<RequestBody>,
+    task: AbortHandle,
     since: Instant,
 }
 
 /// A connection in use. Dropped before its answer has ended, it closes.
 pub struct Connection {
     server: Arc<Server>,
-    sender: SendRequest<RequestBody>,
+    /// Gone once given back.
+    sender: Option<SendRequest<RequestBody>>,
+    /// What reads and writes it.
+    task: AbortHandle,
     /// Whether it carried a request before, so that the server may be closing it right now.
     pub reused: bool,
-    idle_for: Duration,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Dropping the sender alone would leave an unfinished upload to a server that takes none.
+        if self.sender.is_some() {
+            self.task.abort();
+        }
+    }
 }
 
 /// The request, if nothing of it was sent, and why.
-type Unsent = (Option<Request<RequestBody>>, hyper::Error);
+type Unsent = (Option<Request<RequestBody>>, Option<hyper::Error>);
 
 impl Server {
     pub fn new(authority: &http::uri::Authority) -> Self {
@@ -64,8 +77,7 @@ impl Server {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop()?;
-            let idle_for = kept.since.elapsed();
-            if kept.sender.is_closed() || idle_for > limits::UPSTREAM_IDLE {
+            if kept.sender.is_closed() || kept.since.elapsed() > limits::UPSTREAM_IDLE {
                 continue;
             }
             // The end of the last answer may still be on its way through the connection's task.
@@ -73,9 +85,9 @@ impl Server {
             if matches!(ready, Ok(Ok(()))) {
                 return Some(Connection {
                     server: Arc::clone(self),
-                    sender: kept.sender,
+                    sender: Some(kept.sender),
+                    task: kept.task,
                     reused: true,
-                    idle_for,
                 });
             }
         }
@@ -106,7 +118,7 @@ impl Server {
         let (sender, connection) = handshake.map_err(|error| {
             Failure::new(FailureKind::Unreachable, format!("{}: {error}", self.name))
         })?;
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // Whoever waits for an answer on it is told by `send`.
                 tracing::debug!(%error, "a connection to an upstream ended");
@@ -114,13 +126,13 @@ impl Server {
         });
         Ok(Connection {
             server: Arc::clone(self),
-            sender,
+            sender: Some(sender),
+            task: task.abort_handle(),
             reused: false,
-            idle_for: Duration::ZERO,
         })
     }
 
-    fn keep(&self, sender: SendRequest<RequestBody>) {
+    fn keep(&self, sender: SendRequest<RequestBody>, task: AbortHandle) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The oldest stand first; the newest are taken first.
         let stale = idle
@@ -131,6 +143,7 @@ impl Server {
         if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX {
             idle.push(Idle {
                 sender,
+                task,
                 since: Instant::now(),
             });
         }
@@ -144,27 +157,26 @@ impl Connection {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Unsent> {
         let copy = self.copy(&request);
-        match self.sender.try_send_request(request).await {
+        let Some(sender) = &mut self.sender else {
+            return Err((Some(request), None));
+        };
+        match sender.try_send_request(request).await {
             Ok(response) => Ok(response),
             Err(mut failed) => {
                 let unsent = failed.take_message();
                 let error = failed.into_error();
                 // A server may close a kept connection at the very moment that it is used. What is
                 // idempotent and has no body may then be sent again (RFC 9110, section 9.2.2).
-                let again = unsent.or_else(|| copy.filter(|_| error.is_incomplete_message()));
-                Err((again, error))
+                let again = unsent.or_else(|| copy.filter(|_| was_closed(&error)));
+                Err((again, Some(error)))
             }
         }
     }
 
-    /// A copy of a request that may be sent twice. Only after a pause: in the middle of traffic a
-    /// server does not close a connection for being idle, and the copy would be paid by every
-    /// request.
+    /// A copy of a request that may be sent twice.
     fn copy(&self, request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-        let repeatable = self.reused
-            && self.idle_for > limits::UPSTREAM_PAUSE
-            && request.method().is_idempotent()
-            && request.body().is_end_stream();
+        let repeatable =
+            self.reused && request.method().is_idempotent() && request.body().is_end_stream();
         repeatable.then(|| {
             let mut copy = Request::new(request.body().empty_again());
             *copy.method_mut() = request.method().clone();
@@ -173,33 +185,68 @@ impl Connection {
             copy
         })
     }
+
+    fn give_back(mut self) {
+        if let Some(sender) = self.sender.take()
+            && !sender.is_closed()
+        {
+            self.server.keep(sender, self.task.clone());
+        }
+    }
+}
+
+/// Whether the peer closed a connection before it answered, in one of the ways in which that shows.
+fn was_closed(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    if error.is_incomplete_message() || error.is_canceled() {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
+            );
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The body of an answer. Its end gives the connection back; its loss closes it.
 pub struct ResponseBody {
     incoming: Incoming,
     connection: Option<Connection>,
+    upload: Arc<Upload>,
     total: Pin<Box<Sleep>>,
 }
 
 impl ResponseBody {
-    pub fn new(incoming: Incoming, connection: Connection, total: Pin<Box<Sleep>>) -> Self {
+    pub fn new(
+        incoming: Incoming,
+        connection: Connection,
+        upload: Arc<Upload>,
+        total: Pin<Box<Sleep>>,
+    ) -> Self {
         let mut body = ResponseBody {
             incoming,
             connection: Some(connection),
+            upload,
             total,
         };
         if body.incoming.is_end_stream() {
-            body.give_back();
+            body.end();
         }
         body
     }
 
-    fn give_back(&mut self) {
-        if let Some(Connection { server, sender, .. }) = self.connection.take()
-            && !sender.is_closed()
+    /// The answer has ended. A connection on which the upload has not cannot be used again.
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.upload.has_ended()
         {
-            server.keep(sender);
+            connection.give_back();
         }
     }
 }
@@ -224,7 +271,7 @@ impl Body for ResponseBody {
                     match frame.into_data() {
                         Ok(data) => {
                             if self.incoming.is_end_stream() {
-                                self.give_back();
+                                self.end();
                             }
                             return Poll::Ready(Some(Ok(Frame::data(data))));
                         }
@@ -236,7 +283,7 @@ impl Body for ResponseBody {
                     return Poll::Ready(Some(Err(std::io::Error::other(error))));
                 }
                 Poll::Ready(None) => {
-                    self.give_back();
+                    self.end();
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
@@ -82,7 +83,7 @@ impl Upstream {
                 Ok(response) => {
                     return Ok(Answer {
                         response: response.map(|(incoming, connection)| {
-                            ResponseBody::new(incoming, connection, total)
+                            ResponseBody::new(incoming, connection, Arc::clone(upload), total)
                         }),
                         server: Arc::clone(&server.name),
                     });
@@ -106,13 +107,30 @@ impl Upstream {
         upload: &Upload,
         total: &mut std::pin::Pin<Box<Sleep>>,
     ) -> Result<Response<(Incoming, Connection)>, Unanswered> {
+        if !request.headers().contains_key(HOST)
+            && let Ok(name) = HeaderValue::try_from(&*server.name)
+        {
+            // A client of HTTP/1.0 may name no host; to HTTP/1.1 there must be one.
+            request.headers_mut().insert(HOST, name);
+        }
         loop {
             let mut connection = match server.idle().await {
                 Some(connection) => connection,
-                None => match server.connect(self.timeouts.connect).await {
-                    Ok(connection) => connection,
-                    Err(failure) => return Err((Some(request), failure)),
-                },
+                None => {
+                    let connecting = server.connect(self.timeouts.connect);
+                    let connected = tokio::select! {
+                        biased;
+                        connected = connecting => connected,
+                        () = total.as_mut() => {
+                            let late = self.late(FailureKind::TotalTimeout, server, upload);
+                            return Err((None, late));
+                        }
+                    };
+                    match connected {
+                        Ok(connection) => connection,
+                        Err(failure) => return Err((Some(request), failure)),
+                    }
+                }
             };
             let reused = connection.reused;
             let sent = self
@@ -126,7 +144,7 @@ impl Upstream {
                 // A kept connection that the server closed meanwhile: the next one, or a new one.
                 Err((Some(unsent), _)) if reused => request = unsent,
                 Err((unsent, error)) => {
-                    return Err((unsent, broken(&error, server, upload)));
+                    return Err((unsent, broken(error.as_ref(), server, upload)));
                 }
             }
         }
@@ -152,8 +170,9 @@ impl Upstream {
                 }
                 () = first_byte.as_mut() => {
                     // A long upload is not the upstream's silence: the time counts from its last
-                    // data.
-                    let limit = upload.last() + self.timeouts.first_byte;
+                    // data, and not at all while the client's next is awaited.
+                    let from = if upload.is_waiting() { Instant::now() } else { upload.last() };
+                    let limit = from + self.timeouts.first_byte;
                     if limit <= Instant::now() {
                         return Err(self.late(FailureKind::FirstByteTimeout, server, upload));
                     }
@@ -164,7 +183,7 @@ impl Upstream {
     }
 
     fn late(&self, kind: FailureKind, server: &Server, upload: &Upload) -> Failure {
-        if upload.stalled.load(Ordering::Relaxed) {
+        if upload.stalled.load(Ordering::Relaxed) || upload.is_waiting() {
             return Failure::new(FailureKind::ClientStalled, "the upload stalled");
         }
         let bound = match kind {
@@ -194,6 +213,12 @@ fn accept(
             server.name
         )));
     }
+    if !fields::plain_framing(response.headers()) {
+        return Err(bad(format!(
+            "{} sent a transfer coding that is not `chunked`",
+            server.name
+        )));
+    }
     if fields::bytes(response.headers()) > limits::MESSAGE_HEADER_BYTES_MAX {
         return Err(bad(format!(
             "{} sent more than {} bytes of headers",
@@ -205,15 +230,15 @@ fn accept(
 }
 
 /// Why a connection ended without an answer: the upload's fault, or the server's.
-fn broken(error: &hyper::Error, server: &Server, upload: &Upload) -> Failure {
+fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Failure {
     if upload.stalled.load(Ordering::Relaxed) {
         return Failure::new(FailureKind::ClientStalled, "the upload stalled");
     }
     if upload.broken.load(Ordering::Relaxed) {
         return Failure::new(FailureKind::ClientGone, "the client broke off its upload");
     }
-    let mut detail = format!("{}: {error}", server.name);
-    let mut cause = std::error::Error::source(error);
+    let mut detail = server.name.to_string();
+    let mut cause = error.map(|error| error as &dyn std::error::Error);
     while let Some(error) = cause {
         detail.push_str(&format!(": {error}"));
         cause = error.source();
