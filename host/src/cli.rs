@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::gateway::{BUNDLED, Gateway, start_runtime};
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
+use crate::plugin::quiet_caught_panics;
 
 #[derive(Parser)]
 #[command(name = "tollgate", version, about = "A programmable API gateway")]
@@ -56,6 +57,7 @@ enum PluginVerb {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _log = start_log();
+    quiet_caught_panics();
     let result = match arguments.verb {
         Verb::Run { config } => run::run(&config),
         Verb::Check { config } => check::check(&config),

@@ -251,3 +251,13 @@ pub const PLUGIN_HANDLES_MAX: usize = 1_000;
 /// Lines of the log that wait for their thread; more are dropped. At a few hundred bytes each some
 /// MiB, with room for backtraces.
 pub const LOG_LINES_MAX: usize = 10_000;
+/// How long the rest of an upload is still passed on after its answer has ended.
+pub const UPLOAD_LINGER: Duration = Duration::from_secs(2);
+/// What a line of the log costs beside its text, in bytes: its time, names and identifiers.
+pub const LOG_LINE_OVERHEAD_BYTES: usize = 128;
+/// Lines of a guest's backtrace, in the log. Recursion is shown by its last frames.
+pub const BACKTRACE_LINES_MAX: usize = 40;
+/// One line of it, in bytes: names of generic functions are long.
+pub const BACKTRACE_LINE_BYTES_MAX: usize = 512;
+/// Elapsed time of one whole step of loading: `configure`, and taking the snapshot after it.
+pub const LOADING_WALL: Duration = Duration::from_secs(60);

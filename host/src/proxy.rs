@@ -332,14 +332,16 @@ fn finish(
 /// Cleans a response.
 fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
     let mut headers = head.headers;
-    if let Content::Whole(bytes) = &mut body {
+    if matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) && !body.is_end_stream()
+    {
+        // A plugin gave an answer with a body a status that has none.
+        body = Content::Whole(Bytes::new());
+    }
+    if matches!(body, Content::Whole(_)) || head.status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
-        if matches!(
-            head.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        ) {
-            bytes.clear();
-        }
     }
     if let Ok(value) = HeaderValue::try_from(id) {
         headers.insert(REQUEST_ID, value);
@@ -366,6 +368,15 @@ enum Content {
     /// Empty once sent.
     Whole(Bytes),
     Upstream(upstream::ResponseBody),
+}
+
+impl Content {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
 }
 
 /// The body that the client gets. Its end is the end of the request.
@@ -438,10 +449,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Upstream(body) => body.is_end_stream(),
-        }
+        self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

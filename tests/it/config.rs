@@ -242,9 +242,9 @@ fn plugins_refuse_their_own_configuration_at_its_place() {
         ),
         "gateway.toml:7:29: error: policy `mark`: config.response.set.y: value is not of type \
          \"string\"\n    config.response.set = { y = 7 }\n                                ^\n\
-         gateway.toml:8:8: error: policy `mark`: config.request: Additional properties are not \
-         allowed ('sett' was unexpected)\n    config.request.sett = { x-marked = \"1\" }\n           \
-         ^^^^^^^\n",
+         gateway.toml:8:23: error: policy `mark`: config.request.sett: the plugin knows no such \
+         key\n    config.request.sett = { x-marked = \"1\" }\n                          \
+         ^^^^^^^^^^^^^^^^^^\n",
     );
 }
 

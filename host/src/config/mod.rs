@@ -92,6 +92,7 @@ fn parse_here(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Probl
     let config = read(&mut reader, root);
 
     source.hide(std::mem::take(&mut reader.secrets));
+    source.hide(texts_for_plugins(&config));
     if !errors.is_empty() {
         source.hide_secrets_section();
     }
@@ -110,6 +111,26 @@ fn parse_here(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Probl
     } else {
         Err(Problems::new(source, problems))
     }
+}
+
+/// Longer texts in the configurations of plugins: one may be a key in the place of its hash, and a
+/// problem shows the line that it is on.
+fn texts_for_plugins(config: &Config) -> Vec<Position> {
+    const SHORT_BYTES_MAX: usize = 8;
+    let mut texts = Vec::new();
+    for policy in config.policies.values() {
+        for (pointer, position) in &policy.config.positions {
+            let text = policy
+                .config
+                .json
+                .pointer(pointer)
+                .and_then(|value| value.as_str());
+            if text.is_some_and(|text| text.len() > SHORT_BYTES_MAX) {
+                texts.push(*position);
+            }
+        }
+    }
+    texts
 }
 
 /// What could be read. It is the truth only if the reader has no problem to tell.

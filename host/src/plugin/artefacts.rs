@@ -11,7 +11,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+use rustix::fs::OFlags;
 
 use crate::limits;
 
@@ -24,7 +25,7 @@ pub struct Key(pub [u8; DIGEST_BYTES]);
 impl Key {
     /// A key of these parts; each is counted in with its length, so that parts cannot run together.
     pub fn of(parts: &[&[u8]]) -> Key {
-        let mut context = aws_lc_rs::digest::Context::new(&SHA256);
+        let mut context = Context::new(&SHA256);
         for part in parts {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
@@ -94,7 +95,8 @@ impl Artefacts {
         let path = self.folder.as_ref()?.join(key.file_name());
         let mut file = File::options()
             .read(true)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            // No link is followed, and a pipe is not waited for.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
             .open(path)
             .ok()?;
         let found = file.metadata().ok()?;
@@ -108,7 +110,7 @@ impl Artefacts {
             .read_to_end(&mut bytes)
             .ok()?;
         let (written, payload) = bytes.split_at_checked(DIGEST_BYTES)?;
-        if digest(&SHA256, payload).as_ref() != written {
+        if seal(key, payload).as_ref() != written {
             return None;
         }
         // The time of last use, for `prune`; a cache that cannot note it is still right.
@@ -152,6 +154,14 @@ impl Artefacts {
     }
 }
 
+/// The digest of an entry: over its key too, so that one entry cannot stand in the place of another.
+fn seal(key: Key, payload: &[u8]) -> Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(&key.0);
+    context.update(payload);
+    context.finish()
+}
+
 fn write(folder: &Path, key: Key, payload: &[u8]) -> std::io::Result<()> {
     let name = key.file_name();
     let temporary = folder.join(format!(
@@ -165,7 +175,7 @@ fn write(folder: &Path, key: Key, payload: &[u8]) -> std::io::Result<()> {
             .create_new(true)
             .mode(0o600)
             .open(&temporary)?;
-        file.write_all(digest(&SHA256, payload).as_ref())?;
+        file.write_all(seal(key, payload).as_ref())?;
         file.write_all(payload)?;
         file.sync_all()?;
         fs::rename(&temporary, folder.join(name))

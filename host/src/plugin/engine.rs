@@ -73,7 +73,7 @@ impl Runtime {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(limits::PLUGIN_HANDLES_MAX);
-        store.epoch_deadline_callback(|mut context| match context.data_mut().cpu.tick() {
+        store.epoch_deadline_callback(|mut context| match context.data_mut().tick() {
             Err(_) => Ok(UpdateDeadline::Interrupt),
             // A plain `Yield` may be polled again at once, before anyone else on the thread.
             Ok(pause) => Ok(UpdateDeadline::YieldCustom(1, Box::pin(pause.wait()))),

@@ -14,6 +14,20 @@ use crate::limits;
 
 type Edit = Result<Result<(), String>>;
 
+/// A guest's text for the log: without control characters, so that it can neither begin a line that
+/// looks like another's, nor speak to a terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => line.push_str("\\n"),
+            character if character.is_control() => line.push(char::REPLACEMENT_CHARACTER),
+            character => line.push(character),
+        }
+    }
+    line
+}
+
 impl State {
     /// The message of the call in progress. Handles exist only during one, so its absence is a bug
     /// in the host, which must not become a panic in the gateway.
@@ -463,12 +477,13 @@ impl log::Host for State {
         let length = message.len().min(left).min(limits::LOG_MESSAGE_BYTES_MAX);
         let kept = &message[..message.floor_char_boundary(length)];
         self.log.dropped += message.len() - kept.len();
-        self.log.spent += kept.len();
-        if level == log::Level::Error {
-            self.log.last_error = Some(kept.to_owned());
-        }
-        if kept.is_empty() && !message.is_empty() {
+        self.log.spent += kept.len() + limits::LOG_LINE_OVERHEAD_BYTES;
+        if left == 0 {
             return Ok(());
+        }
+        let kept = &one_line(kept);
+        if level == log::Level::Error {
+            self.log.last_error = Some(kept.clone());
         }
         let plugin = &*self.identity.plugin;
         let policy = &*self.identity.policy;

@@ -1,5 +1,6 @@
 //! A lease: one instance for one visit of an entry, and every bound of the calls in it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,14 @@ use super::bindings::exports::tollgate::plugin::{
 use super::bindings::tollgate::plugin::http as wit;
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
+use super::load::LoadError;
 use super::policy::{Policy, Visit};
 use super::state::{
     CpuMeter, LogBudget, MemoryBound, Phase, RequestEditsHandle, RequestHandle,
     ResponseEditsHandle, ResponseHandle, State,
 };
+use super::wasi::Witness;
+use super::{imports, load};
 use crate::http::exchange::Exchange;
 use crate::limits;
 
@@ -142,7 +146,7 @@ impl<'p> Lease<'p> {
                 undo(state);
                 report_dropped_log(state);
                 self.leased = Some(leased);
-                return Err(Fault::new(FaultKind::Error, text));
+                return Err(Fault::new(FaultKind::Error, imports::one_line(&text)));
             }
             Ok(Err(error)) => fault_of(&error, state, spec.cpu),
             Err(_) => Fault::new(
@@ -245,7 +249,10 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
         }),
         Ok(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
-            format!("the plugin refuses its configuration: {text}"),
+            format!(
+                "the plugin refuses its configuration: {}",
+                imports::one_line(&text)
+            ),
         )),
         Ok(Err(error)) => {
             let mut fault = fault_of(&error, store.data_mut(), plugin.spec.cpu);
@@ -258,6 +265,54 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             FaultKind::Wall,
             format!("no instance was made within {:?}", plugin.spec.wall),
         )),
+    }
+}
+
+/// Makes one instance while loading: what every call would fail over fails the load instead. The
+/// types of the hooks are checked where they are looked up in an instance.
+pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
+    let plugin = &policy.plugin;
+    let name = &policy.identity.policy;
+    let witness = Witness::default();
+    let made = load::run(async {
+        let state = load::loading_state(&plugin.spec, name, Phase::Call, &plugin.shape, &witness);
+        let _running = plugin.runtime.clock.run();
+        let mut store = plugin.runtime.store(state);
+        arm(&mut store, limits::CONFIGURE_CPU);
+        let made = start(policy, &mut store).await;
+        let instance = match made {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(text)) => return Ok(Err(text)),
+            Err(error) => return Err(load::explain(&error, store.data())),
+        };
+        let exports = &policy.exports;
+        let fits = (|| -> wasmtime::Result<()> {
+            if let Some(exports) = &exports.authorizer {
+                exports.load(&mut store, &instance)?;
+            }
+            if let Some(exports) = &exports.request_transformer {
+                exports.load(&mut store, &instance)?;
+            }
+            if let Some(exports) = &exports.response_transformer {
+                exports.load(&mut store, &instance)?;
+            }
+            Ok(())
+        })();
+        fits.map_err(|error| format!("a hook is not that of the contract: {error:?}"))?;
+        Ok(Ok(()))
+    });
+    match made {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(text)) => {
+            let text = imports::one_line(&text);
+            Err(LoadError::config(format!("the plugin refuses it: {text}")))
+        }
+        Err(text) if policy.configure_each.is_some() => {
+            Err(LoadError::config(format!("`configure` failed: {text}")))
+        }
+        Err(text) => Err(LoadError::plugin(format!(
+            "no instance can be made: {text}"
+        ))),
     }
 }
 
@@ -282,6 +337,10 @@ fn arm(store: &mut Store<State>, cpu: Duration) {
     let state = store.data_mut();
     state.cpu = CpuMeter::start(cpu);
     state.log = LogBudget::default();
+    if let Some(wasi) = &state.wasi {
+        wasi.output_left
+            .store(limits::LOG_CALL_BYTES_MAX, Ordering::Relaxed);
+    }
     state.memory.refused = false;
     state.request_before = None;
     state.response_before = None;
@@ -362,7 +421,7 @@ fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fault 
     report_dropped_log(state);
     let cause = match state.log.last_error.take() {
         // The SDK logs a panic, with its place, before it traps.
-        Some(panic) => panic.replace('\n', " "),
+        Some(panic) => panic,
         None => error.root_cause().to_string(),
     };
     let (kind, summary) = match error.downcast_ref::<Trap>() {
@@ -382,6 +441,6 @@ fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fault 
     Fault {
         kind,
         summary,
-        backtrace: format!("{error:?}"),
+        backtrace: load::backtrace(error),
     }
 }

@@ -1,16 +1,19 @@
 //! From bytes to a plugin: made a component, compiled, checked against its grants, asked what it is.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Deserialize;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
+use super::imports;
 use super::secrets::Secrets;
 use super::state::{CpuMeter, Identity, LogBudget, MemoryBound, Phase, State};
 use super::wasi::{self, Witness};
@@ -179,15 +182,53 @@ fn link(
 ) -> Result<InstancePre<State>, String> {
     let linked = if shape.imports_wasi {
         let mut linker: Linker<State> = runtime.wasi_linker.clone();
-        // What the contract does not have was refused before, so only further WASI is left: worlds
-        // that tool chains import by habit, such as wasi:http. A call of them traps.
-        linker
-            .define_unknown_imports_as_traps(component)
+        trap_further_wasi(&mut linker, runtime, component)
             .and_then(|()| linker.instantiate_pre(component))
     } else {
         runtime.linker.instantiate_pre(component)
     };
     linked.map_err(|error| format!("its imports are not those of the contract: {error:?}"))
+}
+
+/// Lets every call of a WASI world trap that the gateway does not have, such as wasi:http: tool chains
+/// import them by habit. What is not WASI was refused before.
+fn trap_further_wasi(
+    linker: &mut Linker<State>,
+    runtime: &Runtime,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    const LINKED: [&str; 6] = [
+        "wasi:cli/",
+        "wasi:clocks/",
+        "wasi:filesystem/",
+        "wasi:io/",
+        "wasi:random/",
+        "wasi:sockets/",
+    ];
+    let ty = component.component_type();
+    for (name, import) in ty.imports(&runtime.engine) {
+        let linked = LINKED.iter().any(|package| name.starts_with(package));
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            continue;
+        };
+        if linked || !name.starts_with("wasi:") {
+            continue;
+        }
+        let mut instance = linker.instance(name)?;
+        for (item, ty) in interface.exports(&runtime.engine) {
+            let full = format!("{name}#{item}");
+            match ty.ty {
+                ComponentItem::ComponentFunc(_) => instance.func_new(item, move |_, _, _, _| {
+                    wasmtime::bail!("`{full}` was called, which this gateway does not have")
+                })?,
+                ComponentItem::Resource(_) => {
+                    instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes a core module a component; leaves a component as it is.
@@ -318,9 +359,27 @@ pub(super) fn guarded<T>(step: impl FnOnce() -> Result<T, LoadError>) -> Result<
     caught(step).unwrap_or_else(|text| Err(LoadError::plugin(text)))
 }
 
+thread_local! {
+    /// Whether a panic on this thread is told as a load error.
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics that become load errors from being told twice.
+pub fn quiet_caught_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !CATCHING.get() {
+            tell(panic);
+        }
+    }));
+}
+
 /// A panic as text.
 pub(super) fn caught<T>(step: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(AssertUnwindSafe(step)).map_err(|panic| {
+    let outer = CATCHING.replace(true);
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(step));
+    CATCHING.set(outer);
+    outcome.map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .map(String::as_str)
@@ -337,11 +396,11 @@ pub(super) fn run<T>(step: impl Future<Output = Result<T, String>>) -> Result<T,
         .build()
         .map_err(|error| format!("cannot start a loading thread: {error}"))?;
     runtime.block_on(async {
-        match tokio::time::timeout(limits::CONFIGURE_WALL, step).await {
+        match tokio::time::timeout(limits::LOADING_WALL, step).await {
             Ok(result) => result,
             Err(_) => Err(format!(
                 "it took longer than {} s",
-                limits::CONFIGURE_WALL.as_secs()
+                limits::LOADING_WALL.as_secs()
             )),
         }
     })
@@ -405,6 +464,21 @@ pub(super) fn explain(error: &wasmtime::Error, state: &State) -> String {
         text.push_str(panic);
         text.push_str(": ");
     }
-    text.push_str(&format!("{error:?}"));
+    text.push_str(&backtrace(error));
     text
+}
+
+/// An error of the runtime with the guest's backtrace. Names of functions are the guest's own text, so
+/// every line is cleaned, and indented: none can look like a line of ours.
+pub(super) fn backtrace(error: &wasmtime::Error) -> String {
+    let text = format!("{error:?}");
+    let lines: Vec<String> = text
+        .lines()
+        .take(limits::BACKTRACE_LINES_MAX)
+        .map(|line| {
+            let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
+            imports::one_line(&line[..end])
+        })
+        .collect();
+    lines.join("\n    ")
 }

@@ -18,6 +18,6 @@ mod wasi;
 pub use artefacts::{Artefacts, hex};
 pub use engine::{PoolSize, Runtime};
 pub use fault::{Fault, FaultKind};
-pub use load::{LoadError, Plugin, PluginSpec};
+pub use load::{LoadError, Plugin, PluginSpec, quiet_caught_panics};
 pub use policy::{Instances, Policy, Reply, Visit, WayIn, WayOut};
 pub use secrets::Secrets;

@@ -13,7 +13,7 @@ use super::bindings::exports::tollgate::plugin::{
 use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
 use super::fault::{Fault, FaultKind};
-use super::lease::{Answer, Hook, Idle, Lease};
+use super::lease::{self, Answer, Hook, Idle, Lease};
 use super::load::{self, LoadError, Plugin};
 use super::snapshot::{self, NoSnapshot};
 use super::state::{Identity, State};
@@ -116,7 +116,7 @@ impl Policy {
         let (component, configure_each) = component(plugin, name, config, instances)?;
         let pre = plugin.link(&component).map_err(LoadError::plugin)?;
         let exports = exports(&pre, plugin.shape.hooks).map_err(LoadError::plugin)?;
-        Ok(Policy {
+        let policy = Policy {
             identity: Identity {
                 plugin: Arc::clone(&plugin.spec.name),
                 policy: Arc::clone(name),
@@ -129,7 +129,9 @@ impl Policy {
             configure_each,
             idle: Idle::new(plugin.runtime.idle_per_policy),
             permits,
-        })
+        };
+        lease::try_out(&policy)?;
+        Ok(policy)
     }
 
     /// Runs the hooks of the way in: the authorizer, then the request transformer, in one instance.

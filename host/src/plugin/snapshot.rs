@@ -9,6 +9,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::imports;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
@@ -90,6 +91,8 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
         // memory bound may strike there.
         store.set_epoch_deadline(u64::MAX / 2);
         store.data_mut().memory.max += limits::SNAPSHOT_HEADROOM_BYTES;
+        // They hand over whole memories, which no call may.
+        store.set_hostcall_fuel(usize::MAX);
         let mut captured = Captured { store, instance };
         let component = wizer
             .snapshot_component(&context, &mut captured)
@@ -135,15 +138,26 @@ async fn configure(
     );
     let mut store = runtime.store(state);
     store.set_epoch_deadline(1);
-    let answer = async {
+    let answering = async {
         let instance = pre.instantiate_async(&mut store).await?;
         let guest = indices.load(&mut store, &instance)?;
         Ok((instance, guest.call_configure(&mut store, config).await?))
-    }
-    .await;
+    };
+    let answer = tokio::time::timeout(limits::CONFIGURE_WALL, answering).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(_) => {
+            let wall = limits::CONFIGURE_WALL.as_secs();
+            let text = format!("`configure` took longer than {wall} s");
+            return Err(LoadError::config(text));
+        }
+    };
     match answer {
         Ok((instance, Ok(()))) => Ok((store, instance)),
-        Ok((_, Err(text))) => Err(LoadError::config(format!("the plugin refuses it: {text}"))),
+        Ok((_, Err(text))) => Err(LoadError::config(format!(
+            "the plugin refuses it: {}",
+            imports::one_line(&text)
+        ))),
         Err(error) => Err(LoadError::config(format!(
             "`configure` failed: {}",
             load::explain(&error, store.data())

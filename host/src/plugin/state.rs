@@ -1,7 +1,7 @@
 //! What a Store holds beside the guest: the message being visited, and the bounds of the call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -64,9 +64,20 @@ pub struct State {
     pub wasi: Option<Box<Wasi>>,
 }
 
+impl State {
+    /// Notes a tick of the epoch. A guest that is being loaded has its thread to itself.
+    pub fn tick(&mut self) -> Result<Pause, OverBudget> {
+        let mut pause = self.cpu.tick()?;
+        pause.long &= self.phase == Phase::Call;
+        Ok(pause)
+    }
+}
+
 pub struct Wasi {
     pub context: WasiCtx,
     pub table: ResourceTable,
+    /// What the call may still print, in bytes.
+    pub output_left: Arc<AtomicUsize>,
 }
 
 impl WasiView for State {
@@ -141,8 +152,8 @@ impl ResourceLimiter for MemoryBound {
 /// Measures the processor time of one call, from the epoch's ticks.
 ///
 /// The clock is read at ticks alone: most calls end before the first one, and the system call costs
-/// more than such a call does. The time before the first tick is at most one tick and is charged as
-/// one.
+/// more than such a call does. The time before the first tick is not known. It is at most one tick, and
+/// is not charged, so that no call is ended before its budget.
 #[derive(Debug)]
 pub struct CpuMeter {
     pub budget_ns: u64,
@@ -162,9 +173,9 @@ impl CpuMeter {
     }
 
     /// Notes a tick; answers the budget's end, or how the guest gives way.
-    pub fn tick(&mut self) -> Result<Pause, OverBudget> {
+    fn tick(&mut self) -> Result<Pause, OverBudget> {
         let slice = match &self.resumed_ns {
-            None => u64::try_from(limits::EPOCH_TICK.as_nanos()).unwrap_or(u64::MAX),
+            None => 0,
             Some(resumed) => thread_cpu_ns().saturating_sub(resumed.load(Ordering::Relaxed)),
         };
         self.spent_ns = self.spent_ns.saturating_add(slice);

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtxBuilder};
 
+use super::imports;
 use super::state::{Identity, Wasi};
 use crate::limits;
 
@@ -31,14 +32,15 @@ impl Witness {
     }
 }
 
-fn builder(identity: &Identity) -> WasiCtxBuilder {
-    let mut builder = WasiCtxBuilder::new();
+fn builder(identity: &Identity) -> (WasiCtxBuilder, Arc<AtomicUsize>) {
+    let left = Arc::new(AtomicUsize::new(limits::LOG_CALL_BYTES_MAX));
     let output = LogStream {
-        plugin: Arc::clone(&identity.plugin),
-        left: limits::LOG_CALL_BYTES_MAX,
+        identity: identity.clone(),
+        left: Arc::clone(&left),
     };
+    let mut builder = WasiCtxBuilder::new();
     builder.stdout(output.clone()).stderr(output);
-    builder
+    (builder, left)
 }
 
 /// A guest that opens streams without end is stopped here.
@@ -50,9 +52,11 @@ fn table() -> ResourceTable {
 
 /// For a call.
 pub fn context(identity: &Identity) -> Wasi {
+    let (mut builder, output_left) = builder(identity);
     Wasi {
-        context: builder(identity).build(),
+        context: builder.build(),
         table: table(),
+        output_left,
     }
 }
 
@@ -63,7 +67,8 @@ pub fn watched_context(identity: &Identity, witness: &Witness) -> Wasi {
     let mut seed = [0; 16];
     // Without randomness the seed stays 0, which is what an instance without a seed would have.
     let _ = aws_lc_rs::rand::fill(&mut seed);
-    let context = builder(identity)
+    let (mut builder, output_left) = builder(identity);
+    let context = builder
         .secure_random(witness.clone())
         .insecure_random(witness.clone())
         .insecure_random_seed(u128::from_le_bytes(seed))
@@ -73,6 +78,7 @@ pub fn watched_context(identity: &Identity, witness: &Witness) -> Wasi {
     Wasi {
         context,
         table: table(),
+        output_left,
     }
 }
 
@@ -122,8 +128,8 @@ impl HostMonotonicClock for Witness {
 /// and dropped, so that a guest that prints too much is not made to fail.
 #[derive(Clone)]
 struct LogStream {
-    plugin: Arc<str>,
-    left: usize,
+    identity: Identity,
+    left: Arc<AtomicUsize>,
 }
 
 impl IsTerminal for LogStream {
@@ -140,15 +146,21 @@ impl StdoutStream for LogStream {
 
 impl AsyncWrite for LogStream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let kept = &bytes[..bytes.len().min(self.left)];
-        self.left -= kept.len();
+        let left = self.left.load(Ordering::Relaxed);
+        let kept = &bytes[..bytes.len().min(left)];
+        let mut spent = kept.len();
         for line in String::from_utf8_lossy(kept).lines() {
-            tracing::info!(target: "plugin", plugin = &*self.plugin, "{line}");
+            spent += limits::LOG_LINE_OVERHEAD_BYTES;
+            let line = imports::one_line(line);
+            let (plugin, policy) = (&*self.identity.plugin, &*self.identity.policy);
+            tracing::info!(target: "plugin", plugin, policy, "{line}");
         }
+        self.left
+            .store(left.saturating_sub(spent), Ordering::Relaxed);
         Poll::Ready(Ok(bytes.len()))
     }
 

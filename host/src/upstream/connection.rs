@@ -243,11 +243,26 @@ impl ResponseBody {
 
     /// The answer has ended. A connection on which the upload has not cannot be used again.
     fn end(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && self.upload.has_ended()
-        {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        if self.upload.has_ended() {
             connection.give_back();
+            return;
         }
+        // An answer before the end of the upload, as a refusal is. Cut at once, the client might never
+        // read the answer, so the rest is still taken for a moment.
+        let until = self
+            .total
+            .deadline()
+            .min(tokio::time::Instant::now() + limits::UPLOAD_LINGER);
+        let upload = Arc::clone(&self.upload);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(until).await;
+            if upload.has_ended() {
+                connection.give_back();
+            }
+        });
     }
 }
 

@@ -213,7 +213,10 @@ fn framing_is_never_ambiguous() {
             Refused => {
                 seen.iter().all(|it| it.target == "/next")
                     && own <= 1
-                    && all.iter().take(own).all(|it| it.status == 400)
+                    && all
+                        .iter()
+                        .take(own)
+                        .all(|it| matches!(it.status, 400 | 431))
             }
             BrokenOff => seen.iter().all(|it| !it.complete || it.target == "/next") && !next,
             Forwarded(body) => {
