@@ -149,7 +149,8 @@ fn note<T>(
         fault = fault.kind.label(),
         "{}\n{}",
         fault.summary,
-        fault.backtrace
+        // Indented, no line of it can look like another line of the log.
+        fault.backtrace.replace('\n', "\n    ")
     );
     if entry.fails_open && record.failure.is_none() {
         // The request goes on, and the record still says whose fault it was.

@@ -4,6 +4,7 @@ mod check;
 mod plugin_build;
 mod run;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use crate::config::{self, Config};
 use crate::gateway::{BUNDLED, Gateway, start_runtime};
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
-use crate::plugin::quiet_caught_panics;
 
 #[derive(Parser)]
 #[command(name = "tollgate", version, about = "A programmable API gateway")]
@@ -57,7 +57,6 @@ enum PluginVerb {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _log = start_log();
-    quiet_caught_panics();
     let result = match arguments.verb {
         Verb::Run { config } => run::run(&config),
         Verb::Check { config } => check::check(&config),
@@ -68,7 +67,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
-            eprintln!("{}", text.trim_end());
+            // A closed pipe has nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
             ExitCode::FAILURE
         }
     }

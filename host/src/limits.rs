@@ -261,3 +261,6 @@ pub const BACKTRACE_LINES_MAX: usize = 40;
 pub const BACKTRACE_LINE_BYTES_MAX: usize = 512;
 /// Elapsed time of one whole step of loading: `configure`, and taking the snapshot after it.
 pub const LOADING_WALL: Duration = Duration::from_secs(60);
+/// Host calls, and KiB that they handle, after which a call's processor time is looked at: some 50 us
+/// of work, so that the look (a system call) costs little beside it.
+pub const HOST_WORK_UNJUDGED: usize = 256;

@@ -145,18 +145,23 @@ impl Router {
         }
         let host = host.map(host::normal);
         let host = host.as_deref();
-        let rest = path.strip_prefix('/');
-        let fits = |leaf: &Leaf| match leaf.find(method, host) {
-            Some(route) => ControlFlow::Break(route),
-            None => ControlFlow::Continue(()),
-        };
-        if let ControlFlow::Break(index) = self.root.walk(rest, &mut { fits }) {
+        if let Some(index) = self.look_up(method, host, path) {
+            // An upstream that reads the path in another way must not be led past another route's
+            // chain.
+            if let Some(other) = path::as_others_read(path)
+                && self
+                    .look_up(method, host, &other)
+                    .is_some_and(|route| route != index)
+            {
+                return Found::BadPath("the path is one route's to us and another's to others");
+            }
             let captures = self.captures.get(index).cloned().unwrap_or_default();
             return Found::Route {
                 index,
                 parameters: Parameters::new(captures, path),
             };
         }
+        let rest = path.strip_prefix('/');
         // Only now is it worth knowing which methods would have fitted.
         let mut allow: Vec<Method> = Vec::new();
         let _: ControlFlow<()> = self.root.walk(rest, &mut |leaf: &Leaf| {
@@ -171,6 +176,16 @@ impl Router {
         } else {
             Found::MethodNotAllowed { allow }
         }
+    }
+
+    fn look_up(&self, method: &Method, host: Option<&str>, path: &str) -> Option<usize> {
+        let mut fits = |leaf: &Leaf| match leaf.find(method, host) {
+            Some(route) => ControlFlow::Break(route),
+            None => ControlFlow::Continue(()),
+        };
+        self.root
+            .walk(path.strip_prefix('/'), &mut fits)
+            .break_value()
     }
 }
 

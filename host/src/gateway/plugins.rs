@@ -12,6 +12,7 @@ use crate::config::{self, Config, PluginCache, PluginCode, Problem, SecretSource
 use crate::limits;
 use crate::plugin::{
     Artefacts, Instances, LoadError, Plugin, PluginSpec, Policy, PoolSize, Runtime, Secrets, hex,
+    quiet_caught_panics,
 };
 
 /// The plugins that come with the gateway.
@@ -30,6 +31,7 @@ fn loading_threads() -> usize {
 /// # Errors
 /// If the pool's address space cannot be had, in words for the operator.
 pub fn start_runtime(config: &Config) -> Result<Arc<Runtime>, String> {
+    quiet_caught_panics();
     let artefacts = match cache_folder(&config.runtime.plugin_cache) {
         None => Artefacts::none(),
         Some(folder) => Artefacts::open(&folder).unwrap_or_else(|reason| {
@@ -89,7 +91,11 @@ pub fn load(
                 );
             }
             Err(texts) => problems.extend(texts.into_iter().map(|text| {
-                let message = format!("plugin `{}` does not load: {text}", written.name);
+                let message = format!(
+                    "plugin `{}` does not load: {}",
+                    written.name,
+                    printable(&text)
+                );
                 Problem::new(Some(written.position), message)
             })),
         }
@@ -183,7 +189,7 @@ fn policy_problems(written: &config::Policy, error: LoadError) -> Vec<Problem> {
         LoadError::Plugin(texts) => texts
             .into_iter()
             .map(|text| {
-                let message = format!("policy `{name}` does not load: {text}");
+                let message = format!("policy `{name}` does not load: {}", printable(&text));
                 Problem::new(Some(written.position), message)
             })
             .collect(),
@@ -191,11 +197,23 @@ fn policy_problems(written: &config::Policy, error: LoadError) -> Vec<Problem> {
             .into_iter()
             .map(|(pointer, text)| {
                 let place = pointer.replace('/', ".");
-                let message = format!("policy `{name}`: config{place}: {text}");
+                let message = format!("policy `{name}`: config{place}: {}", printable(&text));
                 Problem::new(Some(position(written, &pointer)), message)
             })
             .collect(),
     }
+}
+
+/// A text that may come from a plugin, for a terminal: without control characters, and with its later
+/// lines indented, so that none can look like a line of ours.
+fn printable(text: &str) -> String {
+    let clean = |character: char| match character {
+        '\n' => '\n',
+        character if character.is_control() => char::REPLACEMENT_CHARACTER,
+        character => character,
+    };
+    let text: String = text.chars().map(clean).collect();
+    text.replace('\n', "\n    ")
 }
 
 /// Where a JSON pointer stands in the file, or the nearest that encloses it.
@@ -251,6 +269,11 @@ fn bundled(name: &str) -> Result<PathBuf, String> {
 }
 
 fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, String> {
+    // A pipe would be waited for, for ever.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(format!("`{}` cannot be read: it is not a file",
+            path.display()));
+    }
     let mut bytes = Vec::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(bound + 1).read_to_end(&mut bytes));

@@ -27,11 +27,12 @@ pub fn resolve(headers: &mut HeaderMap, peer: IpAddr, trusted: &[IpNet], scheme:
     let mut list = String::new();
     if is_trusted(peer) {
         for value in headers.get_all(&FOR) {
-            let Ok(value) = value.to_str() else { continue };
+            // Lossy: what is no text is no address either, and ends the walk where it stands.
+            let value = String::from_utf8_lossy(value.as_bytes());
             if !list.is_empty() {
                 list.push_str(", ");
             }
-            list.push_str(value);
+            list.push_str(&value);
         }
         for entry in list.rsplit(',') {
             // An entry that is no address cannot be trusted, nor can anything before it.
@@ -105,6 +106,16 @@ mod tests {
         );
         assert_eq!(client, "203.0.113.1");
         assert_eq!(list, "198.51.100.9, 203.0.113.1, 10.9.9.9, 10.0.0.1");
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_do_not_hide_the_rest_of_their_line() {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_bytes(b"1.1.1.1\xff, 203.0.113.9").unwrap();
+        headers.append(FOR, value);
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client = resolve(&mut headers, "10.0.0.1".parse().unwrap(), &trusted, "http");
+        assert_eq!(client.to_string(), "203.0.113.9");
     }
 
     #[test]

@@ -14,6 +14,10 @@ use crate::limits;
 
 type Edit = Result<Result<(), String>>;
 
+/// What an edit is counted as: it looks at all of a message's headers, and may be of any size up to
+/// their bound.
+const EDIT_BYTES: usize = 4 << 10;
+
 /// A guest's text for the log: without control characters, so that it can neither begin a line that
 /// looks like another's, nor speak to a terminal.
 pub fn one_line(text: &str) -> String {
@@ -54,6 +58,7 @@ impl State {
 
     /// The request, for an edit: remembers what it was, should the call fault.
     fn edit_request(&mut self) -> Result<&mut RequestHead> {
+        self.works(EDIT_BYTES)?;
         if self.request_before.is_none() {
             self.request_before = Some(self.exchange()?.request.clone());
         }
@@ -62,12 +67,21 @@ impl State {
 
     /// The response, for an edit: remembers what it was, should the call fault.
     fn edit_response(&mut self) -> Result<&mut ResponseHead> {
+        self.works(EDIT_BYTES)?;
         if self.response_before.is_none() {
             self.response_before = Some(self.response()?.clone());
         }
         match &mut self.exchange_mut()?.response {
             Some(response) => Ok(response),
             None => bail!("there is no response on the way in"),
+        }
+    }
+
+    /// Counts what a host call does against the call's processor time.
+    fn works(&mut self, bytes: usize) -> Result<()> {
+        match self.cpu.host_works(bytes) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(wasmtime::Trap::Interrupt.into()),
         }
     }
 
@@ -193,6 +207,7 @@ impl wit::HostRequest for State {
         _: Resource<RequestHandle>,
         name: String,
     ) -> Result<Option<String>> {
+        self.works(limits::TARGET_BYTES_MAX)?;
         let query = self.exchange()?.request.uri.query().unwrap_or_default();
         Ok(form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| *key == name)
@@ -204,6 +219,7 @@ impl wit::HostRequest for State {
         _: Resource<RequestHandle>,
         name: String,
     ) -> Result<Option<String>> {
+        self.works(name.len())?;
         let parameters = &self.exchange()?.parameters;
         Ok(parameters
             .iter()
@@ -212,10 +228,12 @@ impl wit::HostRequest for State {
     }
 
     fn header(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<Vec<u8>>> {
+        self.works(name.len())?;
         Ok(first(&self.exchange()?.request.headers, &name))
     }
 
     fn header_values(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Vec<Vec<u8>>> {
+        self.works(name.len())?;
         Ok(values(&self.exchange()?.request.headers, &name))
     }
 
@@ -260,6 +278,7 @@ impl wit::HostRequest for State {
     }
 
     fn claim(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+        self.works(name.len())?;
         let grant = self.exchange()?.grant.as_ref();
         Ok(grant.and_then(|grant| {
             let claim = grant.claims.iter().find(|(key, _)| *key == name);
@@ -273,6 +292,7 @@ impl wit::HostRequest for State {
         plugin: String,
         name: String,
     ) -> Result<Option<String>> {
+        self.works(name.len())?;
         let attributes = &self.exchange()?.attributes;
         Ok(attributes.of_plugin(&plugin, &name).map(str::to_owned))
     }
@@ -282,6 +302,7 @@ impl wit::HostRequest for State {
         _: Resource<RequestHandle>,
         name: String,
     ) -> Result<Option<String>> {
+        self.works(name.len())?;
         let attributes = &self.exchange()?.attributes;
         Ok(attributes
             .of_policy(&self.identity.policy, &name)
@@ -289,6 +310,7 @@ impl wit::HostRequest for State {
     }
 
     fn set_attribute(&mut self, _: Resource<RequestHandle>, name: String, value: String) -> Edit {
+        self.works(name.len() + value.len())?;
         let identity = self.identity.clone();
         let attributes = &mut self.exchange_mut()?.attributes;
         Ok(attributes.set(&identity.plugin, &identity.policy, &name, &value))
@@ -395,14 +417,17 @@ impl wit::HostRequestEdits for State {
 
 impl wit::HostResponse for State {
     fn status(&mut self, _: Resource<ResponseHandle>) -> Result<u16> {
+        self.works(0)?;
         Ok(self.response()?.status.as_u16())
     }
 
     fn header(&mut self, _: Resource<ResponseHandle>, name: String) -> Result<Option<Vec<u8>>> {
+        self.works(name.len())?;
         Ok(first(&self.response()?.headers, &name))
     }
 
     fn header_values(&mut self, _: Resource<ResponseHandle>, name: String) -> Result<Vec<Vec<u8>>> {
+        self.works(name.len())?;
         Ok(values(&self.response()?.headers, &name))
     }
 
@@ -473,6 +498,7 @@ impl wit::HostResponseEdits for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        self.works(message.len())?;
         let left = limits::LOG_CALL_BYTES_MAX.saturating_sub(self.log.spent);
         let length = message.len().min(left).min(limits::LOG_MESSAGE_BYTES_MAX);
         let kept = &message[..message.floor_char_boundary(length)];
@@ -505,6 +531,7 @@ impl log::Host for State {
 impl clock::Host for State {
     fn unix_ms(&mut self) -> Result<u64> {
         self.only_in_calls("clock.unix-ms")?;
+        self.works(0)?;
         let elapsed = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Ok(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
@@ -513,6 +540,7 @@ impl clock::Host for State {
         static START: std::sync::LazyLock<std::time::Instant> =
             std::sync::LazyLock::new(std::time::Instant::now);
         self.only_in_calls("clock.monotonic-ns")?;
+        self.works(0)?;
         Ok(u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
@@ -520,6 +548,7 @@ impl clock::Host for State {
 impl random::Host for State {
     fn bytes(&mut self, count: u32) -> Result<Vec<u8>> {
         self.only_in_calls("random.bytes")?;
+        self.works(count as usize)?;
         if count > limits::RANDOM_BYTES_MAX {
             bail!(
                 "{count} random bytes at once; at most {} are given",
@@ -535,6 +564,7 @@ impl random::Host for State {
 
     fn next_u64(&mut self) -> Result<u64> {
         self.only_in_calls("random.next-u64")?;
+        self.works(0)?;
         let mut bytes = [0; 8];
         if aws_lc_rs::rand::fill(&mut bytes).is_err() {
             bail!("the system has no randomness");
@@ -546,6 +576,7 @@ impl random::Host for State {
 impl crypto::Host for State {
     fn sha256(&mut self, data: Vec<u8>) -> Result<Vec<u8>> {
         self.only_in_calls("crypto.sha256")?;
+        self.works(data.len())?;
         Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &data)
             .as_ref()
             .to_vec())
@@ -553,6 +584,7 @@ impl crypto::Host for State {
 
     fn sha512(&mut self, data: Vec<u8>) -> Result<Vec<u8>> {
         self.only_in_calls("crypto.sha512")?;
+        self.works(data.len())?;
         Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, &data)
             .as_ref()
             .to_vec())
@@ -560,18 +592,21 @@ impl crypto::Host for State {
 
     fn hmac_sha256(&mut self, key: Vec<u8>, data: Vec<u8>) -> Result<Vec<u8>> {
         self.only_in_calls("crypto.hmac-sha256")?;
+        self.works(key.len() + data.len())?;
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &key);
         Ok(aws_lc_rs::hmac::sign(&key, &data).as_ref().to_vec())
     }
 
     fn hmac_sha512(&mut self, key: Vec<u8>, data: Vec<u8>) -> Result<Vec<u8>> {
         self.only_in_calls("crypto.hmac-sha512")?;
+        self.works(key.len() + data.len())?;
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA512, &key);
         Ok(aws_lc_rs::hmac::sign(&key, &data).as_ref().to_vec())
     }
 
     fn constant_time_equal(&mut self, a: Vec<u8>, b: Vec<u8>) -> Result<bool> {
         self.only_in_calls("crypto.constant-time-equal")?;
+        self.works(a.len() + b.len())?;
         Ok(aws_lc_rs::constant_time::verify_slices_are_equal(&a, &b).is_ok())
     }
 }
@@ -582,6 +617,7 @@ impl secrets::Host for State {
             bail!("`secrets.get` was called during `describe`");
         }
         self.secret_was_read = true;
+        self.works(name.len())?;
         Ok(self.secrets.get(&name).map(<[u8]>::to_vec))
     }
 }

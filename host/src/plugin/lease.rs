@@ -174,6 +174,10 @@ impl<'p> Lease<'p> {
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
         let exchange = match self.leased.take() {
             Some(mut leased) => {
+                if result.is_err() {
+                    // The call ended well, and what it answered was not HTTP.
+                    undo(leased.store.data_mut());
+                }
                 let exchange = leased.store.data_mut().exchange.take();
                 leased.visits -= 1;
                 if leased.visits > 0 {
@@ -286,19 +290,24 @@ pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
             Err(error) => return Err(load::explain(&error, store.data())),
         };
         let exports = &policy.exports;
-        let fits = (|| -> wasmtime::Result<()> {
+        let mut hook = "";
+        let mut fits = || -> wasmtime::Result<()> {
             if let Some(exports) = &exports.authorizer {
+                hook = "authorizer";
                 exports.load(&mut store, &instance)?;
             }
             if let Some(exports) = &exports.request_transformer {
+                hook = "request-transformer";
                 exports.load(&mut store, &instance)?;
             }
             if let Some(exports) = &exports.response_transformer {
+                hook = "response-transformer";
                 exports.load(&mut store, &instance)?;
             }
             Ok(())
-        })();
-        fits.map_err(|error| format!("a hook is not that of the contract: {error:?}"))?;
+        };
+        let fits = fits();
+        fits.map_err(|error| format!("its `{hook}` is not that of the contract: {error:?}"))?;
         Ok(Ok(()))
     });
     match made {

@@ -480,5 +480,5 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> String {
             imports::one_line(&line[..end])
         })
         .collect();
-    lines.join("\n    ")
+    lines.join("\n")
 }

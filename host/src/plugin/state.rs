@@ -158,8 +158,11 @@ impl ResourceLimiter for MemoryBound {
 pub struct CpuMeter {
     pub budget_ns: u64,
     pub spent_ns: u64,
-    /// The thread's clock when the guest last went on. There from the first tick of a call.
+    /// The thread's clock when the guest last went on. There from the first look at it in a call.
     resumed_ns: Option<Arc<AtomicU64>>,
+    ticks: u32,
+    /// What the host did for the guest since the clock was last read, in calls and KiB.
+    host_work: usize,
 }
 
 impl CpuMeter {
@@ -169,7 +172,29 @@ impl CpuMeter {
             budget_ns: u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX),
             spent_ns: 0,
             resumed_ns: None,
+            ticks: 0,
+            host_work: 0,
         }
+    }
+
+    /// Notes that the host works for the guest. Compiled code looks at the epoch in loops and at the
+    /// beginning of functions, and host calls in a straight line pass neither; so every so much of
+    /// them is judged here.
+    pub fn host_works(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        self.host_work += 1 + bytes / 1024;
+        if self.host_work < limits::HOST_WORK_UNJUDGED {
+            return Ok(());
+        }
+        self.host_work = 0;
+        let now = thread_cpu_ns();
+        let resumed = self
+            .resumed_ns
+            .get_or_insert_with(|| Arc::new(AtomicU64::new(now)))
+            .load(Ordering::Relaxed);
+        if self.spent_ns.saturating_add(now.saturating_sub(resumed)) >= self.budget_ns {
+            return Err(OverBudget);
+        }
+        Ok(())
     }
 
     /// Notes a tick; answers the budget's end, or how the guest gives way.
@@ -182,7 +207,8 @@ impl CpuMeter {
         if self.spent_ns >= self.budget_ns {
             return Err(OverBudget);
         }
-        let long = self.resumed_ns.is_some();
+        self.ticks += 1;
+        let long = self.ticks > 1;
         Ok(Pause {
             clock: Arc::clone(self.resumed_ns.get_or_insert_default()),
             long,

@@ -4,8 +4,8 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,12 +34,20 @@ impl Witness {
 
 fn builder(identity: &Identity) -> (WasiCtxBuilder, Arc<AtomicUsize>) {
     let left = Arc::new(AtomicUsize::new(limits::LOG_CALL_BYTES_MAX));
-    let output = LogStream {
-        identity: identity.clone(),
-        left: Arc::clone(&left),
+    let output = || {
+        LogStream(Arc::new(Output {
+            identity: identity.clone(),
+            left: Arc::clone(&left),
+            line: Mutex::new(Vec::new()),
+        }))
     };
     let mut builder = WasiCtxBuilder::new();
-    builder.stdout(output.clone()).stderr(output);
+    builder
+        .stdout(output())
+        .stderr(output())
+        .max_random_size(u64::from(limits::RANDOM_BYTES_MAX))
+        .allow_tcp(false)
+        .allow_udp(false);
     (builder, left)
 }
 
@@ -124,12 +132,52 @@ impl HostMonotonicClock for Witness {
     }
 }
 
-/// Standard output and error: lines to the log, up to the bound of a call. What is beyond is taken
-/// and dropped, so that a guest that prints too much is not made to fail.
+/// Standard output or error: lines to the log, up to the bound of a call. What is beyond is taken and
+/// dropped, so that a guest that prints too much is not made to fail.
 #[derive(Clone)]
-struct LogStream {
+struct LogStream(Arc<Output>);
+
+struct Output {
     identity: Identity,
+    /// What the call may still print, in bytes, over both streams.
     left: Arc<AtomicUsize>,
+    /// What was written of a line that has not ended: guests write in pieces.
+    line: Mutex<Vec<u8>>,
+}
+
+impl Output {
+    fn write(&self, bytes: &[u8]) {
+        let left = self.left.load(Ordering::Relaxed);
+        let kept = &bytes[..bytes.len().min(left)];
+        let mut spent = kept.len();
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in kept.split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                spent += limits::LOG_LINE_OVERHEAD_BYTES;
+                self.tell(&mut line);
+            }
+        }
+        self.left
+            .store(left.saturating_sub(spent), Ordering::Relaxed);
+    }
+
+    fn tell(&self, line: &mut Vec<u8>) {
+        let text = imports::one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
+        let (plugin, policy) = (&*self.identity.plugin, &*self.identity.policy);
+        tracing::info!(target: "plugin", plugin, policy, "{text}");
+        line.clear();
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        let mut line =
+            std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner));
+        if !line.is_empty() {
+            self.tell(&mut line);
+        }
+    }
 }
 
 impl IsTerminal for LogStream {
@@ -150,17 +198,7 @@ impl AsyncWrite for LogStream {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let left = self.left.load(Ordering::Relaxed);
-        let kept = &bytes[..bytes.len().min(left)];
-        let mut spent = kept.len();
-        for line in String::from_utf8_lossy(kept).lines() {
-            spent += limits::LOG_LINE_OVERHEAD_BYTES;
-            let line = imports::one_line(line);
-            let (plugin, policy) = (&*self.identity.plugin, &*self.identity.policy);
-            tracing::info!(target: "plugin", plugin, policy, "{line}");
-        }
-        self.left
-            .store(left.saturating_sub(spent), Ordering::Relaxed);
+        self.0.write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
