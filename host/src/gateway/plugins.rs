@@ -271,8 +271,10 @@ fn bundled(name: &str) -> Result<PathBuf, String> {
 fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, String> {
     // A pipe would be waited for, for ever.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(format!("`{}` cannot be read: it is not a file",
-            path.display()));
+        return Err(format!(
+            "`{}` cannot be read: it is not a file",
+            path.display()
+        ));
     }
     let mut bytes = Vec::new();
     let read =
