@@ -1,17 +1,14 @@
 //! The life of one request: all control flow, nothing else. What it calls never calls back.
 
-use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+mod response;
 
-use bytes::Bytes;
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::chain;
 use crate::error::{Failure, FailureKind};
@@ -20,9 +17,11 @@ use crate::http::body::{RequestBody, Upload};
 use crate::http::exchange::{Attributes, Exchange, RequestHead, ResponseHead};
 use crate::http::{fields, forwarded};
 use crate::limits;
-use crate::observe::{Record, UpstreamVisit};
+use crate::observe::UpstreamVisit;
 use crate::route::Found;
-use crate::upstream;
+
+pub use response::ResponseBody;
+use response::{Content, Held, respond};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -327,135 +326,4 @@ fn finish(
     held.record.status = response.status().as_u16();
     response.body_mut().held = Some(held);
     response
-}
-
-/// Cleans a response.
-fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
-    let mut headers = head.headers;
-    if matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    ) && !body.is_end_stream()
-    {
-        // A plugin gave an answer with a body a status that has none.
-        body = Content::Whole(Bytes::new());
-    }
-    if matches!(body, Content::Whole(_)) || head.status == StatusCode::NO_CONTENT {
-        headers.remove(CONTENT_LENGTH);
-    }
-    if let Ok(value) = HeaderValue::try_from(id) {
-        headers.insert(REQUEST_ID, value);
-    }
-    let mut response = Response::new(ResponseBody {
-        content: body,
-        held: None,
-    });
-    *response.status_mut() = head.status;
-    *response.headers_mut() = headers;
-    response
-}
-
-/// What lives as long as the request does.
-struct Held {
-    record: Record,
-    upload: Arc<Upload>,
-    is_head: bool,
-    /// None for a request that found none free.
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-enum Content {
-    /// Empty once sent.
-    Whole(Bytes),
-    Upstream(upstream::ResponseBody),
-}
-
-impl Content {
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Upstream(body) => body.is_end_stream(),
-        }
-    }
-}
-
-/// The body that the client gets. Its end is the end of the request.
-pub struct ResponseBody {
-    content: Content,
-    held: Option<Box<Held>>,
-}
-
-impl ResponseBody {
-    fn count(&mut self, bytes: usize) {
-        if let Some(held) = &mut self.held {
-            held.record.bytes_out += bytes as u64;
-        }
-    }
-
-    /// Ends the request: the record is written, the permit is free.
-    fn end(&mut self, complete: bool, failure: Option<&Failure>) {
-        let Some(mut held) = self.held.take() else {
-            return;
-        };
-        held.record.complete = complete;
-        held.record.bytes_in = held.upload.bytes.load(Ordering::Relaxed);
-        if let Some(failure) = failure {
-            held.record.fail(failure);
-        }
-        drop(held.permit.take());
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        // hyper does not ask for a body that cannot have anything: of a HEAD, or an empty one.
-        let is_head = self.held.as_ref().is_some_and(|held| held.is_head);
-        self.end(is_head || self.is_end_stream(), None);
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let frame = match &mut self.content {
-            Content::Whole(bytes) if bytes.is_empty() => None,
-            Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(context)),
-        };
-        match &frame {
-            Some(Ok(data)) => {
-                self.count(data.data_ref().map_or(0, Bytes::len));
-                if self.is_end_stream() {
-                    self.end(true, None);
-                }
-            }
-            // The head is sent, so the client can only be told by a connection that breaks off.
-            Some(Err(error)) => {
-                let kind = match error.kind() {
-                    std::io::ErrorKind::TimedOut => FailureKind::TotalTimeout,
-                    _ => FailureKind::BadGateway,
-                };
-                let detail = format!("the answer broke off: {error}");
-                self.end(false, Some(&Failure::new(kind, detail)));
-            }
-            None => self.end(true, None),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.content.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Upstream(body) => body.size_hint(),
-        }
-    }
 }

@@ -14,14 +14,12 @@ use super::bindings::exports::tollgate::plugin::{
 use super::bindings::tollgate::plugin::http as wit;
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
-use super::load::LoadError;
 use super::policy::{Policy, Visit};
 use super::state::{
     CpuMeter, LogBudget, MemoryBound, Phase, RequestEditsHandle, RequestHandle,
     ResponseEditsHandle, ResponseHandle, State,
 };
-use super::wasi::Witness;
-use super::{imports, load};
+use super::{capabilities, load};
 use crate::http::exchange::Exchange;
 use crate::limits;
 
@@ -146,7 +144,7 @@ impl<'p> Lease<'p> {
                 undo(state);
                 report_dropped_log(state);
                 self.leased = Some(leased);
-                return Err(Fault::new(FaultKind::Error, imports::one_line(&text)));
+                return Err(Fault::new(FaultKind::Error, capabilities::one_line(&text)));
             }
             Ok(Err(error)) => fault_of(&error, state, spec.cpu),
             Err(_) => Fault::new(
@@ -255,7 +253,7 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             FaultKind::Instantiate,
             format!(
                 "the plugin refuses its configuration: {}",
-                imports::one_line(&text)
+                capabilities::one_line(&text)
             ),
         )),
         Ok(Err(error)) => {
@@ -272,61 +270,8 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
     }
 }
 
-/// Makes one instance while loading: what every call would fail over fails the load instead. The
-/// types of the hooks are checked where they are looked up in an instance.
-pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
-    let plugin = &policy.plugin;
-    let name = &policy.identity.policy;
-    let witness = Witness::default();
-    let made = load::run(async {
-        let state = load::loading_state(&plugin.spec, name, Phase::Call, &plugin.shape, &witness);
-        let _running = plugin.runtime.clock.run();
-        let mut store = plugin.runtime.store(state);
-        arm(&mut store, limits::CONFIGURE_CPU);
-        let made = start(policy, &mut store).await;
-        let instance = match made {
-            Ok(Ok(instance)) => instance,
-            Ok(Err(text)) => return Ok(Err(text)),
-            Err(error) => return Err(load::explain(&error, store.data())),
-        };
-        let exports = &policy.exports;
-        let mut hook = "";
-        let mut fits = || -> wasmtime::Result<()> {
-            if let Some(exports) = &exports.authorizer {
-                hook = "authorizer";
-                exports.load(&mut store, &instance)?;
-            }
-            if let Some(exports) = &exports.request_transformer {
-                hook = "request-transformer";
-                exports.load(&mut store, &instance)?;
-            }
-            if let Some(exports) = &exports.response_transformer {
-                hook = "response-transformer";
-                exports.load(&mut store, &instance)?;
-            }
-            Ok(())
-        };
-        let fits = fits();
-        fits.map_err(|error| format!("its `{hook}` is not that of the contract: {error:?}"))?;
-        Ok(Ok(()))
-    });
-    match made {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(text)) => {
-            let text = imports::one_line(&text);
-            Err(LoadError::config(format!("the plugin refuses it: {text}")))
-        }
-        Err(text) if policy.configure_each.is_some() => {
-            Err(LoadError::config(format!("`configure` failed: {text}")))
-        }
-        Err(text) => Err(LoadError::plugin(format!(
-            "no instance can be made: {text}"
-        ))),
-    }
-}
-
 /// Instantiates, and configures where there is no snapshot.
-async fn start(
+pub(super) async fn start(
     policy: &Policy,
     store: &mut Store<State>,
 ) -> wasmtime::Result<Result<Instance, String>> {
@@ -341,7 +286,7 @@ async fn start(
 }
 
 /// Gives a call its bounds. The epoch deadline is the Store's, so it is set before each.
-fn arm(store: &mut Store<State>, cpu: Duration) {
+pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.cpu = CpuMeter::start(cpu);

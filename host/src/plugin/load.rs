@@ -6,17 +6,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Deserialize;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
+use wasmtime::component::{Component, InstancePre};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
-use super::imports;
 use super::secrets::Secrets;
 use super::state::{CpuMeter, Identity, LogBudget, MemoryBound, Phase, State};
 use super::wasi::{self, Witness};
+use super::{capabilities, compile};
 use crate::limits;
 
 /// What the operator wrote of a plugin.
@@ -98,7 +97,7 @@ impl Plugin {
         spec: PluginSpec,
         bytes: Vec<u8>,
     ) -> Result<Plugin, LoadError> {
-        let bytes = componentize(bytes).map_err(LoadError::plugin)?;
+        let bytes = compile::componentize(bytes).map_err(LoadError::plugin)?;
         if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
                 "the component has {} bytes; above {} loading takes seconds for each configuration, \
@@ -108,8 +107,9 @@ impl Plugin {
             )));
         }
         let content = Key::of(&[&bytes]);
-        let component = compile(runtime, Key::of(&[b"component", &content.0]), &bytes, true)
-            .map_err(LoadError::plugin)?;
+        let component =
+            compile::compile(runtime, Key::of(&[b"component", &content.0]), &bytes, true)
+                .map_err(LoadError::plugin)?;
         let shape = contract::read(&runtime.engine, &component, spec.secrets_granted)
             .map_err(LoadError::Plugin)?;
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
@@ -154,7 +154,7 @@ impl Plugin {
 
     /// Resolves the imports of one of this plugin's components.
     pub(super) fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {
-        link(&self.runtime, &self.shape, component)
+        compile::link(&self.runtime, &self.shape, component)
     }
 }
 
@@ -173,139 +173,6 @@ fn places(error: &jsonschema::ValidationError<'_>) -> Vec<(String, String)> {
             .collect(),
         _ => vec![(pointer, error.masked().to_string())],
     }
-}
-
-fn link(
-    runtime: &Runtime,
-    shape: &Shape,
-    component: &Component,
-) -> Result<InstancePre<State>, String> {
-    let linked = if shape.imports_wasi {
-        let mut linker: Linker<State> = runtime.wasi_linker.clone();
-        trap_further_wasi(&mut linker, runtime, component)
-            .and_then(|()| linker.instantiate_pre(component))
-    } else {
-        runtime.linker.instantiate_pre(component)
-    };
-    linked.map_err(|error| format!("its imports are not those of the contract: {error:?}"))
-}
-
-/// Lets every call of a WASI world trap that the gateway does not have, such as wasi:http: tool chains
-/// import them by habit. What is not WASI was refused before.
-fn trap_further_wasi(
-    linker: &mut Linker<State>,
-    runtime: &Runtime,
-    component: &Component,
-) -> wasmtime::Result<()> {
-    const LINKED: [&str; 6] = [
-        "wasi:cli/",
-        "wasi:clocks/",
-        "wasi:filesystem/",
-        "wasi:io/",
-        "wasi:random/",
-        "wasi:sockets/",
-    ];
-    let ty = component.component_type();
-    for (name, import) in ty.imports(&runtime.engine) {
-        let linked = LINKED.iter().any(|package| name.starts_with(package));
-        let ComponentItem::ComponentInstance(interface) = import.ty else {
-            continue;
-        };
-        if linked || !name.starts_with("wasi:") {
-            continue;
-        }
-        let mut instance = linker.instance(name)?;
-        for (item, ty) in interface.exports(&runtime.engine) {
-            let full = format!("{name}#{item}");
-            match ty.ty {
-                ComponentItem::ComponentFunc(_) => instance.func_new(item, move |_, _, _, _| {
-                    wasmtime::bail!("`{full}` was called, which this gateway does not have")
-                })?,
-                ComponentItem::Resource(_) => {
-                    instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?;
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Makes a core module a component; leaves a component as it is.
-fn componentize(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-    if wasmparser::Parser::is_component(&bytes) {
-        return Ok(bytes);
-    }
-    if !wasmparser::Parser::is_core_wasm(&bytes) {
-        return Err("it is neither a WebAssembly component nor a core module".to_owned());
-    }
-    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
-    let encoded = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&bytes)
-        .and_then(|encoder| {
-            encoder.adapter(
-                adapter,
-                wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-            )
-        })
-        .and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|error| {
-        format!(
-            "the core module cannot be made a component: {error:#}; build it with the SDK's \
-             `export!`, or pass a component"
-        )
-    })
-}
-
-/// Compiles, or takes what was compiled before. `keep` says whether it may go to disk.
-pub(super) fn compile(
-    runtime: &Runtime,
-    key: Key,
-    bytes: &[u8],
-    keep: bool,
-) -> Result<Component, String> {
-    let key = engine_key(runtime, key);
-    if let Some(compiled) = runtime.artefacts.get(key) {
-        // SAFETY: `Artefacts` answers only bytes that this user's gateway wrote, checked against
-        // their hash; wasmtime checks that its version and settings fit.
-        match unsafe { Component::deserialize(&runtime.engine, compiled) } {
-            Ok(component) => return Ok(component),
-            Err(error) => tracing::debug!(%error, "a compiled plugin is rebuilt"),
-        }
-    }
-    let component = Component::new(&runtime.engine, bytes)
-        .map_err(|error| format!("it does not compile: {error:?}"))?;
-    if keep {
-        match component.serialize() {
-            Ok(compiled) => runtime.artefacts.put(key, &compiled),
-            Err(error) => tracing::warn!(%error, "cannot serialise a compiled plugin"),
-        }
-    }
-    Ok(component)
-}
-
-/// What was compiled before under this key, without knowing its bytes.
-pub(super) fn compiled(runtime: &Runtime, key: Key) -> Option<Component> {
-    let compiled = runtime.artefacts.get(engine_key(runtime, key))?;
-    // SAFETY: as in `compile`.
-    unsafe { Component::deserialize(&runtime.engine, compiled) }.ok()
-}
-
-/// The same content compiles to something else under another engine or release.
-fn engine_key(runtime: &Runtime, key: Key) -> Key {
-    struct Bytes(Vec<u8>);
-    impl std::hash::Hasher for Bytes {
-        fn finish(&self) -> u64 {
-            0
-        }
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.extend_from_slice(bytes);
-        }
-    }
-    let mut engine = Bytes(Vec::new());
-    std::hash::Hash::hash(&runtime.engine.precompile_compatibility_hash(), &mut engine);
-    Key::of(&[&key.0, &engine.0, env!("CARGO_PKG_VERSION").as_bytes()])
 }
 
 fn fits_memory(component: &Component, memory: usize) -> Result<(), String> {
@@ -412,7 +279,7 @@ fn describe(
     shape: &Shape,
     component: &Component,
 ) -> Result<Description, String> {
-    let pre = link(runtime, shape, component)?;
+    let pre = compile::link(runtime, shape, component)?;
     let indices = lifecycle::GuestIndices::new(&pre)
         .map_err(|error| format!("`lifecycle` is not that of the contract: {error:?}"))?;
     let document = run(async {
@@ -477,7 +344,7 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> String {
         .take(limits::BACKTRACE_LINES_MAX)
         .map(|line| {
             let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
-            imports::one_line(&line[..end])
+            capabilities::one_line(&line[..end])
         })
         .collect();
     lines.join("\n")

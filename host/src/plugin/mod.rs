@@ -3,6 +3,8 @@
 
 mod artefacts;
 mod bindings;
+mod capabilities;
+mod compile;
 mod contract;
 mod engine;
 mod fault;
@@ -13,6 +15,7 @@ mod policy;
 mod secrets;
 mod snapshot;
 mod state;
+mod trial;
 mod wasi;
 
 pub use artefacts::{Artefacts, hex};

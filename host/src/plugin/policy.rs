@@ -13,10 +13,11 @@ use super::bindings::exports::tollgate::plugin::{
 use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
 use super::fault::{Fault, FaultKind};
-use super::lease::{self, Answer, Hook, Idle, Lease};
+use super::lease::{Answer, Hook, Idle, Lease};
 use super::load::{self, LoadError, Plugin};
 use super::snapshot::{self, NoSnapshot};
 use super::state::{Identity, State};
+use super::trial;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::fields;
 use crate::limits;
@@ -130,7 +131,7 @@ impl Policy {
             idle: Idle::new(plugin.runtime.idle_per_policy),
             permits,
         };
-        lease::try_out(&policy)?;
+        trial::try_out(&policy)?;
         Ok(policy)
     }
 

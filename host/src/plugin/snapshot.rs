@@ -9,10 +9,10 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
-use super::imports;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
+use super::{capabilities, compile};
 use crate::limits;
 
 /// Why there is no snapshot.
@@ -31,7 +31,7 @@ pub fn configured(
     config: &str,
 ) -> Result<Component, NoSnapshot> {
     let key = key(plugin, config);
-    if let Some(component) = load::compiled(&plugin.runtime, key) {
+    if let Some(component) = compile::compiled(&plugin.runtime, key) {
         return Ok(component);
     }
     if plugin.shape.exports_resources {
@@ -39,7 +39,7 @@ pub fn configured(
     }
     let taken = take(plugin, policy, config)?;
     // A snapshot that read a secret holds it, so it is never written to disk.
-    load::compile(&plugin.runtime, key, &taken.component, !taken.holds_secret)
+    compile::compile(&plugin.runtime, key, &taken.component, !taken.holds_secret)
         .map_err(NoSnapshot::NotPossible)
 }
 
@@ -156,7 +156,7 @@ async fn configure(
         Ok((instance, Ok(()))) => Ok((store, instance)),
         Ok((_, Err(text))) => Err(LoadError::config(format!(
             "the plugin refuses it: {}",
-            imports::one_line(&text)
+            capabilities::one_line(&text)
         ))),
         Err(error) => Err(LoadError::config(format!(
             "`configure` failed: {}",

@@ -1,0 +1,143 @@
+//! From bytes to code: made a component, compiled or taken from the disk cache, linked.
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
+
+use super::artefacts::Key;
+use super::contract::Shape;
+use super::engine::Runtime;
+use super::state::State;
+
+/// Makes a core module a component; leaves a component as it is.
+pub(super) fn componentize(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    if wasmparser::Parser::is_component(&bytes) {
+        return Ok(bytes);
+    }
+    if !wasmparser::Parser::is_core_wasm(&bytes) {
+        return Err("it is neither a WebAssembly component nor a core module".to_owned());
+    }
+    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
+    let encoded = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .and_then(|encoder| {
+            encoder.adapter(
+                adapter,
+                wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+            )
+        })
+        .and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|error| {
+        format!(
+            "the core module cannot be made a component: {error:#}; build it with the SDK's \
+             `export!`, or pass a component"
+        )
+    })
+}
+
+/// Compiles, or takes what was compiled before. `keep` says whether it may go to disk.
+pub(super) fn compile(
+    runtime: &Runtime,
+    key: Key,
+    bytes: &[u8],
+    keep: bool,
+) -> Result<Component, String> {
+    let key = engine_key(runtime, key);
+    if let Some(compiled) = runtime.artefacts.get(key) {
+        // SAFETY: `Artefacts` answers only bytes that this user's gateway wrote, checked against
+        // their hash; wasmtime checks that its version and settings fit.
+        match unsafe { Component::deserialize(&runtime.engine, compiled) } {
+            Ok(component) => return Ok(component),
+            Err(error) => tracing::debug!(%error, "a compiled plugin is rebuilt"),
+        }
+    }
+    let component = Component::new(&runtime.engine, bytes)
+        .map_err(|error| format!("it does not compile: {error:?}"))?;
+    if keep {
+        match component.serialize() {
+            Ok(compiled) => runtime.artefacts.put(key, &compiled),
+            Err(error) => tracing::warn!(%error, "cannot serialise a compiled plugin"),
+        }
+    }
+    Ok(component)
+}
+
+/// What was compiled before under this key, without knowing its bytes.
+pub(super) fn compiled(runtime: &Runtime, key: Key) -> Option<Component> {
+    let compiled = runtime.artefacts.get(engine_key(runtime, key))?;
+    // SAFETY: as in `compile`.
+    unsafe { Component::deserialize(&runtime.engine, compiled) }.ok()
+}
+
+/// The same content compiles to something else under another engine or release.
+fn engine_key(runtime: &Runtime, key: Key) -> Key {
+    struct Bytes(Vec<u8>);
+    impl std::hash::Hasher for Bytes {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+    }
+    let mut engine = Bytes(Vec::new());
+    std::hash::Hash::hash(&runtime.engine.precompile_compatibility_hash(), &mut engine);
+    Key::of(&[&key.0, &engine.0, env!("CARGO_PKG_VERSION").as_bytes()])
+}
+
+/// Resolves a component's imports.
+pub(super) fn link(
+    runtime: &Runtime,
+    shape: &Shape,
+    component: &Component,
+) -> Result<InstancePre<State>, String> {
+    let linked = if shape.imports_wasi {
+        let mut linker: Linker<State> = runtime.wasi_linker.clone();
+        trap_further_wasi(&mut linker, runtime, component)
+            .and_then(|()| linker.instantiate_pre(component))
+    } else {
+        runtime.linker.instantiate_pre(component)
+    };
+    linked.map_err(|error| format!("its imports are not those of the contract: {error:?}"))
+}
+
+/// Lets every call of a WASI world trap that the gateway does not have, such as wasi:http: tool chains
+/// import them by habit. What is not WASI was refused before.
+fn trap_further_wasi(
+    linker: &mut Linker<State>,
+    runtime: &Runtime,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    const LINKED: [&str; 6] = [
+        "wasi:cli/",
+        "wasi:clocks/",
+        "wasi:filesystem/",
+        "wasi:io/",
+        "wasi:random/",
+        "wasi:sockets/",
+    ];
+    let ty = component.component_type();
+    for (name, import) in ty.imports(&runtime.engine) {
+        let linked = LINKED.iter().any(|package| name.starts_with(package));
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            continue;
+        };
+        if linked || !name.starts_with("wasi:") {
+            continue;
+        }
+        let mut instance = linker.instance(name)?;
+        for (item, ty) in interface.exports(&runtime.engine) {
+            let full = format!("{name}#{item}");
+            match ty.ty {
+                ComponentItem::ComponentFunc(_) => instance.func_new(item, move |_, _, _, _| {
+                    wasmtime::bail!("`{full}` was called, which this gateway does not have")
+                })?,
+                ComponentItem::Resource(_) => {
+                    instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

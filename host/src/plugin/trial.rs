@@ -1,0 +1,61 @@
+//! The first instance of a policy, made and thrown away while loading.
+
+use super::load::{self, LoadError};
+use super::policy::Policy;
+use super::state::Phase;
+use super::wasi::Witness;
+use super::{capabilities, lease};
+use crate::limits;
+
+/// Makes one instance while loading: what every call would fail over fails the load instead. The
+/// types of the hooks are checked where they are looked up in an instance.
+pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
+    let plugin = &policy.plugin;
+    let name = &policy.identity.policy;
+    let witness = Witness::default();
+    let made = load::run(async {
+        let state = load::loading_state(&plugin.spec, name, Phase::Call, &plugin.shape, &witness);
+        let _running = plugin.runtime.clock.run();
+        let mut store = plugin.runtime.store(state);
+        lease::arm(&mut store, limits::CONFIGURE_CPU);
+        let made = lease::start(policy, &mut store).await;
+        let instance = match made {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(text)) => return Ok(Err(text)),
+            Err(error) => return Err(load::explain(&error, store.data())),
+        };
+        let exports = &policy.exports;
+        let mut hook = "";
+        let mut fits = || -> wasmtime::Result<()> {
+            if let Some(exports) = &exports.authorizer {
+                hook = "authorizer";
+                exports.load(&mut store, &instance)?;
+            }
+            if let Some(exports) = &exports.request_transformer {
+                hook = "request-transformer";
+                exports.load(&mut store, &instance)?;
+            }
+            if let Some(exports) = &exports.response_transformer {
+                hook = "response-transformer";
+                exports.load(&mut store, &instance)?;
+            }
+            Ok(())
+        };
+        let fits = fits();
+        fits.map_err(|error| format!("its `{hook}` is not that of the contract: {error:?}"))?;
+        Ok(Ok(()))
+    });
+    match made {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(text)) => {
+            let text = capabilities::one_line(&text);
+            Err(LoadError::config(format!("the plugin refuses it: {text}")))
+        }
+        Err(text) if policy.configure_each.is_some() => {
+            Err(LoadError::config(format!("`configure` failed: {text}")))
+        }
+        Err(text) => Err(LoadError::plugin(format!(
+            "no instance can be made: {text}"
+        ))),
+    }
+}

@@ -1,0 +1,150 @@
+//! The answer's body, and what lives as long as the request does.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::REQUEST_ID;
+use crate::error::{Failure, FailureKind};
+use crate::http::body::Upload;
+use crate::http::exchange::ResponseHead;
+use crate::observe::Record;
+use crate::upstream;
+
+/// Cleans a response.
+pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
+    let mut headers = head.headers;
+    if matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) && !body.is_end_stream()
+    {
+        // A plugin gave an answer with a body a status that has none.
+        body = Content::Whole(Bytes::new());
+    }
+    if matches!(body, Content::Whole(_)) || head.status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if let Ok(value) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let mut response = Response::new(ResponseBody {
+        content: body,
+        held: None,
+    });
+    *response.status_mut() = head.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// What lives as long as the request does.
+pub(super) struct Held {
+    pub record: Record,
+    pub upload: Arc<Upload>,
+    pub is_head: bool,
+    /// None for a request that found none free.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) enum Content {
+    /// Empty once sent.
+    Whole(Bytes),
+    Upstream(upstream::ResponseBody),
+}
+
+impl Content {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+}
+
+/// The body that the client gets. Its end is the end of the request.
+pub struct ResponseBody {
+    content: Content,
+    pub(super) held: Option<Box<Held>>,
+}
+
+impl ResponseBody {
+    fn count(&mut self, bytes: usize) {
+        if let Some(held) = &mut self.held {
+            held.record.bytes_out += bytes as u64;
+        }
+    }
+
+    /// Ends the request: the record is written, the permit is free.
+    fn end(&mut self, complete: bool, failure: Option<&Failure>) {
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        held.record.complete = complete;
+        held.record.bytes_in = held.upload.bytes.load(Ordering::Relaxed);
+        if let Some(failure) = failure {
+            held.record.fail(failure);
+        }
+        drop(held.permit.take());
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // hyper does not ask for a body that cannot have anything: of a HEAD, or an empty one.
+        let is_head = self.held.as_ref().is_some_and(|held| held.is_head);
+        self.end(is_head || self.is_end_stream(), None);
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let frame = match &mut self.content {
+            Content::Whole(bytes) if bytes.is_empty() => None,
+            Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(context)),
+        };
+        match &frame {
+            Some(Ok(data)) => {
+                self.count(data.data_ref().map_or(0, Bytes::len));
+                if self.is_end_stream() {
+                    self.end(true, None);
+                }
+            }
+            // The head is sent, so the client can only be told by a connection that breaks off.
+            Some(Err(error)) => {
+                let kind = match error.kind() {
+                    std::io::ErrorKind::TimedOut => FailureKind::TotalTimeout,
+                    _ => FailureKind::BadGateway,
+                };
+                let detail = format!("the answer broke off: {error}");
+                self.end(false, Some(&Failure::new(kind, detail)));
+            }
+            None => self.end(true, None),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}
