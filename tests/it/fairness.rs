@@ -45,7 +45,7 @@ address = "127.0.0.1:0"
 
 [plugins.hostile]
 wasm = "{}"
-limits = {{ cpu = "10ms" }}
+limits = {{ cpu = "10ms", wall = "1s" }}
 
 [policies.loop]
 plugin = "hostile"

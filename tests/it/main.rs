@@ -3,11 +3,11 @@
 mod components;
 mod scene;
 
+mod attacks;
 mod cache;
 mod config;
 mod contract;
 mod edits;
-mod fairness;
 mod faults;
 mod fidelity;
 mod h1;

@@ -1,5 +1,6 @@
 //! `tollgate plugin build`: the one place that finds a compiler for WebAssembly.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -54,7 +55,8 @@ pub fn build(crates: &[PathBuf], out: Option<&Path>) -> Result<(), String> {
                 .map_err(|error| format!("cannot copy to `{}`: {error}", copy.display()))?;
             made = copy;
         }
-        println!("{}", made.display());
+        // A closed pipe has nobody to tell.
+        let _ = writeln!(std::io::stdout(), "{}", made.display());
     }
     Ok(())
 }

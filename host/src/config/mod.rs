@@ -116,7 +116,7 @@ fn parse_here(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Probl
 /// Longer texts in the configurations of plugins: one may be a key in the place of its hash, and a
 /// problem shows the line that it is on.
 fn texts_for_plugins(config: &Config) -> Vec<Position> {
-    const SHORT_BYTES_MAX: usize = 8;
+    const SHORT_BYTES_MAX: usize = 16;
     let mut texts = Vec::new();
     for policy in config.policies.values() {
         for (pointer, position) in &policy.config.positions {

@@ -45,7 +45,6 @@ impl State {
 
     /// The request, for an edit: remembers what it was, should the call fault.
     fn edit_request(&mut self) -> Result<&mut RequestHead> {
-        self.works(EDIT_BYTES)?;
         if self.request_before.is_none() {
             self.request_before = Some(self.exchange()?.request.clone());
         }
@@ -54,7 +53,6 @@ impl State {
 
     /// The response, for an edit: remembers what it was, should the call fault.
     fn edit_response(&mut self) -> Result<&mut ResponseHead> {
-        self.works(EDIT_BYTES)?;
         if self.response_before.is_none() {
             self.response_before = Some(self.response()?.clone());
         }
@@ -64,7 +62,8 @@ impl State {
         }
     }
 
-    /// Counts what a host call does against the call's processor time.
+    /// Counts what a host call does against the call's processor time. Every one begins with it, with
+    /// the bytes that the guest handed over: they were copied before it could be refused.
     pub(super) fn works(&mut self, bytes: usize) -> Result<()> {
         match self.cpu.host_works(bytes) {
             Ok(()) => Ok(()),
@@ -167,14 +166,17 @@ impl wit::Host for State {}
 
 impl wit::HostRequest for State {
     fn method(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         Ok(self.exchange()?.request.method.as_str().to_owned())
     }
 
     fn scheme(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         Ok(self.exchange()?.scheme.to_owned())
     }
 
     fn authority(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         let host = self.exchange()?.request.headers.get(http::header::HOST);
         Ok(host
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -182,10 +184,12 @@ impl wit::HostRequest for State {
     }
 
     fn path(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         Ok(self.exchange()?.request.uri.path().to_owned())
     }
 
     fn query(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        self.works(0)?;
         Ok(self.exchange()?.request.uri.query().map(str::to_owned))
     }
 
@@ -194,7 +198,7 @@ impl wit::HostRequest for State {
         _: Resource<RequestHandle>,
         name: String,
     ) -> Result<Option<String>> {
-        self.works(limits::TARGET_BYTES_MAX)?;
+        self.works(name.len() + limits::TARGET_BYTES_MAX)?;
         let query = self.exchange()?.request.uri.query().unwrap_or_default();
         Ok(form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| *key == name)
@@ -225,41 +229,50 @@ impl wit::HostRequest for State {
     }
 
     fn header_names(&mut self, _: Resource<RequestHandle>) -> Result<Vec<String>> {
+        self.works(0)?;
         Ok(names(&self.exchange()?.request.headers))
     }
 
     fn headers(&mut self, _: Resource<RequestHandle>) -> Result<Vec<(String, Vec<u8>)>> {
+        self.works(0)?;
         Ok(lines(&self.exchange()?.request.headers))
     }
 
     fn client_address(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         Ok(self.exchange()?.client.to_string())
     }
 
     /// No listener asks for certificates in this release, so no client has shown one.
     fn client_certificate(&mut self, _: Resource<RequestHandle>) -> Result<Option<Vec<u8>>> {
+        self.works(0)?;
         Ok(None)
     }
 
     fn id(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         Ok(self.exchange()?.id.clone())
     }
 
     fn route_name(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        self.works(0)?;
         Ok(self.exchange()?.route.to_string())
     }
 
     /// No configuration has variables in this release, so none is ever there.
-    fn variable(&mut self, _: Resource<RequestHandle>, _name: String) -> Result<Option<String>> {
+    fn variable(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+        self.works(name.len())?;
         Ok(None)
     }
 
     fn principal(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        self.works(0)?;
         let grant = self.exchange()?.grant.as_ref();
         Ok(grant.map(|grant| grant.principal.clone()))
     }
 
     fn usage_key(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        self.works(0)?;
         let grant = self.exchange()?.grant.as_ref();
         Ok(grant.and_then(|grant| grant.usage_key.clone()))
     }
@@ -279,7 +292,7 @@ impl wit::HostRequest for State {
         plugin: String,
         name: String,
     ) -> Result<Option<String>> {
-        self.works(name.len())?;
+        self.works(plugin.len() + name.len())?;
         let attributes = &self.exchange()?.attributes;
         Ok(attributes.of_plugin(&plugin, &name).map(str::to_owned))
     }
@@ -310,6 +323,7 @@ impl wit::HostRequest for State {
 
 impl wit::HostRequestEdits for State {
     fn set_method(&mut self, _: Resource<RequestEditsHandle>, method: String) -> Edit {
+        self.works(EDIT_BYTES + method.len())?;
         Ok(match Method::from_bytes(method.as_bytes()) {
             Ok(Method::CONNECT) | Err(_) => Err(format!(
                 "`{}` is not a method to send",
@@ -323,6 +337,7 @@ impl wit::HostRequestEdits for State {
     }
 
     fn set_path(&mut self, _: Resource<RequestEditsHandle>, path: String) -> Edit {
+        self.works(EDIT_BYTES + path.len())?;
         if path.contains(['?', '#']) {
             return Ok(Err(
                 "a path has no `?` or `#`; encode them, or see `set-query`".into(),
@@ -336,6 +351,7 @@ impl wit::HostRequestEdits for State {
     }
 
     fn set_query(&mut self, _: Resource<RequestEditsHandle>, query: Option<String>) -> Edit {
+        self.works(EDIT_BYTES + query.as_ref().map_or(0, String::len))?;
         if query.as_ref().is_some_and(|query| query.contains('#')) {
             return Ok(Err("a query has no `#`; encode it".into()));
         }
@@ -344,6 +360,7 @@ impl wit::HostRequestEdits for State {
     }
 
     fn set_authority(&mut self, _: Resource<RequestEditsHandle>, authority: String) -> Edit {
+        self.works(EDIT_BYTES + authority.len())?;
         let valid = fields::is_authority(&authority);
         let value = http::HeaderValue::try_from(&authority)
             .ok()
@@ -367,6 +384,7 @@ impl wit::HostRequestEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
+        self.works(EDIT_BYTES + name.len() + value.len())?;
         Ok(set_field(
             &mut self.edit_request()?.headers,
             Side::Request,
@@ -381,6 +399,7 @@ impl wit::HostRequestEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
+        self.works(EDIT_BYTES + name.len() + value.len())?;
         Ok(append_field(
             &mut self.edit_request()?.headers,
             Side::Request,
@@ -390,6 +409,7 @@ impl wit::HostRequestEdits for State {
     }
 
     fn remove_header(&mut self, _: Resource<RequestEditsHandle>, name: String) -> Edit {
+        self.works(EDIT_BYTES + name.len())?;
         Ok(remove_field(
             &mut self.edit_request()?.headers,
             Side::Request,
@@ -419,10 +439,12 @@ impl wit::HostResponse for State {
     }
 
     fn header_names(&mut self, _: Resource<ResponseHandle>) -> Result<Vec<String>> {
+        self.works(0)?;
         Ok(names(&self.response()?.headers))
     }
 
     fn headers(&mut self, _: Resource<ResponseHandle>) -> Result<Vec<(String, Vec<u8>)>> {
+        self.works(0)?;
         Ok(lines(&self.response()?.headers))
     }
 
@@ -433,6 +455,7 @@ impl wit::HostResponse for State {
 
 impl wit::HostResponseEdits for State {
     fn set_status(&mut self, _: Resource<ResponseEditsHandle>, status: u16) -> Edit {
+        self.works(EDIT_BYTES)?;
         Ok(match StatusCode::from_u16(status) {
             Ok(code) if (200..=599).contains(&status) => {
                 self.edit_response()?.status = code;
@@ -448,6 +471,7 @@ impl wit::HostResponseEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
+        self.works(EDIT_BYTES + name.len() + value.len())?;
         Ok(set_field(
             &mut self.edit_response()?.headers,
             Side::Response,
@@ -462,6 +486,7 @@ impl wit::HostResponseEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
+        self.works(EDIT_BYTES + name.len() + value.len())?;
         Ok(append_field(
             &mut self.edit_response()?.headers,
             Side::Response,
@@ -471,6 +496,7 @@ impl wit::HostResponseEdits for State {
     }
 
     fn remove_header(&mut self, _: Resource<ResponseEditsHandle>, name: String) -> Edit {
+        self.works(EDIT_BYTES + name.len())?;
         Ok(remove_field(
             &mut self.edit_response()?.headers,
             Side::Response,

@@ -160,7 +160,8 @@ pub struct CpuMeter {
     pub spent_ns: u64,
     /// The thread's clock when the guest last went on. There from the first look at it in a call.
     resumed_ns: Option<Arc<AtomicU64>>,
-    ticks: u32,
+    /// Spent since the guest last rested.
+    unrested_ns: u64,
     /// What the host did for the guest since the clock was last read, in calls and KiB.
     host_work: usize,
 }
@@ -172,7 +173,7 @@ impl CpuMeter {
             budget_ns: u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX),
             spent_ns: 0,
             resumed_ns: None,
-            ticks: 0,
+            unrested_ns: 0,
             host_work: 0,
         }
     }
@@ -207,8 +208,11 @@ impl CpuMeter {
         if self.spent_ns >= self.budget_ns {
             return Err(OverBudget);
         }
-        self.ticks += 1;
-        let long = self.ticks > 1;
+        self.unrested_ns = self.unrested_ns.saturating_add(slice);
+        let long = self.unrested_ns >= limits::REST_AFTER_NS;
+        if long {
+            self.unrested_ns = 0;
+        }
         Ok(Pause {
             clock: Arc::clone(self.resumed_ns.get_or_insert_default()),
             long,
@@ -223,9 +227,9 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// At its first tick, which may come at once, a guest only lets others go first. One that is
-    /// still running at the next is heavy, and rests as long as it ran: a yield alone would let it
-    /// run again before what others wait for has come, for a tick at each of their steps.
+    /// At a tick a guest lets others go first. One that has used about a tick of processor time since
+    /// it last rested rests for as long: a yield alone would let it run again before what others wait
+    /// for has come, for a tick at each of their steps.
     pub async fn wait(self) {
         if self.long {
             tokio::time::sleep(limits::EPOCH_TICK).await;
