@@ -264,6 +264,7 @@ pub const LOADING_WALL: Duration = Duration::from_secs(60);
 /// Host calls, and KiB that they handle, after which a call's processor time is looked at: some 50 us
 /// of work, so that the look (a system call) costs little beside it.
 pub const HOST_WORK_UNJUDGED: usize = 256;
-/// Processor time after which a running guest rests for a tick, in nanoseconds: three quarters of a
-/// tick, so that a whole one counts as such although its clock is read a little late.
-pub const REST_AFTER_NS: u64 = 750_000;
+/// Processor time after which a running guest rests for a tick, in nanoseconds. A slice that began in
+/// the middle of a tick is shorter than one; what is much shorter was cut by the machine's own load,
+/// and resting for each such piece would eat up the elapsed time.
+pub const REST_AFTER_NS: u64 = 200_000;

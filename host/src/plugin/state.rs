@@ -227,13 +227,15 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// At a tick a guest lets others go first. One that has used about a tick of processor time since
-    /// it last rested rests for as long: a yield alone would let it run again before what others wait
+    /// At a tick a guest lets others go first. One that has used processor time since it last rested
+    /// rests for a tick: a yield alone would let it run again before what others wait
     /// for has come, for a tick at each of their steps.
     pub async fn wait(self) {
         if self.long {
             tokio::time::sleep(limits::EPOCH_TICK).await;
         } else {
+            // Twice: what the first wakes runs before the second returns.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
         }
         self.clock.store(thread_cpu_ns(), Ordering::Relaxed);
