@@ -11,7 +11,7 @@ const TICK: Duration = Duration::from_millis(1);
 const ROUND: Duration = Duration::from_millis(2_000);
 /// A busy machine disturbs a round, or all but one. A runtime without fairness never meets the bound:
 /// each loop takes ten ticks.
-const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 20;
 
 /// Asks at this pace for the time of a round, and gives the number of answers and the slowest. Each
 /// must have this status.
@@ -69,6 +69,8 @@ upstream = "origin"
     ));
     let (mut a, mut b) = (gateway.client(), gateway.client());
     let (mut loops, mut rounds) = (0, Vec::new());
+    // The machine's own hiccups are rare: what they cost without the loops is what all rounds saw.
+    let mut slowest_alone = Duration::ZERO;
     let met = (0..ROUNDS).any(|round| {
         let (_, alone) = paced(&mut b, "/b", Duration::from_millis(5), 200);
         let beside = std::thread::scope(|scope| {
@@ -83,7 +85,8 @@ upstream = "origin"
             slowest
         });
         rounds.push((alone, beside));
-        beside <= alone + 3 * TICK
+        slowest_alone = slowest_alone.max(alone);
+        beside <= slowest_alone + 3 * TICK
     });
     eprintln!("slowest without and with the loops: {rounds:?}");
     assert!(met, "slowest without and with the loops: {rounds:?}");

@@ -343,31 +343,6 @@ fn templates() {
     }
 }
 
-/// Slow, so that it is not part of every run: `cargo test --release -- --ignored lookup`.
-#[test]
-#[ignore = "a measurement"]
-fn lookup_time() {
-    let paths = (0..10_000).map(|i| format!("GET * /api/v{}/things{}/{{id}}/parts", i % 7, i));
-    let texts: Vec<String> = paths.collect();
-    let matches: Vec<Match> = texts.iter().map(|text| route(text)).collect();
-    let router = build(&matches).unwrap();
-    let started = std::time::Instant::now();
-    let rounds = 1_000_000;
-    for i in 0..rounds {
-        let path = ["/api/v3/things24/123/parts", "/api/v6/things9995/99/parts"][i % 2];
-        let found = router.find(
-            std::hint::black_box(&Method::GET),
-            Some("example.com"),
-            path,
-        );
-        assert!(matches!(std::hint::black_box(found), Found::Route { .. }));
-    }
-    println!(
-        "{:?} per look-up",
-        started.elapsed() / u32::try_from(rounds).unwrap()
-    );
-}
-
 /// How well a template matches: one kind per segment of the path, lower is better. `None`: not.
 fn kinds(template: &str, path: &str) -> Option<Vec<u8>> {
     let path: Vec<&str> = path.split('/').skip(1).collect();
