@@ -32,10 +32,9 @@ fn paced(client: &mut Client, path: &str, pace: Duration, status: u16) -> (u32, 
     (count, slowest)
 }
 
-#[test]
-fn a_loop_costs_its_neighbours_three_ticks_at_most() {
-    let origin = Origin::raw(|_| vec![Step::Send(ok("text/plain", "b"))]);
-    let gateway = Gateway::start(&format!(
+/// One worker thread; `/a` loops in its chain for ten milliseconds, `/b` has no chain.
+fn looping(origin: &Origin, wall: &str) -> Gateway {
+    Gateway::start(&format!(
         r#"
 [runtime]
 workers = 1
@@ -45,7 +44,7 @@ address = "127.0.0.1:0"
 
 [plugins.hostile]
 wasm = "{}"
-limits = {{ cpu = "10ms", wall = "1s" }}
+limits = {{ cpu = "10ms", wall = "{wall}" }}
 
 [policies.loop]
 plugin = "hostile"
@@ -66,7 +65,13 @@ upstream = "origin"
 "#,
         guest("guest_hostile").display(),
         origin.url(),
-    ));
+    ))
+}
+
+#[test]
+fn a_loop_costs_its_neighbours_three_ticks_at_most() {
+    let origin = Origin::raw(|_| vec![Step::Send(ok("text/plain", "b"))]);
+    let gateway = looping(&origin, "1s");
     let (mut a, mut b) = (gateway.client(), gateway.client());
     let (mut loops, mut rounds) = (0, Vec::new());
     // The machine's own hiccups are rare: what they cost without the loops is what all rounds saw.
@@ -115,37 +120,7 @@ upstream = "origin"
 #[test]
 fn loops_at_once_are_all_stopped() {
     let origin = Origin::raw(|_| vec![Step::Send(ok("text/plain", "b"))]);
-    let gateway = Gateway::start(&format!(
-        r#"
-[runtime]
-workers = 1
-
-[listeners.public]
-address = "127.0.0.1:0"
-
-[plugins.hostile]
-wasm = "{}"
-limits = {{ cpu = "10ms", wall = "20s" }}
-
-[policies.loop]
-plugin = "hostile"
-config = {{ act = "loop" }}
-
-[upstreams.origin]
-servers = ["{}"]
-
-[routes.a]
-match = "/a"
-chain = ["loop"]
-upstream = "origin"
-
-[routes.b]
-match = "/b"
-upstream = "origin"
-"#,
-        guest("guest_hostile").display(),
-        origin.url(),
-    ));
+    let gateway = looping(&origin, "20s");
     let done = Arc::new(AtomicBool::new(false));
     let between = std::thread::scope(|scope| {
         let asking = scope.spawn({

@@ -16,8 +16,8 @@ use super::engine::Running;
 use super::fault::{Fault, FaultKind};
 use super::policy::{Policy, Visit};
 use super::state::{
-    CpuMeter, LogBudget, MemoryBound, Phase, RequestEditsHandle, RequestHandle,
-    ResponseEditsHandle, ResponseHandle, State,
+    CpuMeter, LogBudget, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
+    ResponseHandle, State,
 };
 use super::{capabilities, load};
 use crate::http::exchange::Exchange;
@@ -227,19 +227,8 @@ async fn permit(
 async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
     let plugin = &policy.plugin;
     let runtime = &plugin.runtime;
-    let state = State {
-        identity: policy.identity.clone(),
-        phase: Phase::Call,
-        secrets: std::sync::Arc::clone(&plugin.spec.secrets),
-        secret_was_read: false,
-        exchange: None,
-        request_before: None,
-        response_before: None,
-        log: LogBudget::default(),
-        memory: MemoryBound::new(plugin.spec.memory),
-        cpu: CpuMeter::start(plugin.spec.cpu),
-        wasi: None,
-    };
+    let identity = policy.identity.clone();
+    let state = State::new(&plugin.spec, identity, Phase::Call, plugin.spec.cpu);
     let mut store = runtime.store(state);
     arm(&mut store, plugin.spec.cpu);
     let made = tokio::time::timeout(plugin.spec.wall, start(policy, &mut store)).await;

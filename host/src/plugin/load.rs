@@ -13,7 +13,7 @@ use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
 use super::secrets::Secrets;
-use super::state::{CpuMeter, Identity, LogBudget, MemoryBound, Phase, State};
+use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
 use super::{capabilities, compile};
 use crate::limits;
@@ -203,21 +203,11 @@ pub(super) fn loading_state(
         plugin: Arc::clone(&spec.name),
         policy: Arc::clone(policy),
     };
-    State {
-        wasi: shape
-            .imports_wasi
-            .then(|| Box::new(wasi::watched_context(&identity, witness))),
-        identity,
-        phase,
-        secrets: Arc::clone(&spec.secrets),
-        secret_was_read: false,
-        exchange: None,
-        request_before: None,
-        response_before: None,
-        log: LogBudget::default(),
-        memory: MemoryBound::new(spec.memory),
-        cpu: CpuMeter::start(limits::CONFIGURE_CPU),
+    let mut state = State::new(spec, identity, phase, limits::CONFIGURE_CPU);
+    if shape.imports_wasi {
+        state.wasi = Some(Box::new(wasi::watched_context(&state.identity, witness)));
     }
+    state
 }
 
 /// Turns every panic into an error: neither a component nor what handles it may take the gateway

@@ -7,6 +7,7 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
+use super::load::PluginSpec;
 use super::secrets::Secrets;
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::limits;
@@ -65,6 +66,23 @@ pub struct State {
 }
 
 impl State {
+    /// The state of a new Store, before its first message.
+    pub fn new(spec: &PluginSpec, identity: Identity, phase: Phase, cpu: Duration) -> Self {
+        State {
+            identity,
+            phase,
+            secrets: Arc::clone(&spec.secrets),
+            secret_was_read: false,
+            exchange: None,
+            request_before: None,
+            response_before: None,
+            log: LogBudget::default(),
+            memory: MemoryBound::new(spec.memory),
+            cpu: CpuMeter::start(cpu),
+            wasi: None,
+        }
+    }
+
     /// Notes a tick of the epoch. A guest that is being loaded has its thread to itself.
     pub fn tick(&mut self) -> Result<Pause, OverBudget> {
         let mut pause = self.cpu.tick()?;
