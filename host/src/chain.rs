@@ -1,159 +1,237 @@
 //! The onion: the entries of a route, inwards in the order written, outwards in reverse.
 
+mod inward;
+mod outward;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::HOST;
 
 use crate::error::{Failure, FailureKind};
-use crate::http::exchange::{Exchange, ResponseHead};
+use crate::http::body::Content;
+use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::observe::{EntryMetrics, EntryVisit, FailureNote, Record, Side};
-use crate::plugin::{Fault, FaultKind, Policy, Reply, Visit, WayIn, WayOut};
+use crate::plugin::{Fault, FaultKind, Policy, Reply, Verdict, Visited};
+use crate::policy::cache::{Answer, Cache, Fill, Pass};
+use crate::policy::decisions::{Memory, Weigh};
+use crate::policy::limit::{Charge, Limiter};
+use crate::route::Predicate;
+
+pub use inward::{Ended, inward};
+pub use outward::outward;
 
 /// One place in a chain.
 pub struct Entry {
     pub policy: Arc<Policy>,
+    /// The requests it is for; none: all.
+    pub when: Option<Predicate>,
+    /// Where it was written: what counters of the scope `entry` belong to.
+    pub place: Arc<str>,
     /// Whether a fault of it lets the message pass. Never true of an authorizer.
     pub fails_open: bool,
+    /// What its authorizer decided before.
+    pub memory: Option<Arc<Memory<Decided>>>,
     pub metrics: EntryMetrics,
 }
 
-/// How the way in ended.
-pub struct Inward {
-    pub exchange: Box<Exchange>,
-    /// How many entries, from the outermost, will see the response.
-    pub entered: usize,
-    /// The answer of the entry that ended it; none if the upstream is to be asked.
-    pub answer: Option<Body>,
+/// What the host does on behalf of plugins, for all chains together.
+pub struct Mechanisms {
+    pub limiter: Arc<Limiter>,
+    pub cache: Arc<Cache>,
 }
 
-/// The body of a response that was not the upstream's.
-pub type Body = Bytes;
-
-/// Runs the way in. An entry that answers, or fails closed, ends it: what it put in the exchange as
-/// the response then passes the entries before it, and not itself.
-pub async fn inward(chain: &[Entry], mut exchange: Box<Exchange>, record: &mut Record) -> Inward {
-    for (index, entry) in chain.iter().enumerate() {
-        let visit = entry.policy.way_in(exchange).await;
-        let verdict = match &visit.result {
-            Ok(WayIn::Allowed) => "allow",
-            Ok(WayIn::Denied(_)) => "deny",
-            Ok(WayIn::Passed) => "next",
-            Ok(WayIn::Responded(_)) => "respond",
-            Err(_) => "fault",
-        };
-        note(entry, Side::In, verdict, &visit, record);
-        exchange = visit.exchange;
-        let answer = match visit.result {
-            Ok(WayIn::Allowed | WayIn::Passed) => continue,
-            Ok(WayIn::Denied(reply) | WayIn::Responded(reply)) => answer(&mut exchange, reply),
-            Err(_) if entry.fails_open => continue,
-            Err(fault) => fail(&mut exchange, &failure_of(entry, &fault), record),
-        };
-        return Inward {
-            exchange,
-            entered: index,
-            answer: Some(answer),
-        };
-    }
-    Inward {
-        exchange,
-        entered: chain.len(),
-        answer: None,
-    }
+/// A remembered decision: the verdict, and the notes that were written with it.
+pub struct Decided {
+    pub verdict: Verdict,
+    pub writes: Vec<(String, String)>,
 }
 
-/// Runs the way out over the response in the exchange, through the entries that were entered.
-/// Answers the body that takes the place of the response's own, if an entry replaced it.
-pub async fn outward(
-    entered: &[Entry],
-    mut exchange: Box<Exchange>,
-    record: &mut Record,
-) -> (Box<Exchange>, Option<Body>) {
-    let mut replaced = None;
-    for entry in entered.iter().rev() {
-        if !entry.policy.hooks.on_way_out() {
-            continue;
-        }
-        let visit = entry.policy.way_out(exchange).await;
-        let verdict = match &visit.result {
-            Ok(WayOut::Passed) => "next",
-            Ok(WayOut::Replaced(_)) => "respond",
-            Err(_) => "fault",
-        };
-        note(entry, Side::Out, verdict, &visit, record);
-        exchange = visit.exchange;
-        match visit.result {
-            Ok(WayOut::Passed) => {}
-            Ok(WayOut::Replaced(reply)) => replaced = Some(answer(&mut exchange, reply)),
-            Err(_) if entry.fails_open => {}
-            Err(fault) => {
-                replaced = Some(fail(&mut exchange, &failure_of(entry, &fault), record));
+impl Weigh for Decided {
+    fn bytes(&self) -> usize {
+        let verdict = match &self.verdict {
+            Verdict::Allow(grant) => {
+                let claims = grant.claims.iter().map(|(name, value)| name.len() + value.len());
+                grant.principal.len()
+                    + grant.usage_key.as_ref().map_or(0, String::len)
+                    + claims.sum::<usize>()
             }
-        }
+            Verdict::Deny(reply) => {
+                crate::http::fields::bytes(&reply.headers) + reply.body.len()
+            }
+        };
+        let writes = self.writes.iter().map(|(name, value)| name.len() + value.len());
+        size_of::<Decided>() + verdict + writes.sum::<usize>()
     }
-    (exchange, replaced)
 }
 
-/// Makes a plugin's reply the response.
-fn answer(exchange: &mut Exchange, reply: Reply) -> Body {
-    exchange.response = Some(ResponseHead {
-        status: reply.status,
-        headers: reply.headers,
-    });
-    reply.body
+/// How far a message came, and what the way out must take up again.
+#[derive(Default)]
+pub struct Passage {
+    entered: Vec<Entered>,
+    /// What limiters charged. Dropping one frees what it holds of concurrency.
+    pub charges: Vec<Charge>,
+    /// Whether the response is one of our own errors.
+    failed: bool,
 }
 
-/// Makes a failure of ours the response.
-pub fn fail(exchange: &mut Exchange, failure: &Failure, record: &mut Record) -> Body {
-    record.fail(failure);
-    let (head, body) = failure.respond(&exchange.id);
-    exchange.response = Some(head);
-    body
+/// An entry that the response will pass.
+struct Entered {
+    index: usize,
+    /// Of [`Passage::charges`].
+    charge: Option<usize>,
+    cached: Option<Cached>,
+    /// Whether it was entered only to store what is fetched in the background.
+    only_stores: bool,
 }
 
-fn failure_of(entry: &Entry, fault: &Fault) -> Failure {
-    let kind = match fault.kind {
-        FaultKind::Busy => FailureKind::PluginBusy,
-        _ => FailureKind::Plugin,
-    };
-    let policy = &entry.policy.identity.policy;
-    Failure::new(kind, format!("{policy}: {}: {}", fault.kind, fault.summary))
+/// What a cache entry waits for.
+enum Cached {
+    /// The response is stored, perhaps. The request is put back to what it was before.
+    Fill {
+        fill: Box<Fill>,
+        request: Box<RequestHead>,
+    },
+    Pass(Pass),
 }
 
-/// Records, counts and logs a visit.
-fn note<T>(
-    entry: &Entry,
-    side: Side,
-    verdict: &'static str,
-    visit: &Visit<T>,
-    record: &mut Record,
-) {
-    let fault = visit.result.as_ref().err();
-    let kind = fault.map(|fault| fault.kind);
-    entry.metrics.count(side, visit.elapsed.as_secs_f64(), kind);
-    record.entries.push(EntryVisit {
-        policy: Arc::clone(&entry.policy.identity.policy),
-        side,
-        verdict,
-        fault: kind.map(FaultKind::label),
-        elapsed: visit.elapsed,
-        cpu: visit.cpu,
-    });
-    let Some(fault) = fault else { return };
-    tracing::error!(
-        target: "plugin",
-        plugin = &*entry.policy.identity.plugin,
-        policy = &*entry.policy.identity.policy,
-        route = &*visit.exchange.route,
-        request = visit.exchange.id,
-        fault = fault.kind.label(),
-        "{}\n{}",
-        fault.summary,
-        // Indented, no line of it can look like another line of the log.
-        fault.backtrace.replace('\n', "\n    ")
-    );
-    if entry.fails_open && record.failure.is_none() {
-        // The request goes on, and the record still says whose fault it was.
-        record.failure = Some(FailureNote::from(&failure_of(entry, fault)));
+impl Passage {
+    /// For a fetch in the background, on behalf of the cache entry at this index.
+    pub fn storing(index: usize, fill: Fill, exchange: &mut Exchange) -> Passage {
+        let mut passage = Passage::default();
+        passage.enter_to_fill(index, None, fill, exchange);
+        for entered in &mut passage.entered {
+            entered.only_stores = true;
+        }
+        passage
+    }
+
+    fn enter(&mut self, index: usize, charge: Option<usize>, cached: Option<Cached>) {
+        self.entered.push(Entered {
+            index,
+            charge,
+            cached,
+            only_stores: false,
+        });
+    }
+
+    fn enter_to_fill(
+        &mut self,
+        index: usize,
+        charge: Option<usize>,
+        fill: Fill,
+        exchange: &mut Exchange,
+    ) {
+        let request = Box::new(exchange.request.clone());
+        fill.prepare(&mut exchange.request.method, &mut exchange.request.headers);
+        let fill = Box::new(fill);
+        self.enter(index, charge, Some(Cached::Fill { fill, request }));
+    }
+
+    /// Makes a failure of ours the response.
+    pub fn fail(&mut self, exchange: &mut Exchange, failure: &Failure, record: &mut Record) {
+        record.fail(failure);
+        let (head, body) = failure.respond(&exchange.id);
+        exchange.answer(head, Content::whole(body));
+        self.failed = true;
+    }
+
+    /// Makes a plugin's reply the response.
+    fn reply(&mut self, exchange: &mut Exchange, reply: Reply) {
+        self.answer(exchange, (reply.status, reply.headers), reply.body);
+    }
+
+    fn answer(
+        &mut self,
+        exchange: &mut Exchange,
+        (status, headers): (http::StatusCode, http::HeaderMap),
+        body: Bytes,
+    ) {
+        exchange.answer(ResponseHead { status, headers }, Content::whole(body));
+        self.failed = false;
+    }
+
+    fn answer_cached(&mut self, exchange: &mut Exchange, answer: Answer) {
+        let head = ResponseHead {
+            status: answer.status,
+            headers: answer.headers,
+        };
+        exchange.answer(head, Content::stream(Box::pin(answer.body)));
+        self.failed = false;
+    }
+}
+
+impl Entry {
+    /// Whether this request, as edited so far, is one that the entry is for. A preflight counts as the
+    /// method it asks for, as it does for routes.
+    fn is_for(&self, exchange: &Exchange) -> bool {
+        let Some(when) = &self.when else { return true };
+        let request = &exchange.request;
+        let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+        when.holds(
+            exchange.preflight.as_ref().unwrap_or(&request.method),
+            host,
+            request.uri.path(),
+            &request.headers,
+            request.uri.query(),
+        )
+    }
+
+    fn failure(&self, fault: &Fault) -> Failure {
+        let kind = match fault.kind {
+            FaultKind::Busy => FailureKind::PluginBusy,
+            FaultKind::BodyTooLarge => FailureKind::BodyTooLarge,
+            FaultKind::BodyBroken => FailureKind::ClientStalled,
+            _ => FailureKind::Plugin,
+        };
+        let policy = &self.policy.identity.policy;
+        Failure::new(kind, format!("{policy}: {}: {}", fault.kind, fault.summary))
+    }
+
+    /// Whether the message goes on after this fault. A client's broken body is never passed on.
+    fn passes(&self, fault: &Fault) -> bool {
+        self.fails_open && !fault.kind.is_clients()
+    }
+
+    /// Records, counts and logs a visit of the plugin.
+    fn note(
+        &self,
+        side: Side,
+        verdict: &'static str,
+        visited: &Visited,
+        fault: Option<&Fault>,
+        record: &mut Record,
+    ) {
+        let kind = fault.map(|fault| fault.kind);
+        self.metrics.count(side, visited.elapsed.as_secs_f64(), kind);
+        record.entries.push(EntryVisit {
+            policy: Arc::clone(&self.policy.identity.policy),
+            side,
+            verdict,
+            remembered: false,
+            fault: kind.map(FaultKind::label),
+            elapsed: visited.elapsed,
+            cpu: visited.cpu,
+        });
+        let Some(fault) = fault else { return };
+        if fault.kind.is_clients() {
+            return;
+        }
+        tracing::error!(
+            target: "plugin",
+            plugin = &*self.policy.identity.plugin,
+            policy = &*self.policy.identity.policy,
+            route = &*visited.exchange.route,
+            request = visited.exchange.id,
+            fault = fault.kind.label(),
+            "{}\n{}",
+            fault.summary,
+            // Indented, no line of it can look like another line of the log.
+            fault.backtrace.replace('\n', "\n    ")
+        );
+        if self.passes(fault) && record.failure.is_none() {
+            // The request goes on, and the record still says whose fault it was.
+            record.failure = Some(FailureNote::from(&self.failure(fault)));
+        }
     }
 }

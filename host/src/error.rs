@@ -40,6 +40,8 @@ pub enum FailureKind {
     BadRequest(&'static str),
     TargetTooLong,
     HeadersTooLarge,
+    /// A policy reads bodies up to a size, and this one is larger.
+    BodyTooLarge,
     /// No body came for too long.
     ClientStalled,
     /// The client went away.
@@ -77,6 +79,7 @@ impl Failure {
             K::BadRequest(_)
             | K::TargetTooLong
             | K::HeadersTooLarge
+            | K::BodyTooLarge
             | K::ClientStalled
             | K::ClientGone
             | K::NoRoute
@@ -98,6 +101,7 @@ impl Failure {
             K::BadRequest(_) => "bad-request",
             K::TargetTooLong => "target-too-long",
             K::HeadersTooLarge => "headers-too-large",
+            K::BodyTooLarge => "body-too-large",
             K::ClientStalled => "client-stalled",
             K::ClientGone => "client-gone",
             K::NoRoute => "no-route",
@@ -123,6 +127,10 @@ impl Failure {
             K::HeadersTooLarge => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "the request's headers are too large",
+            ),
+            K::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the request's body is too large for this route",
             ),
             K::ClientStalled | K::ClientGone => (
                 StatusCode::REQUEST_TIMEOUT,
@@ -190,5 +198,71 @@ impl Failure {
             _ => {}
         }
         (ResponseHead { status, headers }, body.to_string().into())
+    }
+}
+
+/// How a plugin's call went wrong. Kinds are labels of a metric: few, and stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The guest trapped: a panic, an unreachable, an access out of bounds, a stack overflow.
+    Trap,
+    /// The processor-time budget of the call is spent.
+    Cpu,
+    /// The call took longer than its wall-time budget.
+    Wall,
+    /// The guest trapped after it was refused memory.
+    Memory,
+    /// The hook answered an error.
+    Error,
+    /// The hook answered what is not HTTP, or more than the bounds allow.
+    BadReply,
+    /// No instance could be made.
+    Instantiate,
+    /// All of the plugin's, or all of the process's, calls are taken, and none came free in time.
+    Busy,
+    /// The client's body is larger than the plugin may hold. The client's fault.
+    BodyTooLarge,
+    /// The client's body did not come whole. The client's fault.
+    BodyBroken,
+}
+
+impl FaultKind {
+    pub const ALL: [FaultKind; 10] = [
+        FaultKind::Trap,
+        FaultKind::Cpu,
+        FaultKind::Wall,
+        FaultKind::Memory,
+        FaultKind::Error,
+        FaultKind::BadReply,
+        FaultKind::Instantiate,
+        FaultKind::Busy,
+        FaultKind::BodyTooLarge,
+        FaultKind::BodyBroken,
+    ];
+
+    /// Whether it is the client's fault.
+    pub const fn is_clients(self) -> bool {
+        matches!(self, FaultKind::BodyTooLarge | FaultKind::BodyBroken)
+    }
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            FaultKind::Trap => "trap",
+            FaultKind::Cpu => "cpu",
+            FaultKind::Wall => "wall",
+            FaultKind::Memory => "memory",
+            FaultKind::Error => "error",
+            FaultKind::BadReply => "bad-reply",
+            FaultKind::Instantiate => "instantiate",
+            FaultKind::Busy => "busy",
+            FaultKind::BodyTooLarge => "body-too-large",
+            FaultKind::BodyBroken => "body-broken",
+        }
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.label())
     }
 }

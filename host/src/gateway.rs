@@ -1,19 +1,31 @@
 //! The composition root: a checked configuration becomes an immutable snapshot of routes, chains and
 //! upstreams.
 
+mod key_sets;
 mod plugins;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
-use crate::chain::Entry;
-use crate::config::{Config, OnFault, Problem, Problems};
+use crate::chain::{Decided, Entry, Mechanisms};
+use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
+use crate::http::exchange::ResponseHead;
+use crate::limits;
 use crate::observe::{AccessLog, Metrics, Record, RouteMetrics};
 use crate::plugin::{Policy, Runtime};
+pub use crate::policy::cache::PurgeKey;
+use crate::policy::cache::{Cache, SetCookie, Settings};
+use crate::policy::decisions::{Decisions, Memory};
+use crate::policy::key_sets::KeySets;
+use crate::policy::limit::{Limiter, Now};
 use crate::route::Router;
+use crate::store::memory::Kv;
 use crate::upstream::{Timeouts, Upstream};
 
 pub use plugins::{BUNDLED, start_runtime};
@@ -22,7 +34,9 @@ pub use plugins::{BUNDLED, start_runtime};
 pub struct Gateway {
     pub router: Router,
     /// In the order of the router's indices.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
+    pub mechanisms: Mechanisms,
+    key_sets: Arc<KeySets>,
     /// One permit for each request in flight.
     pub requests: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -32,11 +46,25 @@ pub struct Gateway {
 
 pub struct Route {
     pub name: Arc<str>,
+    pub variables: Arc<BTreeMap<String, String>>,
+    /// As written; empty: any.
+    pub methods: Vec<Method>,
+    /// Whether it names OPTIONS, so that what no entry answers of preflights is the upstream's to
+    /// answer.
+    pub takes_options: bool,
     pub chain: Vec<Entry>,
     /// Whether any entry has a hook on the way out.
     pub reads_on_way_out: bool,
-    pub upstream: Arc<Upstream>,
+    /// Whether a plugin of the chain may read the bodies of responses.
+    pub reads_responses: bool,
+    pub destination: Destination,
     pub metrics: RouteMetrics,
+}
+
+/// What a request comes to that no entry answered.
+pub enum Destination {
+    Upstream(Arc<Upstream>),
+    Respond(ResponseHead, Bytes),
 }
 
 /// What a request needs to know of where it came in.
@@ -56,7 +84,18 @@ impl Gateway {
         metrics: Arc<Metrics>,
         log: Arc<AccessLog>,
     ) -> Result<Gateway, Problems> {
-        let (policies, mut problems) = plugins::load(config, runtime);
+        let (key_sets, mut problems) = key_sets::load(config);
+        let fetched = upstreams(config, |name| {
+            config.plugins.values().any(|plugin| plugin.grant.fetch.contains(name))
+        });
+        let shared = plugins::Shared {
+            key_sets: Arc::clone(&key_sets),
+            kv: Kv::new(config.store.kv),
+            metrics: Arc::clone(&metrics.plugins),
+            upstreams: fetched,
+        };
+        let (policies, found) = plugins::load(config, runtime, &shared);
+        problems.extend(found);
         for policy in config.policies.values() {
             let authorizes = policies
                 .get(&policy.name)
@@ -95,24 +134,31 @@ impl Gateway {
             return Err(Problems::new(Arc::clone(&config.source), problems));
         }
 
-        let upstreams = upstreams(config);
+        let cache = Cache::new(Settings {
+            bytes_max: config.store.cache,
+            entry_bytes_max: config.store.cache_entry,
+            set_cookie: SetCookie::Shared,
+        });
+        let decisions = Decisions::new(config.store.decisions);
+        let built = Built {
+            memories: memories(&policies, &decisions),
+            policies,
+            upstreams: upstreams(config, |_| true),
+            metrics: &metrics,
+        };
         let routes = config
             .routes
             .iter()
-            .filter_map(|route| {
-                let chain = chain(config, route, &policies, &metrics);
-                Some(Route {
-                    name: route.name.as_str().into(),
-                    reads_on_way_out: chain.iter().any(|entry| entry.policy.hooks.on_way_out()),
-                    chain,
-                    upstream: Arc::clone(upstreams.get(&route.upstream)?),
-                    metrics: metrics.route(&route.name),
-                })
-            })
+            .filter_map(|route| built.route(config, route).map(Arc::new))
             .collect();
         Ok(Gateway {
             router,
             routes,
+            mechanisms: Mechanisms {
+                limiter: Arc::new(Limiter::new(config.store.limit_keys)),
+                cache,
+            },
+            key_sets,
             requests: Arc::new(Semaphore::new(config.runtime.requests)),
             no_route: metrics.route(""),
             metrics,
@@ -120,19 +166,54 @@ impl Gateway {
         })
     }
 
+    /// What goes on beside requests, for as long as the gateway serves.
+    pub async fn tend(&self) {
+        let limiter = Arc::clone(&self.mechanisms.limiter);
+        let sweep = async {
+            let mut interval = tokio::time::interval(limits::LIMIT_SWEEP);
+            loop {
+                interval.tick().await;
+                limiter.sweep(Now::read());
+            }
+        };
+        tokio::join!(sweep, Arc::clone(&self.key_sets).run());
+    }
+
+    /// Brings the metrics up to date that are read from the mechanisms.
+    pub fn measure(&self) {
+        let cache = self.mechanisms.cache.stats();
+        self.metrics.cache_hits.inner().store(cache.hits, Ordering::Relaxed);
+        self.metrics.cache_misses.inner().store(cache.misses, Ordering::Relaxed);
+        self.metrics.cache_collapsed.inner().store(cache.collapsed, Ordering::Relaxed);
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.metrics.cache_bytes.set(gauge(cache.bytes));
+        self.metrics.cache_keys.set(gauge(cache.entries));
+        let keys = self.mechanisms.limiter.keys();
+        self.metrics.limit_keys.set(gauge(keys as u64));
+    }
+
+    /// Drops cached responses: of one policy, or of all. Answers how many keys went.
+    pub fn purge(&self, policy: Option<&str>, what: &PurgeKey) -> usize {
+        self.mechanisms.cache.purge(policy, what)
+    }
+
     /// Starts the record of a request.
-    pub fn record(&self, listener: &Listener, id: &str) -> Record {
+    pub fn record(&self, listener: Arc<str>, id: &str) -> Record {
         Record::start(
             Arc::clone(&self.metrics),
             Arc::clone(&self.log),
             self.no_route.clone(),
-            Arc::clone(&listener.name),
+            listener,
             id.to_owned(),
         )
     }
 }
 
-fn upstreams(config: &Config) -> BTreeMap<String, Arc<Upstream>> {
+/// The upstreams that are wanted, each with connections of its own.
+fn upstreams(
+    config: &Config,
+    wanted: impl Fn(&String) -> bool,
+) -> BTreeMap<String, Arc<Upstream>> {
     let upstream = |upstream: &crate::config::Upstream| {
         let servers = upstream
             .servers
@@ -152,26 +233,88 @@ fn upstreams(config: &Config) -> BTreeMap<String, Arc<Upstream>> {
     config
         .upstreams
         .iter()
+        .filter(|(name, _)| wanted(name))
         .map(|(name, written)| (name.clone(), upstream(written)))
         .collect()
 }
 
-fn chain(
-    config: &Config,
-    route: &crate::config::Route,
+/// A memory for each policy that authorizes. A new gateway has new ones, so that nothing outlives the
+/// plugin and the configuration that it was decided by.
+fn memories(
     policies: &BTreeMap<String, Arc<Policy>>,
-    metrics: &Metrics,
-) -> Vec<Entry> {
-    route
-        .chain
+    decisions: &Arc<Decisions<Decided>>,
+) -> BTreeMap<String, Arc<Memory<Decided>>> {
+    policies
         .iter()
-        .filter_map(|name| {
-            let policy = policies.get(name)?;
-            Some(Entry {
-                policy: Arc::clone(policy),
-                fails_open: config.policies.get(name)?.on_fault == OnFault::Open,
-                metrics: metrics.entry(&policy.identity.plugin, name, &route.name),
-            })
+        .filter(|(_, policy)| policy.hooks.authorizer)
+        .map(|(name, _)| {
+            let memory = Memory::new(decisions, name.as_str().into());
+            (name.clone(), Arc::new(memory))
         })
         .collect()
+}
+
+/// What routes are put together from.
+struct Built<'m> {
+    policies: BTreeMap<String, Arc<Policy>>,
+    memories: BTreeMap<String, Arc<Memory<Decided>>>,
+    upstreams: BTreeMap<String, Arc<Upstream>>,
+    metrics: &'m Metrics,
+}
+
+impl Built<'_> {
+    fn route(&self, config: &Config, route: &crate::config::Route) -> Option<Route> {
+        let chain: Vec<Entry> = route
+            .chain
+            .iter()
+            .filter_map(|link| self.entry(config, route, link))
+            .collect();
+        let destination = match &route.end {
+            RouteEnd::Upstream(name) => Destination::Upstream(Arc::clone(self.upstreams.get(name)?)),
+            RouteEnd::Respond(reply) => respond(reply),
+        };
+        Some(Route {
+            name: route.name.as_str().into(),
+            variables: Arc::clone(&route.variables),
+            takes_options: route.matches.methods.contains(&Method::OPTIONS),
+            methods: route.matches.methods.clone(),
+            reads_on_way_out: chain.iter().any(|entry| entry.policy.hooks.on_way_out()),
+            reads_responses: chain.iter().any(|entry| entry.policy.reads_responses()),
+            chain,
+            destination,
+            metrics: self.metrics.route(&route.name),
+        })
+    }
+
+    fn entry(
+        &self,
+        config: &Config,
+        route: &crate::config::Route,
+        link: &crate::config::Link,
+    ) -> Option<Entry> {
+        let policy = self.policies.get(&link.policy)?;
+        Some(Entry {
+            policy: Arc::clone(policy),
+            when: link.when.clone(),
+            place: link.entry.as_str().into(),
+            fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
+            memory: self.memories.get(&link.policy).cloned(),
+            metrics: self
+                .metrics
+                .entry(&policy.identity.plugin, &link.policy, &route.name),
+        })
+    }
+}
+
+fn respond(reply: &StaticReply) -> Destination {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &reply.headers {
+        headers.append(name, value.clone());
+    }
+    let head = ResponseHead {
+        // The configuration was checked.
+        status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        headers,
+    };
+    Destination::Respond(head, Bytes::from(reply.body.clone()))
 }

@@ -13,6 +13,9 @@ mod route;
 
 mod plugin;
 
+mod policy;
+mod store;
+
 mod upstream;
 
 mod error;

@@ -268,3 +268,17 @@ pub const HOST_WORK_UNJUDGED: usize = 256;
 /// the middle of a tick is shorter than one; what is much shorter was cut by the machine's own load,
 /// and resting for each such piece would eat up the elapsed time.
 pub const REST_AFTER_NS: u64 = 200_000;
+
+// Policies.
+
+/// Answers that a plugin fetches, in bytes: what an authorization service or a token endpoint says is
+/// some KiB.
+pub const FETCH_BODY_BYTES_MAX: usize = 1 << 20;
+/// The parts of a cache key together, in bytes: as long as a target may be.
+pub const CACHE_KEY_BYTES_MAX: usize = TARGET_BYTES_MAX;
+/// The parts of a cache key: real ones have a few.
+pub const CACHE_KEY_PARTS_MAX: usize = 64;
+/// What the check of a signature is counted as beside the copying of its parts, in bytes: some 100 us.
+pub const SIGNATURE_WORK_BYTES: usize = 256 << 10;
+/// How often counters that have come to rest are swept out: memory follows traffic within minutes.
+pub const LIMIT_SWEEP: Duration = Duration::from_secs(10);

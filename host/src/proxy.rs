@@ -1,27 +1,28 @@
 //! The life of one request: all control flow, nothing else. What it calls never calls back.
 
+mod admit;
 mod response;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::chain;
+use crate::chain::{self, Ended, Passage};
 use crate::error::{Failure, FailureKind};
-use crate::gateway::{Gateway, Listener, Route};
-use crate::http::body::{RequestBody, Upload};
-use crate::http::exchange::{Attributes, Exchange, RequestHead, ResponseHead};
-use crate::http::{fields, forwarded};
-use crate::limits;
-use crate::observe::UpstreamVisit;
-use crate::route::Found;
+use crate::gateway::{Destination, Gateway, Listener, Route};
+use crate::http::body::{Content, RequestBody, Upload};
+use crate::http::exchange::{Exchange, ResponseHead};
+use crate::http::fields;
+use crate::observe::{Record, UpstreamVisit};
+use crate::policy::cache::Fill;
 
 pub use response::ResponseBody;
-use response::{Content, Held, respond};
+use response::{Held, respond};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -33,11 +34,11 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = uuid::Uuid::now_v7().to_string();
-    let mut record = gateway.record(listener, &id);
+    let mut record = gateway.record(Arc::clone(&listener.name), &id);
     record.client = peer.to_canonical().to_string();
     record.method = request.method().as_str().to_owned();
     record.path = request.uri().path().to_owned();
-    record.host = host_as_sent(&request);
+    record.host = admit::host_as_sent(&request);
 
     let upload = Upload::new();
     let mut held = Box::new(Held {
@@ -45,6 +46,7 @@ pub async fn handle(
         upload: Arc::clone(&upload),
         is_head: request.method() == Method::HEAD,
         permit: None,
+        charges: Vec::new(),
     });
     let Ok(permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
         let failure = Failure::new(FailureKind::Overloaded, "all request permits are taken");
@@ -52,217 +54,118 @@ pub async fn handle(
     };
     held.permit = Some(permit);
     let (head, incoming) = request.into_parts();
-    match admit(gateway, listener, peer, id, head) {
+    let body = RequestBody::new(incoming, upload);
+    match admit::admit(gateway, listener, peer, &id, head, body) {
         Ok((route, exchange)) => {
-            let body = RequestBody::new(incoming, upload);
-            exchange_over(route, exchange, body, held).await
+            let record = &mut held.record;
+            record.on_route(&route.name, &route.metrics);
+            record.client = exchange.client.to_string();
+            let mut passage = Passage::default();
+            let exchange = self::exchange(gateway, &route, exchange, 0, &mut passage, record).await;
+            held.charges = std::mem::take(&mut passage.charges);
+            let head = exchange.response.unwrap_or_else(|| ResponseHead {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                headers: http::HeaderMap::new(),
+            });
+            finish(head, exchange.response_body, &id, held)
         }
-        Err((failure, id)) => refuse(&failure, &id, held),
+        Err(failure) => refuse(&failure, &id, held),
     }
 }
 
-/// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
-fn host_as_sent(request: &Request<Incoming>) -> String {
-    const HOST_BYTES_MAX: usize = 255;
-    let sent = match request.uri().authority() {
-        Some(authority) => authority.as_str().as_bytes(),
-        None => request
-            .headers()
-            .get(HOST)
-            .map_or(&b""[..], HeaderValue::as_bytes),
-    };
-    String::from_utf8_lossy(&sent[..sent.len().min(HOST_BYTES_MAX)]).into_owned()
+/// The heart: the chain from an entry inwards, the route's end unless an entry answered, and the way
+/// out through what was entered, of this call or of the passage before it.
+async fn exchange(
+    gateway: &Arc<Gateway>,
+    route: &Arc<Route>,
+    exchange: Box<Exchange>,
+    from: usize,
+    passage: &mut Passage,
+    record: &mut Record,
+) -> Box<Exchange> {
+    let chain = &route.chain;
+    let (mut exchange, ended) =
+        chain::inward(chain, from, exchange, &gateway.mechanisms, passage, record).await;
+    record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
+    match ended {
+        Ended::Open => {
+            if let Err(failure) = end(route, &mut exchange, record).await {
+                passage.fail(&mut exchange, &failure, record);
+            }
+        }
+        Ended::Answered => {}
+        Ended::AnsweredStale { index, fill } => {
+            let refreshed = refresh(gateway, route, exchange.again(), index, *fill);
+            tokio::spawn(refreshed);
+        }
+    }
+    chain::outward(chain, exchange, passage, record).await
 }
 
-/// Cleans a request's head and finds its route.
-fn admit<'g>(
-    gateway: &'g Gateway,
-    listener: &Listener,
-    peer: IpAddr,
-    id: String,
-    head: http::request::Parts,
-) -> Result<(&'g Route, Box<Exchange>), (Failure, String)> {
-    let mut headers = head.headers;
-    if let Err(failure) = acceptable(&head.method, &head.uri, &headers) {
-        return Err((failure, id));
-    }
-    let authority = match authority(&head.uri, head.version, &headers) {
-        Ok(authority) => authority,
-        Err(failure) => return Err((failure, id)),
-    };
-    fields::remove_hop_by_hop(&mut headers);
-    fields::remove_expectation(&mut headers);
-    // The body's length is known from its framing; a field that says something else must not reach
-    // an upstream.
-    headers.remove(CONTENT_LENGTH);
-    let host = authority
-        .as_ref()
-        .and_then(|value| value.to_str().ok().map(str::to_owned));
-    if let Some(authority) = authority {
-        headers.insert(HOST, authority);
-    }
-    let client = forwarded::resolve(&mut headers, peer, &listener.trusted_proxies, "http");
-    if let Ok(value) = HeaderValue::try_from(&id) {
-        headers.insert(REQUEST_ID, value);
-    }
-
-    let (route, parameters) =
-        match gateway
-            .router
-            .find(&head.method, host.as_deref(), head.uri.path())
-        {
-            Found::Route { index, parameters } => {
-                let parameters = parameters
-                    .iter()
-                    .map(|(name, value)| (name.to_owned(), value.into_owned()))
-                    .collect();
-                (&gateway.routes[index], parameters)
-            }
-            Found::MethodNotAllowed { allow } => {
-                let kind = FailureKind::MethodNotAllowed(allow);
-                return Err((
-                    Failure::new(kind, "the path has routes for other methods"),
-                    id,
-                ));
-            }
-            Found::Nothing => return Err((Failure::new(FailureKind::NoRoute, "no route"), id)),
-            Found::BadPath(reason) => {
-                return Err((Failure::new(FailureKind::BadRequest(reason), reason), id));
-            }
+/// Fetches in the background what a cache entry answered stale: the same exchange, from inside that
+/// entry. It has a permit as every request has, and is left for the next if there is none.
+fn refresh(
+    gateway: &Arc<Gateway>,
+    route: &Arc<Route>,
+    mut again: Exchange,
+    index: usize,
+    fill: Fill,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let (gateway, route) = (Arc::clone(gateway), Arc::clone(route));
+    Box::pin(async move {
+        let Ok(_permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
+            return;
         };
-    let uri = match head.uri.into_parts().path_and_query {
-        Some(target) => target.into(),
-        None => http::Uri::from_static("/"),
-    };
-    Ok((
-        route,
-        Box::new(Exchange {
-            id,
-            scheme: "http",
-            client,
-            route: Arc::clone(&route.name),
-            parameters,
-            request: RequestHead {
-                method: head.method,
-                uri,
-                headers,
-            },
-            response: None,
-            grant: None,
-            attributes: Attributes::default(),
-        }),
-    ))
+        let mut record = gateway.record("background".into(), &again.id);
+        record.background = true;
+        record.client = again.client.to_string();
+        record.method = again.request.method.as_str().to_owned();
+        record.path = again.request.uri.path().to_owned();
+        record.on_route(&route.name, &route.metrics);
+        let mut passage = Passage::storing(index, fill, &mut again);
+        let again = Box::new(again);
+        let done = exchange(&gateway, &route, again, index + 1, &mut passage, &mut record).await;
+        if let Some(response) = &done.response {
+            record.status = response.status.as_u16();
+        }
+        record.complete = true;
+    })
 }
 
-/// Refuses what no route may see.
-fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Result<(), Failure> {
-    if method == Method::CONNECT {
-        let text = "this is a gateway, not a tunnel";
-        return Err(Failure::new(FailureKind::BadRequest(text), text));
+/// Where a request goes that no entry answered.
+async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Result<(), Failure> {
+    if exchange.preflight.is_some() && !route.takes_options {
+        // Nobody in the chain speaks CORS, so as far as the browser goes there is nothing here.
+        let kind = FailureKind::MethodNotAllowed(route.methods.clone());
+        return Err(Failure::new(kind, "no entry of the chain answers preflights"));
     }
-    if !fields::plain_framing(headers) {
-        let text = "the request has a transfer coding that is not `chunked`";
-        return Err(Failure::new(FailureKind::BadRequest(text), text));
-    }
-    if uri
-        .scheme_str()
-        .is_some_and(|scheme| !matches!(scheme, "http" | "https"))
-    {
-        let text = "the target's scheme is neither http nor https";
-        return Err(Failure::new(FailureKind::BadRequest(text), text));
-    }
-    if uri.path().len() + uri.query().map_or(0, str::len) > limits::TARGET_BYTES_MAX {
-        let detail = format!("more than {} bytes", limits::TARGET_BYTES_MAX);
-        return Err(Failure::new(FailureKind::TargetTooLong, detail));
-    }
-    if fields::bytes(headers) > limits::MESSAGE_HEADER_BYTES_MAX {
-        let detail = format!("more than {} bytes", limits::MESSAGE_HEADER_BYTES_MAX);
-        return Err(Failure::new(FailureKind::HeadersTooLarge, detail));
+    match &route.destination {
+        Destination::Upstream(_) => {
+            let (head, content, visit) = ask(route, exchange).await?;
+            record.upstream = Some(UpstreamVisit {
+                first_byte: record.elapsed(),
+                ..visit
+            });
+            exchange.answer(head, content);
+        }
+        Destination::Respond(head, body) => {
+            exchange.answer(head.clone(), Content::whole(body.clone()));
+        }
     }
     Ok(())
-}
-
-/// Whom the client wants: of an absolute target its authority, else `Host`, of which HTTP/1.1 has
-/// exactly one (RFC 9112, section 3.2).
-fn authority(
-    uri: &http::Uri,
-    version: Version,
-    headers: &http::HeaderMap,
-) -> Result<Option<HeaderValue>, Failure> {
-    let bad = |text: &'static str| Failure::new(FailureKind::BadRequest(text), text);
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(bad("the request has more than one Host"));
-    }
-    if host.is_none() && version != Version::HTTP_10 {
-        return Err(bad("the request has no Host"));
-    }
-    let valid = fields::is_authority;
-    if let Some(host) = host
-        && !host
-            .to_str()
-            .is_ok_and(|text| text.is_empty() || valid(text))
-    {
-        return Err(bad("the request's Host is not a host with a port"));
-    }
-    match uri.authority() {
-        Some(authority) if valid(authority.as_str()) => {
-            Ok(HeaderValue::try_from(authority.as_str()).ok())
-        }
-        Some(_) => Err(bad("the target's authority is not a host with a port")),
-        None => Ok(host.cloned()),
-    }
-}
-
-/// Chain in, upstream unless answered, chain out.
-async fn exchange_over(
-    route: &Route,
-    exchange: Box<Exchange>,
-    body: RequestBody,
-    mut held: Box<Held>,
-) -> Response<ResponseBody> {
-    let record = &mut held.record;
-    record.on_route(&route.name, &route.metrics);
-    record.client = exchange.client.to_string();
-
-    let inward = chain::inward(&route.chain, exchange, record).await;
-    let mut exchange = inward.exchange;
-    record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
-
-    let mut body = match inward.answer {
-        Some(answer) => Content::Whole(answer),
-        None => match ask(route, &mut exchange, body, &held.upload).await {
-            Ok((head, content, visit)) => {
-                held.record.upstream = Some(UpstreamVisit {
-                    first_byte: held.record.elapsed(),
-                    ..visit
-                });
-                exchange.response = Some(head);
-                content
-            }
-            Err(failure) => Content::Whole(chain::fail(&mut exchange, &failure, &mut held.record)),
-        },
-    };
-    let entered = &route.chain[..inward.entered];
-    let (exchange, replaced) = chain::outward(entered, exchange, &mut held.record).await;
-    if let Some(replacement) = replaced {
-        body = Content::Whole(replacement);
-    }
-    let head = exchange.response.unwrap_or_else(|| ResponseHead {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        headers: http::HeaderMap::new(),
-    });
-    finish(head, body, &exchange.id, held)
 }
 
 /// Asks the upstream.
 async fn ask(
     route: &Route,
     exchange: &mut Exchange,
-    body: RequestBody,
-    upload: &Arc<Upload>,
 ) -> Result<(ResponseHead, Content, UpstreamVisit), Failure> {
+    let Destination::Upstream(upstream) = &route.destination else {
+        return Err(Failure::new(FailureKind::Unreachable, "the route has no upstream"));
+    };
+    let upload = Arc::clone(exchange.request_body.upload());
+    let sent = exchange.request_body.empty_again();
+    let body = std::mem::replace(&mut exchange.request_body, sent);
     let mut request = Request::new(body);
     *request.method_mut() = exchange.request.method.clone();
     *request.uri_mut() = exchange.request.uri.clone();
@@ -273,22 +176,28 @@ async fn ask(
     } else {
         std::mem::take(headers)
     };
+    if route.reads_responses {
+        // A plugin of this chain reads the answer, so it must come as it is.
+        let identity = HeaderValue::from_static("identity");
+        request.headers_mut().insert(ACCEPT_ENCODING, identity);
+    }
     if request.body().size_hint().exact().is_none() {
         // Of itself hyper sends a GET or HEAD without the body that it has.
         let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
-    let answer = route.upstream.send(request, upload).await?;
+    let answer = upstream.send(request, &upload).await?;
     let (head, body) = answer.response.into_parts();
     let visit = UpstreamVisit {
-        name: Arc::clone(&route.upstream.name),
+        name: Arc::clone(&upstream.name),
         server: answer.server,
         status: head.status.as_u16(),
         first_byte: std::time::Duration::ZERO,
     };
+    let is_head = exchange.request.method == Method::HEAD;
     let mut headers = head.headers;
     if let Some(length) = body.size_hint().exact()
-        && exchange.request.method != Method::HEAD
+        && !is_head
         && !matches!(
             head.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
@@ -301,18 +210,22 @@ async fn ask(
         headers.remove(CONTENT_LENGTH);
     }
     fields::remove_hop_by_hop(&mut headers);
+    if is_head && route.reads_responses {
+        // To a GET a plugin may answer another length.
+        headers.remove(CONTENT_LENGTH);
+    }
     let head = ResponseHead {
         status: head.status,
         headers,
     };
-    Ok((head, Content::Upstream(body), visit))
+    Ok((head, Content::stream(Box::pin(body)), visit))
 }
 
 /// Answers a request that never reached a chain.
 fn refuse(failure: &Failure, id: &str, mut held: Box<Held>) -> Response<ResponseBody> {
     held.record.fail(failure);
     let (head, body) = failure.respond(id);
-    finish(head, Content::Whole(body), id, held)
+    finish(head, Content::whole(body), id, held)
 }
 
 /// Ties the record to the response's body.

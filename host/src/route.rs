@@ -6,6 +6,7 @@
 
 mod host;
 mod path;
+mod predicate;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use http::Method;
 
 pub use host::HostPattern;
 pub use path::{Parameters, check as check_path};
+pub use predicate::{FieldTest, Predicate, Wanted};
 pub use template::PathTemplate;
 
 use template::Segment;

@@ -51,6 +51,8 @@ pub async fn serve(
     // The sender's `closed` tells when the last connection has let its receiver go.
     let connections = Arc::new(Semaphore::new(config.runtime.connections));
     let mut tasks = tokio::task::JoinSet::new();
+    let tended = Arc::clone(&gateway);
+    tasks.spawn(async move { tended.tend().await });
     for (socket, listener) in listeners {
         tasks.spawn(accept(
             socket,
@@ -61,7 +63,7 @@ pub async fn serve(
             drained.clone(),
         ));
     }
-    let admin = tokio::spawn(admin::serve(admin, Arc::clone(&metrics)));
+    let admin = tokio::spawn(admin::serve(admin, Arc::clone(&metrics), Arc::clone(&gateway)));
     drop(drained);
 
     stop.await;

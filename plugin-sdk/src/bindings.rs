@@ -1,8 +1,9 @@
 //! What `wit-bindgen` makes of the contract. Private: authors see only this crate's own types, so
 //! that the contract's encoding can change behind them.
 //!
-//! One module imports everything; each hook has a world of its own that only exports, so that a
-//! component exports just the hooks it names in [`export!`](crate::export).
+//! One module imports everything, and the linker drops what a plugin does not call: a component
+//! imports just the interfaces that it uses. Each hook has a world of its own that only exports, so
+//! that a component exports just the hooks it names in [`export!`](crate::export).
 
 pub mod imports {
     wit_bindgen::generate!({
@@ -14,7 +15,12 @@ pub mod imports {
                 import tollgate:plugin/clock@0.1.0;
                 import tollgate:plugin/random@0.1.0;
                 import tollgate:plugin/crypto@0.1.0;
+                import tollgate:plugin/signatures@0.1.0;
+                import tollgate:plugin/metrics@0.1.0;
                 import tollgate:plugin/secrets@0.1.0;
+                import tollgate:plugin/bodies@0.1.0;
+                import tollgate:plugin/fetch@0.1.0;
+                import tollgate:plugin/kv@0.1.0;
             }
         ",
         path: "../wit",
@@ -58,4 +64,20 @@ hook!(
 hook!(
     response_transformer,
     "package tollgate:sdk; world response-transformer-hook { export tollgate:plugin/response-transformer@0.1.0; }"
+);
+hook!(
+    limiter,
+    "package tollgate:sdk; world limiter-hook { export tollgate:plugin/limiter@0.1.0; }"
+);
+hook!(
+    limiter_settle,
+    "package tollgate:sdk; world limiter-settle-hook { export tollgate:plugin/limiter-settle@0.1.0; }"
+);
+hook!(
+    cache_lookup,
+    "package tollgate:sdk; world cache-lookup-hook { export tollgate:plugin/cache-lookup@0.1.0; }"
+);
+hook!(
+    cache_store,
+    "package tollgate:sdk; world cache-store-hook { export tollgate:plugin/cache-store@0.1.0; }"
 );

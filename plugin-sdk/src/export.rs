@@ -1,13 +1,41 @@
 /// Makes a component of a plugin, exporting the hooks named.
 ///
-/// ```ignore
-/// export!(Doorkeeper: Authorizer);
-/// export!(Headers: RequestTransformer, ResponseTransformer);
 /// ```
+/// # use tollgate_plugin::{
+/// #     Limit, Limiter, LimiterSettle, Plugin, Request, Response, Result, Settlement, export,
+/// # };
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)] struct Config {}
+/// struct Tokens;
+/// # impl Plugin for Tokens {
+/// #     type Config = Config;
+/// #     fn configure(_: Config) -> Result<Self> { Ok(Tokens) }
+/// # }
+///
+/// impl Limiter for Tokens {
+///     // ...
+/// #   fn limits(&self, _: &Request) -> Result<Vec<Limit>> { Ok(vec![]) }
+/// }
+///
+/// impl LimiterSettle for Tokens {
+///     // ...
+/// #   fn settle(&self, _: &Request, _: &Response) -> Result<Vec<Settlement>> { Ok(vec![]) }
+/// }
+///
+/// export!(Tokens: Limiter, LimiterSettle);
+/// # fn main() {}
+/// ```
+///
+/// The gateway calls the hooks that are named here, and only those. [`LimiterSettle`] and
+/// [`CacheStore`] are the second halves of [`Limiter`] and [`CacheLookup`] and are named beside them.
 ///
 /// The component's name, version and summary are those of the crate (`name`, `version` and
 /// `description` in Cargo.toml). Off WebAssembly this only checks that the traits are implemented, so
 /// that the crate builds natively for its unit tests.
+///
+/// [`Limiter`]: crate::Limiter
+/// [`LimiterSettle`]: crate::LimiterSettle
+/// [`CacheLookup`]: crate::CacheLookup
+/// [`CacheStore`]: crate::CacheStore
 #[macro_export]
 macro_rules! export {
     ($plugin:ident : $($hook:ident),+ $(,)?) => {
@@ -99,10 +127,65 @@ macro_rules! __export_hook {
             $crate::bindings::response_transformer::export!($component with_types_in $crate::bindings::response_transformer);
         };
     };
+    (Limiter, $component:ident, $slot:ident) => {
+        const _: () = {
+            use $crate::bindings::limiter::exports::tollgate::plugin::limiter::{Guest, Limit};
+            impl Guest for $component {
+                fn limits(
+                    request: &$crate::__private::http::Request,
+                ) -> ::core::result::Result<::std::vec::Vec<Limit>, ::std::string::String> {
+                    $crate::__private::limits($slot.get(), request)
+                }
+            }
+            $crate::bindings::limiter::export!($component with_types_in $crate::bindings::limiter);
+        };
+    };
+    (LimiterSettle, $component:ident, $slot:ident) => {
+        const _: () = {
+            use $crate::bindings::limiter_settle::exports::tollgate::plugin::limiter_settle::{Guest, Settlement};
+            impl Guest for $component {
+                fn settle(
+                    request: &$crate::__private::http::Request,
+                    response: &$crate::__private::http::Response,
+                ) -> ::core::result::Result<::std::vec::Vec<Settlement>, ::std::string::String> {
+                    $crate::__private::settle($slot.get(), request, response)
+                }
+            }
+            $crate::bindings::limiter_settle::export!($component with_types_in $crate::bindings::limiter_settle);
+        };
+    };
+    (CacheLookup, $component:ident, $slot:ident) => {
+        const _: () = {
+            use $crate::bindings::cache_lookup::exports::tollgate::plugin::cache_lookup::{EntryKey, Guest};
+            impl Guest for $component {
+                fn lookup(
+                    request: &$crate::__private::http::Request,
+                ) -> ::core::result::Result<EntryKey, ::std::string::String> {
+                    $crate::__private::lookup($slot.get(), request)
+                }
+            }
+            $crate::bindings::cache_lookup::export!($component with_types_in $crate::bindings::cache_lookup);
+        };
+    };
+    (CacheStore, $component:ident, $slot:ident) => {
+        const _: () = {
+            use $crate::bindings::cache_store::exports::tollgate::plugin::cache_store::{Guest, Storage};
+            impl Guest for $component {
+                fn store(
+                    request: &$crate::__private::http::Request,
+                    response: &$crate::__private::http::Response,
+                ) -> ::core::result::Result<Storage, ::std::string::String> {
+                    $crate::__private::store($slot.get(), request, response)
+                }
+            }
+            $crate::bindings::cache_store::export!($component with_types_in $crate::bindings::cache_store);
+        };
+    };
     ($other:ident, $component:ident, $slot:ident) => {
         ::core::compile_error!(::core::concat!(
             "`", ::core::stringify!($other),
-            "` is not a hook; hooks are Authorizer, RequestTransformer and ResponseTransformer"
+            "` is not a hook; hooks are Authorizer, RequestTransformer, ResponseTransformer, \
+             Limiter, LimiterSettle, CacheLookup and CacheStore"
         ));
     };
 }
@@ -111,6 +194,8 @@ macro_rules! __export_hook {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::imports::tollgate::plugin::http;
+    #[cfg(target_family = "wasm")]
+    pub use crate::component::*;
 
     /// The document that `describe` answers.
     pub fn describe<P: crate::Plugin>(name: &str, version: &str, summary: &str) -> String {
@@ -121,131 +206,5 @@ pub mod __private {
             "config-schema": schemars::schema_for!(P::Config),
         })
         .to_string()
-    }
-
-    #[cfg(target_family = "wasm")]
-    pub use on_wasm::*;
-
-    #[cfg(target_family = "wasm")]
-    mod on_wasm {
-        use std::cell::UnsafeCell;
-
-        use super::http;
-        use crate::bindings::{authorizer, request_transformer, response_transformer};
-        use crate::{
-            Authorizer, Decision, EditableRequest, EditableResponse, Outcome, Plugin, Reply,
-            Request, RequestTransformer, Response, ResponseTransformer, Verdict,
-        };
-
-        /// Heap that `configure` leaves free, in bytes. The snapshot keeps it, so that an ordinary
-        /// call never has to grow the memory.
-        const FREE_HEAP: usize = 64 * 1024;
-
-        /// Where the configured plugin lives for as long as the instance does.
-        pub struct Slot<P>(UnsafeCell<Option<P>>);
-
-        // SAFETY: an instance has one thread, and the host never calls into an instance that has
-        // not answered yet, so nothing is ever accessed twice at once.
-        unsafe impl<P> Sync for Slot<P> {}
-
-        impl<P: Plugin> Slot<P> {
-            #[expect(clippy::new_without_default, reason = "a static needs a const fn")]
-            pub const fn new() -> Self {
-                Slot(UnsafeCell::new(None))
-            }
-
-            /// Parses the configuration and makes the plugin.
-            pub fn configure(&self, config: &str) -> Result<(), String> {
-                std::panic::set_hook(Box::new(|panic| crate::log::error(&panic.to_string())));
-                let config = serde_json::from_str(config).map_err(|error| error.to_string())?;
-                let plugin = P::configure(config).map_err(|error| error.to_string())?;
-                // SAFETY: see `Sync` above; no reference from `get` is alive while the host calls
-                // `configure`.
-                unsafe { *self.0.get() = Some(plugin) };
-                let mut free = Vec::<u8>::new();
-                // A plugin near its limit goes without. Without `black_box` all of this is nothing
-                // to an optimiser.
-                let _ = free.try_reserve_exact(FREE_HEAP);
-                drop(std::hint::black_box(free));
-                Ok(())
-            }
-
-            /// The plugin. The host configures before it calls a hook.
-            pub fn get(&self) -> &P {
-                // SAFETY: see `Sync` above; written only by `configure`, which is over.
-                unsafe { &*self.0.get() }
-                    .as_ref()
-                    .expect("a hook was called before `configure`")
-            }
-        }
-
-        fn reply(reply: Reply) -> http::Reply {
-            http::Reply {
-                status: reply.status,
-                headers: reply.headers,
-                body: reply.body,
-            }
-        }
-
-        pub fn authorize<P: Authorizer>(
-            plugin: &P,
-            request: &http::Request,
-        ) -> Result<authorizer::exports::tollgate::plugin::authorizer::Decision, String> {
-            use authorizer::exports::tollgate::plugin::authorizer as wit;
-            let Decision { verdict, remember } = plugin
-                .authorize(Request::wrap(request))
-                .map_err(|error| error.to_string())?;
-            Ok(wit::Decision {
-                verdict: match verdict {
-                    Verdict::Allow(grant) => wit::Verdict::Allow(wit::Grant {
-                        principal: grant.principal,
-                        claims: grant
-                            .claims
-                            .into_iter()
-                            .map(|(name, value)| (name, value.to_string()))
-                            .collect(),
-                        usage_key: grant.usage_key,
-                    }),
-                    Verdict::Deny(denial) => wit::Verdict::Deny(reply(denial)),
-                },
-                remember_ms: remember
-                    .map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX)),
-            })
-        }
-
-        pub fn transform_request<P: RequestTransformer>(
-            plugin: &P,
-            request: &http::Request,
-            edits: &http::RequestEdits,
-        ) -> Result<
-            request_transformer::exports::tollgate::plugin::request_transformer::Outcome,
-            String,
-        > {
-            use request_transformer::exports::tollgate::plugin::request_transformer as wit;
-            let mut request = EditableRequest::new(Request::wrap(request), edits);
-            match plugin.transform_request(&mut request) {
-                Ok(Outcome::Next) => Ok(wit::Outcome::Next),
-                Ok(Outcome::Respond(answer)) => Ok(wit::Outcome::Respond(reply(answer))),
-                Err(error) => Err(error.to_string()),
-            }
-        }
-
-        pub fn transform_response<P: ResponseTransformer>(
-            plugin: &P,
-            request: &http::Request,
-            response: &http::Response,
-            edits: &http::ResponseEdits,
-        ) -> Result<
-            response_transformer::exports::tollgate::plugin::response_transformer::Outcome,
-            String,
-        > {
-            use response_transformer::exports::tollgate::plugin::response_transformer as wit;
-            let mut response = EditableResponse::new(Response::wrap(response), edits);
-            match plugin.transform_response(Request::wrap(request), &mut response) {
-                Ok(Outcome::Next) => Ok(wit::Outcome::Next),
-                Ok(Outcome::Respond(answer)) => Ok(wit::Outcome::Respond(reply(answer))),
-                Err(error) => Err(error.to_string()),
-            }
-        }
     }
 }

@@ -6,6 +6,15 @@ use crate::bindings::imports::tollgate::plugin as backing;
 #[cfg(not(target_family = "wasm"))]
 use crate::testing::backing;
 
+pub mod fetch;
+pub mod signatures;
+
+/// As the contract counts time. A part of a millisecond counts as one, so that no time but none at
+/// all becomes 0, which often means something of its own.
+pub(crate) fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 /// Lines in the gateway's log, with the plugin's name and the request's id. The gateway keeps up to
 /// 4 KiB of a line and 16 KiB of one call's lines.
 pub mod log {
@@ -104,5 +113,111 @@ pub mod secrets {
     /// As [`get`], and if it is not UTF-8.
     pub fn text(name: &str) -> Result<String> {
         Ok(String::from_utf8(get(name)?)?)
+    }
+}
+
+/// The plugin's own metrics, exposed as `tollgate_plugin_<name>` with the plugin's name as a label.
+/// Not to be called in `configure`.
+///
+/// Names and label names match `[a-z][a-z0-9_]*`. Each set of labels is a series of its own, and
+/// series beyond the gateway's bound (100 a plugin) are dropped: so no label holds what a client can
+/// choose freely.
+///
+/// ```
+/// use tollgate_plugin::metrics;
+///
+/// metrics::counter_add("rejected_total", &[("reason", "expired")], 1);
+/// metrics::histogram_record("score", &[], 0.25);
+/// ```
+pub mod metrics {
+    use super::backing::metrics;
+
+    /// Adds to a counter.
+    pub fn counter_add(name: &str, labels: &[(&str, &str)], value: u64) {
+        metrics::counter_add(name, &owned(labels), value);
+    }
+
+    /// Records a value in a histogram.
+    pub fn histogram_record(name: &str, labels: &[(&str, &str)], value: f64) {
+        metrics::histogram_record(name, &owned(labels), value);
+    }
+
+    fn owned(labels: &[(&str, &str)]) -> Vec<(String, String)> {
+        labels
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+}
+
+/// State shared between calls, in a namespace of this plugin's own. The operator grants it:
+/// `grant = { kv = true }`. Not to be called in `configure`.
+///
+/// A value lives for its time-to-live (in whole milliseconds, a part of one counts as one), or
+/// without one until it is evicted: so a value can always be gone.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate_plugin::kv;
+/// # fn example(id: &str) -> tollgate_plugin::Result<()> {
+///
+/// let attempts = kv::add(&format!("attempts/{id}"), 1, Some(Duration::from_secs(60)))?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Every function fails if the store does not answer or a bound on sizes was met.
+pub mod kv {
+    use std::time::Duration;
+
+    use super::{backing::kv, milliseconds};
+    use crate::{Error, Result};
+
+    /// The value of this key.
+    ///
+    /// # Errors
+    /// See [`kv`](self).
+    pub fn get(key: &str) -> Result<Option<Vec<u8>>> {
+        kv::get(key).map_err(Error::from)
+    }
+
+    /// Sets a value.
+    ///
+    /// # Errors
+    /// See [`kv`](self).
+    pub fn set(key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<()> {
+        kv::set(key, value.as_ref(), ttl.map(milliseconds)).map_err(Error::from)
+    }
+
+    /// Removes a value; fine if there is none.
+    ///
+    /// # Errors
+    /// See [`kv`](self).
+    pub fn delete(key: &str) -> Result<()> {
+        kv::delete(key).map_err(Error::from)
+    }
+
+    /// Adds to a whole number (0 if there is none) and answers the sum. The time-to-live is set when
+    /// the key is made; later calls leave it as it is.
+    ///
+    /// # Errors
+    /// See [`kv`](self); and if the value is not a whole number or the sum is out of range.
+    pub fn add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64> {
+        kv::add(key, delta, ttl.map(milliseconds)).map_err(Error::from)
+    }
+
+    /// Sets a value only if it is now `expected` (`None`: there is no value), and answers whether it
+    /// was.
+    ///
+    /// # Errors
+    /// See [`kv`](self).
+    pub fn replace(
+        key: &str,
+        expected: Option<&[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl: Option<Duration>,
+    ) -> Result<bool> {
+        kv::replace(key, expected, value.as_ref(), ttl.map(milliseconds)).map_err(Error::from)
     }
 }

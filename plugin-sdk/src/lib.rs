@@ -1,9 +1,24 @@
 //! Write plugins for the Tollgate API gateway.
 //!
-//! A plugin is a WebAssembly component that the gateway runs on the routes whose chain names it. It
-//! decides who may pass ([`Authorizer`]), or changes messages ([`RequestTransformer`],
-//! [`ResponseTransformer`]). It is sandboxed: it sees one request at a time, and nothing of the
-//! machine.
+//! A plugin is a WebAssembly component that the gateway runs on the routes whose chain names it. It is
+//! sandboxed: it sees one request at a time, and nothing of the machine but what the operator grants.
+//!
+//! # What it can do
+//!
+//! A plugin implements [`Plugin`] and one or more *hooks*, and names them in [`export!`]:
+//!
+//! | hook | called | says |
+//! |---|---|---|
+//! | [`Authorizer`] | on the way in | whether the request may go on, and who the caller is |
+//! | [`Limiter`] | on the way in | which limits the request counts against |
+//! | [`CacheLookup`] | on the way in | whether the cache may answer, and under which key |
+//! | [`RequestTransformer`] | on the way in | how the request is changed, or what answers it |
+//! | [`ResponseTransformer`] | on the way out | how the response is changed, or replaced |
+//! | [`LimiterSettle`] | on the way out | what the request really cost |
+//! | [`CacheStore`] | on the way out, on a miss | whether and for how long the response is kept |
+//!
+//! A plugin decides; counters, the cache, keys and connections are the gateway's. So a limiter says
+//! *which* limits hold and never counts, and a cache policy never stores.
 //!
 //! # A whole plugin
 //!
@@ -53,18 +68,42 @@
 //! it, which is also why nothing leaks from one request to another. State that must outlive a call
 //! belongs to the host.
 //!
-//! During `configure` only [`log`] and [`secrets`] may be called; the clock, randomness and
-//! [`crypto`] are refused there, since their answers would be frozen into the copy.
+//! During `configure` only [`log`] and [`secrets`] may be called. Everything else is refused there
+//! and fails the load, since its answers would be frozen into the copy.
 //!
 //! Between the way in and the way out, a plugin that has hooks on both keeps notes with
 //! [`Request::set_attribute`] and [`Request::own_attribute`].
+//!
+//! # What the gateway offers
+//!
+//! | | what | the operator's grant |
+//! |---|---|---|
+//! | [`log`] | lines in the gateway's log | |
+//! | [`clock`], [`random`] | time, and randomness fit for secrets | |
+//! | [`crypto`] | digests, HMAC, comparison in constant time | |
+//! | [`signatures`] | tokens and signatures, verified with keys that the gateway holds | |
+//! | [`metrics`] | counters and histograms of the plugin's own | |
+//! | [`secrets`] | secrets by name | `secrets = ["NAME"]` |
+//! | [`Request::read_body`], [`Response::read_body`], `replace_body` | whole bodies | `bodies = "64KiB"` |
+//! | [`fetch`] | requests to upstreams | `fetch = ["UPSTREAM"]` |
+//! | [`kv`] | state that calls share | `kv = true` |
+//!
+//! A component imports just what it calls, so the first five rows need nothing, and a plugin that does
+//! not read bodies needs no grant for them. A plugin that uses what was not granted is refused when
+//! the gateway loads it, with the line that is missing.
+//!
+//! Nothing of this is free, and some of it has a price of its own: an authorizer's decision that
+//! looked at a body, [`fetch`], [`kv`], the clock or randomness is not remembered (see
+//! [`Decision::remember`]), and reading a body holds it in memory where it would else stream.
 //!
 //! # Errors
 //!
 //! A hook returns [`Result`]. `Err` (and a panic) is a *fault*: the operator finds the text in the
 //! log, and the client gets a 5xx (or, where the operator wrote `on-fault = "open"`, the hook counts
 //! as not run). To refuse a request is not an error: return [`Decision::deny`] or
-//! [`Outcome::Respond`]. Anything that implements [`std::error::Error`] converts with `?`.
+//! [`Outcome::Respond`]. Anything that implements [`std::error::Error`] converts with `?`; so think
+//! before you write it where a client can cause the error: what it sends must end in a denial or a
+//! 4xx, never in a fault. [`signatures::NotVerified`] does not convert, for that reason.
 //!
 //! An `Err` of `configure` refuses the load, with your text beside the operator's configuration.
 //!
@@ -82,19 +121,27 @@
 
 #[doc(hidden)]
 pub mod bindings;
+mod body;
+mod cache;
+#[cfg(target_family = "wasm")]
+mod component;
 mod decision;
 mod error;
 mod export;
 mod host;
+mod limit;
 mod reply;
 mod request;
 mod response;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
+pub use body::BodyError;
+pub use cache::{EntryKey, Retention, Storage};
 pub use decision::{Decision, Grant, Verdict};
 pub use error::{Error, Result};
-pub use host::{clock, crypto, log, random, secrets};
+pub use host::{clock, crypto, fetch, kv, log, metrics, random, secrets, signatures};
+pub use limit::{Bound, Effect, Limit, Period, Scope, Settlement};
 pub use reply::Reply;
 pub use request::{EditableRequest, Request};
 pub use response::{EditableResponse, Response};
@@ -156,4 +203,136 @@ pub enum Outcome {
     Next,
     /// This reply is sent instead.
     Respond(Reply),
+}
+
+/// Says which limits a request counts against. The gateway keeps the counters, and refuses with 429.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate_plugin::{Limit, Limiter, Plugin, Request, Result, export};
+///
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)] struct Config { per_second: u64 }
+/// struct PerCaller {
+///     per_second: u64,
+/// }
+/// # impl Plugin for PerCaller {
+/// #     type Config = Config;
+/// #     fn configure(config: Config) -> Result<Self> {
+/// #         Ok(PerCaller { per_second: config.per_second })
+/// #     }
+/// # }
+///
+/// impl Limiter for PerCaller {
+///     fn limits(&self, request: &Request) -> Result<Vec<Limit>> {
+///         let limit = Limit::rate("second", self.per_second, Duration::from_secs(1));
+///         Ok(vec![match request.principal() {
+///             Some(principal) => limit.key(["principal", &principal]),
+///             None => limit.key(["address", &request.client_address()]),
+///         }])
+///     }
+/// }
+///
+/// export!(PerCaller: Limiter);
+/// # fn main() {}
+/// ```
+pub trait Limiter: Plugin {
+    /// Called on the way in. All limits are charged, or, where one refuses, none.
+    ///
+    /// Names are unique within the list, and so are counters: a counter is named by scope, kind of
+    /// bound, period and key (not by amounts, so who moves to another tier keeps what is used).
+    ///
+    /// # Errors
+    /// A fault: handled by the entry's `on-fault`; nothing is charged.
+    fn limits(&self, request: &Request) -> Result<Vec<Limit>>;
+}
+
+/// Corrects what a [`Limiter`] charged, once the response is known.
+///
+/// ```
+/// # use tollgate_plugin::{Limit, Limiter, LimiterSettle, Period, Plugin, Request, Response, Result};
+/// # use tollgate_plugin::{Settlement, export};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)] struct Config {}
+/// struct Tokens;
+/// # impl Plugin for Tokens {
+/// #     type Config = Config;
+/// #     fn configure(_: Config) -> Result<Self> { Ok(Tokens) }
+/// # }
+///
+/// impl Limiter for Tokens {
+///     fn limits(&self, request: &Request) -> Result<Vec<Limit>> {
+///         // One in advance, so that who has none left is refused.
+///         let limit = Limit::quota("tokens", 100_000, Period::Day);
+///         Ok(vec![limit.key(request.principal())])
+///     }
+/// }
+///
+/// impl LimiterSettle for Tokens {
+///     fn settle(&self, _: &Request, response: &Response) -> Result<Vec<Settlement>> {
+///         let used = response.header_text("x-tokens-used").and_then(|used| used.parse().ok());
+///         Ok(vec![Settlement::new("tokens", used.unwrap_or(1))])
+///     }
+/// }
+///
+/// export!(Tokens: Limiter, LimiterSettle);
+/// # fn main() {}
+/// ```
+pub trait LimiterSettle: Limiter {
+    /// Called on the way out, before the response's head is sent. Limits that are not named stay as
+    /// they were charged.
+    ///
+    /// # Errors
+    /// A fault: handled by the entry's `on-fault`; what was charged stays.
+    fn settle(&self, request: &Request, response: &Response) -> Result<Vec<Settlement>>;
+}
+
+/// Says whether a request may be answered from the cache, and under which key. The gateway keeps the
+/// responses.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use tollgate_plugin::{CacheLookup, CacheStore, EntryKey, Plugin, Request, Response, Result};
+/// # use tollgate_plugin::{Retention, Storage, export};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)] struct Config {}
+/// struct ByTenant;
+/// # impl Plugin for ByTenant {
+/// #     type Config = Config;
+/// #     fn configure(_: Config) -> Result<Self> { Ok(ByTenant) }
+/// # }
+///
+/// impl CacheLookup for ByTenant {
+///     fn lookup(&self, request: &Request) -> Result<EntryKey> {
+///         match (request.method().as_str(), request.principal()) {
+///             ("GET", Some(tenant)) => Ok(EntryKey::keyed([tenant, request.path()])),
+///             _ => Ok(EntryKey::Bypass),
+///         }
+///     }
+/// }
+///
+/// impl CacheStore for ByTenant {
+///     fn store(&self, _: &Request, response: &Response) -> Result<Storage> {
+///         match response.status() {
+///             200 => Ok(Retention::fresh(Duration::from_secs(60)).tag("by-tenant").into()),
+///             _ => Ok(Storage::Never),
+///         }
+///     }
+/// }
+///
+/// export!(ByTenant: CacheLookup, CacheStore);
+/// # fn main() {}
+/// ```
+pub trait CacheLookup: Plugin {
+    /// Called on the way in.
+    ///
+    /// # Errors
+    /// A fault: handled by the entry's `on-fault`.
+    fn lookup(&self, request: &Request) -> Result<EntryKey>;
+}
+
+/// Says whether and for how long a response is kept.
+pub trait CacheStore: CacheLookup {
+    /// Called on the way out, on a miss.
+    ///
+    /// # Errors
+    /// A fault: handled by the entry's `on-fault`; nothing is kept.
+    fn store(&self, request: &Request, response: &Response) -> Result<Storage>;
 }

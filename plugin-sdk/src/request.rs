@@ -1,11 +1,11 @@
 use std::ops::Deref;
 
-use crate::{Error, Result};
+use crate::{BodyError, Error, Result};
 
 #[cfg(target_family = "wasm")]
-use crate::bindings::imports::tollgate::plugin::http as backing;
+use crate::bindings::imports::tollgate::plugin::{bodies, http as backing};
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::backing;
+use crate::testing::backing::{self, bodies};
 
 /// A request on its way to the upstream.
 ///
@@ -156,6 +156,32 @@ impl Request {
     pub fn set_attribute(&self, name: &str, value: &str) -> Result<()> {
         self.0.set_attribute(name, value).map_err(Error::from)
     }
+
+    /// Waits for the whole body, with its content encoding undone. The operator grants it, up to a
+    /// size: `grant = { bodies = "64KiB" }`. On the way in only: on the way out it is gone.
+    ///
+    /// ```
+    /// use tollgate_plugin::{BodyError, Reply};
+    /// # use tollgate_plugin::{EditableRequest, Outcome, Result};
+    ///
+    /// # fn example(request: &mut EditableRequest<'_>) -> Result<Outcome> {
+    /// let body = match request.read_body() {
+    ///     Ok(body) => body,
+    ///     Err(BodyError::TooLarge(_)) => {
+    ///         return Ok(Outcome::Respond(Reply::problem(413, "the body is too large")));
+    ///     }
+    ///     Err(error) => return Err(error.into()),
+    /// };
+    /// request.replace_body(body.to_ascii_lowercase())?;
+    /// # Ok(Outcome::Next)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn read_body(&self) -> Result<Vec<u8>, BodyError> {
+        Ok(bodies::read_request(&self.0)?)
+    }
 }
 
 /// A [`Request`] with a pen. Edits take effect at once, and are undone if the call faults.
@@ -235,5 +261,14 @@ impl<'a> EditableRequest<'a> {
     /// See [`EditableRequest`].
     pub fn remove_header(&mut self, name: &str) -> Result<()> {
         self.edits.remove_header(name).map_err(Error::from)
+    }
+
+    /// Replaces the body; the gateway fixes lengths and content encoding. Granted as
+    /// [`read_body`](Request::read_body) is.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn replace_body(&mut self, body: impl AsRef<[u8]>) -> Result<(), BodyError> {
+        Ok(bodies::replace_request(self.edits, body.as_ref())?)
     }
 }

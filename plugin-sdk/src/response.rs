@@ -1,11 +1,11 @@
 use std::ops::Deref;
 
-use crate::{Error, Result};
+use crate::{BodyError, Error, Result};
 
 #[cfg(target_family = "wasm")]
-use crate::bindings::imports::tollgate::plugin::http as backing;
+use crate::bindings::imports::tollgate::plugin::{bodies, http as backing};
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::backing;
+use crate::testing::backing::{self, bodies};
 
 /// A response on its way to the client.
 #[repr(transparent)]
@@ -46,6 +46,15 @@ impl Response {
     /// All header lines. Dearer than asking for the headers you need.
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.0.headers()
+    }
+
+    /// Waits for the whole body, with its content encoding undone. The operator grants it, up to a
+    /// size: `grant = { bodies = "64KiB" }`.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn read_body(&self) -> Result<Vec<u8>, BodyError> {
+        Ok(bodies::read_response(&self.0)?)
     }
 }
 
@@ -101,5 +110,14 @@ impl<'a> EditableResponse<'a> {
     /// See [`EditableRequest`](crate::EditableRequest).
     pub fn remove_header(&mut self, name: &str) -> Result<()> {
         self.edits.remove_header(name).map_err(Error::from)
+    }
+
+    /// Replaces the body; the gateway fixes lengths and content encoding. Granted as
+    /// [`read_body`](Response::read_body) is.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn replace_body(&mut self, body: impl AsRef<[u8]>) -> Result<(), BodyError> {
+        Ok(bodies::replace_response(self.edits, body.as_ref())?)
     }
 }

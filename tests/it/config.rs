@@ -176,9 +176,10 @@ gateway.toml:36:19: error: there is no policy `mark`
     chain = ["marks", "mark", { policy = "key", when = {} }]
                       ^^^^^^
 help: did you mean `marks`?
-gateway.toml:36:45: error: `routes.one.chain[2].when` is not in this release
+gateway.toml:36:52: error: `routes.one.chain[2].when` is empty
     chain = ["marks", "mark", { policy = "key", when = {} }]
-                                                ^^^^
+                                                       ^^
+help: without `when` the entry is for all requests
 gateway.toml:37:12: error: there is no upstream `pet`
     upstream = "pet"
                ^^^^^
@@ -196,9 +197,9 @@ gateway.toml:44:47: error: `a:80`: must be a host without a port, such as `examp
 gateway.toml:46:1: error: `routes.three.split` is not in this release
     split = {}
     ^^^^^
-gateway.toml:48:2: error: `apis` is not in this release
-    [apis.store]
-     ^^^^
+gateway.toml:49:8: error: the base `/` ends with a slash, with which the paths of its routes begin
+    base = "/"
+           ^^^
 "#,
     );
 }

@@ -1,4 +1,4 @@
-//! A plugin's configuration: TOML to JSON, remembering where each value stood.
+//! TOML to JSON: a plugin's configuration, remembering where each value stood, and public keys.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,15 @@ pub(super) fn plugin_config(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<
     })
 }
 
+/// `None` if anything in it has no JSON form, all of which is noted.
+pub(super) fn json(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
+    let mut conversion = Conversion {
+        reader,
+        positions: BTreeMap::new(),
+    };
+    conversion.value(item.value, item.position, "", 0)
+}
+
 struct Conversion<'r, 'a> {
     reader: &'r mut Reader<'a>,
     positions: BTreeMap<String, Position>,
@@ -40,7 +49,7 @@ impl Conversion<'_, '_> {
         depth: usize,
     ) -> Option<Value> {
         if depth > PLUGIN_CONFIG_DEPTH_MAX {
-            let message = format!("`config` nests deeper than {PLUGIN_CONFIG_DEPTH_MAX} levels");
+            let message = format!("this nests deeper than {PLUGIN_CONFIG_DEPTH_MAX} levels");
             self.reader.problem(at, message);
             return None;
         }
@@ -65,10 +74,8 @@ impl Conversion<'_, '_> {
             DeValue::Float(float) => {
                 let number = float.as_str().parse().ok().and_then(Number::from_f64);
                 if number.is_none() {
-                    self.reader.problem(
-                        at,
-                        "a plugin's configuration is JSON, which has only finite numbers",
-                    );
+                    self.reader
+                        .problem(at, "this becomes JSON, which has only finite numbers");
                 }
                 number.map(Value::Number)
             }

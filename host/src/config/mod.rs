@@ -2,164 +2,39 @@
 //!
 //! Two types, one rule. The reader in this folder walks the spanned TOML tree (what was written);
 //! [`Config`] is what is true: every default is filled in, every name refers to something that
-//! exists, and nothing downstream has an `Option` left to interpret. This is the only code that
-//! knows TOML.
+//! exists, what is inherited is resolved, and nothing downstream has an `Option` left to interpret.
+//! This is the only code that knows TOML.
 
+mod chains;
+mod file;
 mod json;
+mod key_sets;
+mod matching;
 mod plugins;
 mod reader;
+mod respond;
 mod routes;
 mod sections;
 mod source;
+mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 mod units;
+mod upstreams;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use toml::de::DeTable;
+use http::{HeaderName, HeaderValue};
 
+pub use file::{load, parse};
 pub use source::{Problem, Problems, Source};
 
-use crate::limits::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
-use reader::{Reader, Table};
-
-/// Reads and checks the file. `bundled` are the names of the plugins that come with the gateway.
-pub fn load(path: &Path, bundled: &[&str]) -> Result<Config, Problems> {
-    let fail = |message: String| {
-        let source = Arc::new(Source::new(path, ""));
-        Err(Problems::new(source, vec![Problem::new(None, message)]))
-    };
-    let mut bytes = Vec::new();
-    let bound = u64::try_from(CONFIG_BYTES_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    let read = File::open(path).and_then(|file| file.take(bound).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        return fail(format!("cannot be read: {error}"));
-    }
-    if bytes.len() > CONFIG_BYTES_MAX {
-        return fail(format!("is larger than {}", units::show_size(bound - 1)));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(path, &text, bundled),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = error
-                .as_bytes()
-                .iter()
-                .take(valid)
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
-            fail(format!("is not UTF-8 text: see line {line}"))
-        }
-    }
-}
-
-/// Checks the text of a configuration file. `file` is not read: it names the text in problems, and
-/// its folder is what relative paths in the text are relative to.
-///
-/// This runs on a thread of its own, for its stack: the parser bounds nesting, but dotted keys in
-/// nested inline tables still make trees thousands of levels deep, and dropping one recurses.
-pub fn parse(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Problems> {
-    let result = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(CONFIG_STACK_BYTES);
-        let thread = thread.spawn_scoped(scope, || parse_here(file, text, bundled));
-        thread.map(|thread| thread.join())
-    });
-    let message = match result {
-        Ok(Ok(result)) => return result,
-        Ok(Err(_)) => "the reader failed on this file; this is a bug in tollgate".to_owned(),
-        Err(error) => format!("cannot be read for want of a thread: {error}"),
-    };
-    let source = Arc::new(Source::new(file, text));
-    Err(Problems::new(source, vec![Problem::new(None, message)]))
-}
-
-fn parse_here(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Problems> {
-    let (tree, errors) = DeTable::parse_recoverable(text);
-    let mut source = Source::new(file, text);
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let mut reader = Reader::new(folder, bundled, !errors.is_empty());
-    let root = Table::new(String::new(), Position::default(), tree.get_ref());
-    let config = read(&mut reader, root);
-
-    source.hide(std::mem::take(&mut reader.secrets));
-    source.hide(texts_for_plugins(&config));
-    if !errors.is_empty() {
-        source.hide_secrets_section();
-    }
-    let syntax = errors
-        .iter()
-        .map(|error| source.syntax_error(error))
-        .collect();
-    let problems = reader.into_problems(&source, syntax);
-    let source = Arc::new(source);
-    if problems.is_empty() {
-        Ok(Config {
-            file: file.to_owned(),
-            source,
-            ..config
-        })
-    } else {
-        Err(Problems::new(source, problems))
-    }
-}
-
-/// Longer texts in the configurations of plugins: one may be a key in the place of its hash, and a
-/// problem shows the line that it is on.
-fn texts_for_plugins(config: &Config) -> Vec<Position> {
-    const SHORT_BYTES_MAX: usize = 16;
-    let mut texts = Vec::new();
-    for policy in config.policies.values() {
-        for (pointer, position) in &policy.config.positions {
-            let text = policy
-                .config
-                .json
-                .pointer(pointer)
-                .and_then(|value| value.as_str());
-            if text.is_some_and(|text| text.len() > SHORT_BYTES_MAX) {
-                texts.push(*position);
-            }
-        }
-    }
-    texts
-}
-
-/// What could be read. It is the truth only if the reader has no problem to tell.
-fn read(reader: &mut Reader<'_>, mut root: Table<'_>) -> Config {
-    let runtime = sections::runtime(reader, &mut root);
-    let admin = sections::admin(reader, &mut root);
-    let listeners = sections::listeners(reader, &mut root, admin.address);
-    let secrets = sections::secrets(reader, &mut root);
-    let names = plugins::Names::of(&root, reader.bundled);
-    let mut plugins = plugins::plugins(reader, &mut root);
-    let policies = plugins::policies(reader, &mut root, &names);
-    plugins::add_bundled(&mut plugins, &policies);
-    let upstreams = routes::upstreams(reader, &mut root);
-    let routes = routes::routes(reader, &mut root, &names);
-    reader.finish(&root, &["apis", "key-sets", "store"]);
-    let (file, source) = Default::default();
-    Config {
-        file,
-        source,
-        runtime,
-        admin,
-        listeners,
-        secrets,
-        plugins,
-        policies,
-        upstreams,
-        routes,
-    }
-}
+use crate::route::{Match, Predicate};
 
 /// Everything one gateway process runs, resolved and checked.
 #[derive(Debug, Clone)]
@@ -176,6 +51,8 @@ pub struct Config {
     pub plugins: BTreeMap<String, Plugin>,
     pub policies: BTreeMap<String, Policy>,
     pub upstreams: BTreeMap<String, Upstream>,
+    pub key_sets: BTreeMap<String, KeySet>,
+    pub store: Store,
     /// In the order written. Never empty.
     pub routes: Vec<Route>,
 }
@@ -254,10 +131,16 @@ pub enum PluginCode {
     },
 }
 
-/// `grant = { secrets = ["NAME"] }`: the capabilities beyond those every plugin has.
+/// `grant = { secrets = ["NAME"], bodies = "64KiB", fetch = ["upstream"], kv = true }`: the
+/// capabilities beyond those every plugin has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     pub secrets: Vec<String>,
+    /// The largest body that it may read or write, in bytes. `None`: it sees no bodies.
+    pub bodies: Option<u64>,
+    /// Keys of [`Config::upstreams`].
+    pub fetch: Vec<String>,
+    pub kv: bool,
 }
 
 /// `limits = { memory = "16MiB", cpu = "10ms", wall = "100ms", concurrency = 100 }`: the bounds of
@@ -336,16 +219,88 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
-/// `[routes.NAME]`
+/// `[routes.NAME]`, with all that it inherits from its API and from `[gateway]`.
 #[derive(Debug, Clone)]
 pub struct Route {
     pub name: String,
-    pub matches: crate::route::Match,
-    /// `chain`: keys of [`Config::policies`], outermost first.
-    pub chain: Vec<String>,
-    /// A key of [`Config::upstreams`].
-    pub upstream: String,
+    /// The name of its `[apis.NAME]`.
+    pub api: Option<String>,
+    /// The path begins with the API's base.
+    pub matches: Match,
+    /// Outermost first: the gateway's, the API's, its own.
+    pub chain: Vec<Arc<Link>>,
+    /// Its own, its API's and the gateway's, the nearest holding.
+    pub variables: Arc<BTreeMap<String, String>>,
+    pub end: RouteEnd,
     pub position: Position,
+}
+
+/// One entry of a chain: `"policy"` or `{ policy = "policy", when = { ... } }`. What is inherited is
+/// one link for all routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// A key of [`Config::policies`].
+    pub policy: String,
+    /// Requests that the entry is for. `None`: all.
+    pub when: Option<Predicate>,
+    /// Where it was written, unique among all entries and stable as long as the chain it stands in:
+    /// `gateway:POLICY`, `api NAME:POLICY`, `route NAME:POLICY`; from the second use of a policy in
+    /// one list with `#2` and so on behind it.
+    pub entry: String,
+}
+
+/// What a route does with a request that its chain let pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteEnd {
+    /// `upstream = "name"`: a key of [`Config::upstreams`].
+    Upstream(String),
+    /// `respond = { ... }`
+    Respond(StaticReply),
+}
+
+/// `respond = { status = 404, headers = { x-a = "b" }, body = "text" }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticReply {
+    /// 200 to 599.
+    pub status: u16,
+    /// None of the connection's, none of framing.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Empty with a status that has no body.
+    pub body: String,
+}
+
+/// `[key-sets.NAME]`: public keys that signatures are verified with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySet {
+    pub name: String,
+    pub source: KeySource,
+    pub position: Position,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// `keys = [{ ... }]`: JWKs (RFC 7517), never empty; each is an object that has a `kty` and no
+    /// private member.
+    Inline(Vec<serde_json::Value>),
+    /// `file = "path"`: a JWK Set (RFC 7517, section 5), looked at again at this interval.
+    File { path: PathBuf, reload: Duration },
+    /// `secret = "NAME"`: a JWK Set or one JWK.
+    Secret(SecretSource),
+}
+
+/// `[store]`: how much shared state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// `cache`: cached responses, in bytes.
+    pub cache: u64,
+    /// `cache-entry`: the largest body that is cached, in bytes. At most `cache`.
+    pub cache_entry: u64,
+    /// `decisions`: remembered decisions of authorizers, in bytes.
+    pub decisions: u64,
+    /// `kv`: what plugins keep, in bytes.
+    pub kv: u64,
+    /// `limit-keys`: counters of limits, all keys together.
+    pub limit_keys: usize,
 }
 
 /// A place in the configuration file, as an editor counts it.

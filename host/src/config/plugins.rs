@@ -1,6 +1,8 @@
 //! `[plugins]` and `[policies]`: the code that runs, and the code with its configuration.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde_json::Value;
 use toml::de::DeValue;
@@ -13,12 +15,22 @@ use super::units::show_duration;
 use super::{Grant, Instances, OnFault, Plugin, PluginCode, PluginConfig, PluginLimits, Policy};
 use crate::limits;
 
+// Bounds.
+
+/// The size up to which a plugin is given whole bodies, in bytes. They are held in memory, for each
+/// request that passes it; what is larger than this is streamed and not looked into.
+pub const GRANTED_BODY_BYTES: RangeInclusive<u64> = 1..=16 << 20;
+/// Elapsed time of one call of a plugin that may wait for peers, bodies or upstreams: as long as a
+/// client may stall and an upstream may take to its first byte.
+pub const GRANTED_WALL_DEFAULT: Duration = Duration::from_secs(30);
+
 /// The names that others refer to, as written: a reference to an entry that is itself wrong is not
 /// a second problem.
 pub(super) struct Names<'t> {
     pub plugins: Vec<&'t str>,
     pub policies: Vec<&'t str>,
     pub upstreams: Vec<&'t str>,
+    pub apis: Vec<&'t str>,
 }
 
 impl<'t> Names<'t> {
@@ -31,28 +43,37 @@ impl<'t> Names<'t> {
             plugins,
             policies: root.names("policies"),
             upstreams: root.names("upstreams"),
+            apis: root.names("apis"),
         }
     }
 }
 
-pub(super) fn plugins(reader: &mut Reader<'_>, root: &mut Table<'_>) -> BTreeMap<String, Plugin> {
+pub(super) fn plugins(
+    reader: &mut Reader<'_>,
+    root: &mut Table<'_>,
+    names: &Names<'_>,
+) -> BTreeMap<String, Plugin> {
     let named = reader.named(root, "plugins");
     named
         .into_iter()
-        .filter_map(|named| Some((named.name.clone(), plugin(reader, named)?)))
+        .filter_map(|named| Some((named.name.clone(), plugin(reader, named, &names.upstreams)?)))
         .collect()
 }
 
-fn plugin(reader: &mut Reader<'_>, named: Named<'_>) -> Option<Plugin> {
+fn plugin(reader: &mut Reader<'_>, named: Named<'_>, upstreams: &[&str]) -> Option<Plugin> {
     let mut table = reader.entry(&named)?;
     let code = code(reader, &mut table, &named);
     let grant = table
         .get("grant")
-        .and_then(|item| grant(reader, &item))
+        .and_then(|item| grant(reader, &item, upstreams))
         .unwrap_or_default();
-    let limits = table
-        .get("limits")
-        .and_then(|item| plugin_limits(reader, &item));
+    let mut limits = PluginLimits::default();
+    if grant.bodies.is_some() || !grant.fetch.is_empty() {
+        limits.wall = GRANTED_WALL_DEFAULT;
+    }
+    if let Some(item) = table.get("limits") {
+        limits = plugin_limits(reader, &item, &limits).unwrap_or(limits);
+    }
     let snapshot = table.get("snapshot").and_then(|item| reader.boolean(&item));
     let large = table.get("large").and_then(|item| reader.boolean(&item));
     reader.finish(&table, &[]);
@@ -60,7 +81,7 @@ fn plugin(reader: &mut Reader<'_>, named: Named<'_>) -> Option<Plugin> {
         name: named.name,
         code: code?,
         grant,
-        limits: limits.unwrap_or_default(),
+        limits,
         snapshot: snapshot.unwrap_or(true),
         large: large.unwrap_or(false),
         position: named.position,
@@ -124,21 +145,31 @@ fn sha256(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-fn grant(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Grant> {
+fn grant(reader: &mut Reader<'_>, item: &Item<'_>, upstreams: &[&str]) -> Option<Grant> {
     let mut table = reader.table(item, "{ secrets = [\"API_TOKEN\"] }")?;
-    let mut secrets = Vec::new();
+    let mut grant = Grant::default();
     if let Some(item) = table.get("secrets") {
         for item in reader.list(&item, "[\"API_TOKEN\"]").unwrap_or_default() {
             let Some(name) = reader.text(&item, "\"API_TOKEN\"") else {
                 continue;
             };
             if reader.name(name, item.position) {
-                secrets.push(name.to_owned());
+                grant.secrets.push(name.to_owned());
             }
         }
     }
-    reader.finish(&table, &["fetch"]);
-    Some(Grant { secrets })
+    let bodies = table.get("bodies");
+    grant.bodies = bodies.and_then(|item| reader.size(&item, GRANTED_BODY_BYTES));
+    if let Some(item) = table.get("fetch") {
+        for item in reader.list(&item, "[\"upstream\"]").unwrap_or_default() {
+            let name = reader.reference(&item, "upstream", upstreams);
+            grant.fetch.extend(name.map(str::to_owned));
+        }
+    }
+    let kv = table.get("kv").and_then(|item| reader.boolean(&item));
+    grant.kv = kv.unwrap_or(false);
+    reader.finish(&table, &[]);
+    Some(grant)
 }
 
 impl Default for PluginLimits {
@@ -152,12 +183,15 @@ impl Default for PluginLimits {
     }
 }
 
-fn plugin_limits(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PluginLimits> {
+fn plugin_limits(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+    default: &PluginLimits,
+) -> Option<PluginLimits> {
     let mut table = reader.table(
         item,
         "{ memory = \"16MiB\", cpu = \"10ms\", wall = \"100ms\" }",
     )?;
-    let default = PluginLimits::default();
     let memory = table.get("memory");
     let memory = memory.and_then(|item| reader.size(&item, limits::PLUGIN_MEMORY_BYTES));
     let (cpu, wall) = (table.get("cpu"), table.get("wall"));

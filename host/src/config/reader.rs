@@ -3,15 +3,19 @@
 //! A method that returns `None` has noted why. Callers read all keys of a table before they give up
 //! on it, so that one run shows everything that is wrong.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::DeValue;
 
 use super::source::{Problem, Source};
+use super::table::join;
+pub(super) use super::table::{Item, Named, Table};
 use super::{Position, units};
 use crate::limits::{CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
 
@@ -25,59 +29,6 @@ pub(super) struct Reader<'a> {
     problems: Vec<Problem>,
     /// Syntax errors leave holes in the tree. With one, nothing is said about what is not there.
     broken: bool,
-}
-
-/// A value, with the path of keys that leads to it.
-pub(super) struct Item<'t> {
-    pub path: String,
-    pub position: Position,
-    pub value: &'t DeValue<'t>,
-}
-
-/// An entry of a table whose keys are names that the operator chose.
-pub(super) struct Named<'t> {
-    pub name: String,
-    pub position: Position,
-    pub item: Item<'t>,
-}
-
-/// A table being read. It remembers the keys asked for: what is left over is unknown.
-pub(super) struct Table<'t> {
-    pub path: String,
-    pub position: Position,
-    entries: &'t DeTable<'t>,
-    asked: Vec<&'static str>,
-}
-
-impl<'t> Table<'t> {
-    pub fn new(path: String, position: Position, entries: &'t DeTable<'t>) -> Table<'t> {
-        Table {
-            path,
-            position,
-            entries,
-            asked: Vec::new(),
-        }
-    }
-
-    /// The keys of a section, sorted, without reading it.
-    pub fn names(&self, section: &str) -> Vec<&'t str> {
-        match self.entries.get(section).map(|value| value.get_ref()) {
-            Some(DeValue::Table(entries)) => entries.keys().map(|key| &**key.get_ref()).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    pub fn get(&mut self, key: &'static str) -> Option<Item<'t>> {
-        if !self.asked.contains(&key) {
-            self.asked.push(key);
-        }
-        let value = self.entries.get(key)?;
-        Some(Item {
-            path: join(&self.path, key),
-            position: value.span().into(),
-            value: value.get_ref(),
-        })
-    }
 }
 
 impl<'a> Reader<'a> {
@@ -160,41 +111,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The entries of a table of names, in the order written.
+    /// The entries of a section whose keys are names, in the order written.
     pub fn named<'t>(&mut self, root: &mut Table<'t>, section: &'static str) -> Vec<Named<'t>> {
         let Some(item) = root.get(section) else {
             return Vec::new();
         };
-        let example = format!("[{section}.NAME]");
+        let all = self.pairs(
+            &item,
+            &format!("a table of tables such as [{section}.NAME]"),
+        );
+        let named = |named: &Named<'_>| self.name(&named.name, named.position);
+        all.into_iter().filter(named).collect()
+    }
+
+    /// The entries of a table whose keys may be anything, in the order written.
+    pub fn pairs<'t>(&mut self, item: &Item<'t>, wanted: &str) -> Vec<Named<'t>> {
         let DeValue::Table(entries) = item.value else {
-            self.wrong_type(&item, &format!("a table of tables such as {example}"));
+            self.wrong_type(item, wanted);
             return Vec::new();
         };
-        let mut all = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            let (name, position) = (key.get_ref().as_ref(), Position::from(key.span()));
-            if self.name(name, position) {
-                let path = join(section, name);
-                let item = Item {
-                    path,
-                    position: value.span().into(),
-                    value: value.get_ref(),
-                };
-                all.push(Named {
-                    name: name.to_owned(),
-                    position,
-                    item,
-                });
-            }
-        }
+        let pair = |(key, value): (&'t Spanned<Cow<'t, str>>, &'t Spanned<DeValue<'t>>)| Named {
+            name: key.get_ref().to_string(),
+            position: key.span().into(),
+            item: Item {
+                path: join(&item.path, key.get_ref()),
+                position: value.span().into(),
+                value: value.get_ref(),
+            },
+        };
+        let mut all: Vec<Named<'t>> = entries.iter().map(pair).collect();
         all.sort_by_key(|named| named.position.start);
         all
     }
 
+    pub fn is_name(name: &str) -> bool {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
+    }
+
     /// Whether this can be a name; if not, that is noted.
     pub fn name(&mut self, name: &str, position: Position) -> bool {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let good = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits);
+        let good = Self::is_name(name);
         if !good {
             let message = format!("{} cannot be a name", quoted(name));
             let help =
@@ -354,14 +311,6 @@ impl<'a> Reader<'a> {
             format!("{} must be {wanted}", quoted(&item.path)),
         );
         None
-    }
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
     }
 }
 

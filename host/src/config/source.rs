@@ -109,22 +109,24 @@ impl Source {
         self.hidden.extend(secrets);
     }
 
-    /// Hides every value in the `[secrets]` section, found by its lines alone. This is for a file
-    /// with syntax errors, where the tree may not hold the value that the error is about.
-    pub(super) fn hide_secrets_section(&mut self) {
+    /// Hides every value in these sections, found by their lines alone. This is for a file with
+    /// syntax errors, where the tree may not hold the value that the error is about.
+    pub(super) fn hide_sections(&mut self, sections: &[&str]) {
         let mut inside = false;
         let mut hidden = Vec::new();
         for &start in &self.lines {
             let line = self.line_at(start);
             let code = line.trim_start();
             let name = code.trim_start_matches(['[', ' ', '\t', '"', '\'']);
-            if code.starts_with('[') || name.starts_with("secrets") {
-                inside = name.starts_with("secrets");
+            let named = sections.iter().any(|section| name.starts_with(section));
+            // A line that begins with `[{` goes on with an array of tables.
+            let header = code.starts_with('[') && !name.starts_with('{');
+            if header || named {
+                inside = named;
             }
-            if inside && !code.starts_with('[') {
-                let value = line.find('=').map_or(0, |at| at + 1);
+            if inside && !header {
                 hidden.push(Position {
-                    start: start + value,
+                    start: start + value_of(line),
                     end: start + line.len(),
                 });
             }
@@ -195,6 +197,11 @@ impl Source {
             Some(skipped) if line.len() > CONFIG_LINE_CHARS_SHOWN => skipped,
             _ => 0,
         };
+        // Of the hidden places, which may be many, those in sight.
+        let first = line.char_indices().nth(skipped).map_or(0, |(at, _)| at);
+        let last = first + char::MAX_LEN_UTF8 * CONFIG_LINE_CHARS_SHOWN;
+        let in_sight = |hidden: &&Position| hidden.start < from + last && hidden.end > from + first;
+        let hidden: Vec<&Position> = self.hidden.iter().filter(in_sight).collect();
         let shown = line
             .char_indices()
             .skip(skipped)
@@ -202,7 +209,8 @@ impl Source {
         let (mut text, mut carets) = (String::new(), String::new());
         for (index, character) in shown {
             let offset = from + index;
-            text.push(self.shown(offset, character));
+            let is_hidden = hidden.iter().any(|at| (at.start..at.end).contains(&offset));
+            text.push(if is_hidden { '*' } else { printable(character) });
             if offset < at.start {
                 carets.push(if character == '\t' { '\t' } else { ' ' });
             } else if offset < at.end {
@@ -214,19 +222,25 @@ impl Source {
         }
         writeln!(out, "    {text}\n    {carets}")
     }
+}
 
-    fn shown(&self, offset: usize, character: char) -> char {
-        if self
-            .hidden
-            .iter()
-            .any(|hidden| (hidden.start..hidden.end).contains(&offset))
-        {
-            '*'
-        } else if character.is_control() && character != '\t' {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            character
+fn printable(character: char) -> char {
+    if character.is_control() && character != '\t' {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        character
+    }
+}
+
+/// Where the value begins in a line: behind `key =`, if that is what it has, or at its start, since it
+/// may go on with a value, as of a key in base64, which may end in `=`.
+fn value_of(line: &str) -> usize {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b" \t{._-".contains(&byte);
+    match line.split_once('=') {
+        Some((key, value)) if key.bytes().all(bare) && !matches!(value.trim(), "" | "=") => {
+            key.len() + 1
         }
+        _ => 0,
     }
 }
 

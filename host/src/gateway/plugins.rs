@@ -10,13 +10,31 @@ use tokio::sync::Semaphore;
 
 use crate::config::{self, Config, PluginCache, PluginCode, Problem, SecretSource};
 use crate::limits;
+use crate::observe::PluginMetrics;
 use crate::plugin::{
-    Artefacts, Instances, LoadError, Plugin, PluginSpec, Policy, PoolSize, Runtime, Secrets, hex,
+    Artefacts, Granted, Instances, LoadError, Plugin, PluginSpec, Policy, PoolSize, Runtime, Secrets, hex,
     quiet_caught_panics,
 };
+use crate::policy::key_sets::KeySets;
+use crate::store::memory::Kv;
+use crate::upstream::Upstream;
 
 /// The plugins that come with the gateway.
-pub const BUNDLED: [&str; 2] = ["api-key", "headers"];
+pub const BUNDLED: [&str; 13] = [
+    "api-key",
+    "basic-auth",
+    "concurrency-limit",
+    "cors",
+    "ext-auth",
+    "headers",
+    "http-cache",
+    "ip-allow",
+    "json-body",
+    "jwt",
+    "mock",
+    "rate-limit",
+    "rewrite",
+];
 
 /// Names the folder of the bundled plugins, where they are not beside the program.
 const BUNDLED_FOLDER_VARIABLE: &str = "TOLLGATE_PLUGINS";
@@ -68,14 +86,24 @@ fn cache_folder(written: &PluginCache) -> Option<PathBuf> {
     }
 }
 
+/// What all plugins of one gateway share, each in so far as it was granted.
+pub struct Shared {
+    pub key_sets: Arc<KeySets>,
+    pub kv: Arc<Kv>,
+    pub metrics: Arc<PluginMetrics>,
+    /// Those that any plugin may ask.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+}
+
 /// Loads everything that can be loaded, and says what cannot.
 pub fn load(
     config: &Config,
     runtime: &Arc<Runtime>,
+    shared: &Shared,
 ) -> (BTreeMap<String, Arc<Policy>>, Vec<Problem>) {
     let mut problems = Vec::new();
     let loaded = in_parallel(config.plugins.values(), |plugin| {
-        let loaded = load_plugin(config, runtime, plugin);
+        let loaded = load_plugin(config, runtime, shared, plugin);
         (
             plugin,
             loaded.map(|loaded| (Arc::new(loaded), plugin.limits.concurrency)),
@@ -159,6 +187,7 @@ where
 fn load_plugin(
     config: &Config,
     runtime: &Arc<Runtime>,
+    shared: &Shared,
     written: &config::Plugin,
 ) -> Result<Plugin, Vec<String>> {
     let bytes = code(written).map_err(|text| vec![text])?;
@@ -170,9 +199,7 @@ fn load_plugin(
         cpu: written.limits.cpu,
         wall: written.limits.wall,
         concurrency: written.limits.concurrency,
-        secrets: Arc::new(secrets),
-        // What a bundled plugin imports is known, and without names the grant gives nothing.
-        secrets_granted: !written.grant.secrets.is_empty() || written.code == PluginCode::Bundled,
+        granted: Arc::new(granted(shared, written, secrets)),
         snapshot: written.snapshot,
         large: written.large,
     };
@@ -180,6 +207,26 @@ fn load_plugin(
         LoadError::Plugin(texts) => texts,
         LoadError::Config(texts) => texts.into_iter().map(|(_, text)| text).collect(),
     })
+}
+
+fn granted(shared: &Shared, written: &config::Plugin, secrets: Secrets) -> Granted {
+    let grant = &written.grant;
+    let fetch = grant.fetch.iter().filter_map(|name| {
+        let upstream = shared.upstreams.get(name)?;
+        Some((name.clone(), Arc::clone(upstream)))
+    });
+    Granted {
+        secrets,
+        // What a bundled plugin imports is known, and without names the grant gives nothing.
+        imports_secrets: !grant.secrets.is_empty() || written.code == PluginCode::Bundled,
+        bodies: grant
+            .bodies
+            .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        fetch: fetch.collect(),
+        kv: grant.kv.then(|| Arc::clone(&shared.kv)),
+        key_sets: Arc::clone(&shared.key_sets),
+        metrics: Arc::clone(&shared.metrics),
+    }
 }
 
 /// The problems of a policy, each where the configuration has it.
@@ -295,22 +342,7 @@ fn secrets(config: &Config, written: &config::Plugin) -> Result<Secrets, Vec<Str
     for name in &written.grant.secrets {
         let source = config.secrets.get(name).cloned();
         let source = source.unwrap_or_else(|| SecretSource::Environment(name.clone()));
-        let value = match source {
-            SecretSource::Environment(variable) => match std::env::var_os(&variable) {
-                Some(value) => Ok(std::os::unix::ffi::OsStringExt::into_vec(value)),
-                None => Err(format!("the environment variable {variable} is not set")),
-            },
-            // Editors end files with a line feed that is not part of the secret.
-            SecretSource::File(path) => {
-                read_bounded(&path, limits::SECRET_BYTES_MAX).map(|mut value| {
-                    if value.last() == Some(&b'\n') {
-                        value.pop();
-                    }
-                    value
-                })
-            }
-        };
-        match value {
+        match secret(&source) {
             Ok(value) => {
                 values.insert(name.clone(), value);
             }
@@ -321,5 +353,23 @@ fn secrets(config: &Config, written: &config::Plugin) -> Result<Secrets, Vec<Str
         Ok(Secrets::new(values))
     } else {
         Err(problems)
+    }
+}
+
+/// Reads one secret.
+pub(super) fn secret(source: &SecretSource) -> Result<Vec<u8>, String> {
+    match source {
+        SecretSource::Environment(variable) => match std::env::var_os(variable) {
+            Some(value) => Ok(std::os::unix::ffi::OsStringExt::into_vec(value)),
+            None => Err(format!("the environment variable {variable} is not set")),
+        },
+        SecretSource::File(path) => {
+            let mut value = read_bounded(path, limits::SECRET_BYTES_MAX)?;
+            // Editors end files with a line feed that is not part of the secret.
+            if value.last() == Some(&b'\n') {
+                value.pop();
+            }
+            Ok(value)
+        }
     }
 }

@@ -1,16 +1,22 @@
-//! The client's body on its way to an upstream: counted, and held to a pace.
+//! Bodies on their way through the gateway: streamed piece by piece, or, where a plugin asked for one,
+//! held whole. The client's is counted, and held to a pace.
 
+use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::limits;
+
+/// A body whose source does not matter.
+pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
 
 /// What has become of an upload, for the one who waits for the answer.
 #[derive(Debug)]
@@ -68,10 +74,21 @@ impl Upload {
     }
 }
 
+/// Why a body is not there whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incomplete {
+    /// It has more bytes than were asked for. Nothing of it is lost: it can still be streamed.
+    TooLarge,
+    /// Its sender broke off.
+    Broken(String),
+}
+
 /// The body of a request. Trailers are not forwarded: what they say could get around what the chain
 /// decided on the headers.
 pub struct RequestBody {
-    /// None: empty.
+    /// What was taken from the client and not yet passed on.
+    read: VecDeque<Bytes>,
+    /// None: there is no more than `read`.
     incoming: Option<Incoming>,
     upload: Arc<Upload>,
     stall: Option<Pin<Box<Sleep>>>,
@@ -79,11 +96,25 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub fn new(incoming: Incoming, upload: Arc<Upload>) -> Self {
-        if incoming.is_end_stream() {
+        let ended = incoming.is_end_stream();
+        if ended {
             upload.end();
         }
         RequestBody {
-            incoming: Some(incoming),
+            read: VecDeque::new(),
+            incoming: (!ended).then_some(incoming),
+            upload,
+            stall: None,
+        }
+    }
+
+    /// A body that is all there.
+    pub fn whole(bytes: Bytes) -> Self {
+        let upload = Upload::new();
+        upload.end();
+        RequestBody {
+            read: pieces(bytes),
+            incoming: None,
             upload,
             stall: None,
         }
@@ -92,21 +123,54 @@ impl RequestBody {
     /// For a request that is sent again: it had no body.
     pub fn empty_again(&self) -> Self {
         RequestBody {
+            read: VecDeque::new(),
             incoming: None,
             upload: Arc::clone(&self.upload),
             stall: None,
         }
     }
-}
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
+    pub fn upload(&self) -> &Arc<Upload> {
+        &self.upload
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    /// Puts this body in the place of the client's, of which nothing more is read.
+    pub fn replace(&mut self, bytes: Bytes) -> RequestBody {
+        let replacement = RequestBody {
+            read: pieces(bytes),
+            incoming: None,
+            upload: Arc::clone(&self.upload),
+            stall: None,
+        };
+        std::mem::replace(self, replacement)
+    }
+
+    /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
+    /// at any moment: what came so far is kept.
+    ///
+    /// # Errors
+    /// If it is larger, or its client broke off.
+    pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
+        loop {
+            if held(&self.read) > max || self.more() > max {
+                return Err(Incomplete::TooLarge);
+            }
+            match std::future::poll_fn(|context| self.poll_incoming(context)).await {
+                Some(Ok(data)) => self.read.push_back(data),
+                Some(Err(error)) => return Err(Incomplete::Broken(error.to_string())),
+                None => return Ok(join(&mut self.read)),
+            }
+        }
+    }
+
+    /// What the client says is still to come, in bytes, if it does.
+    fn more(&self) -> usize {
+        let hint = self.incoming.as_ref().and_then(|i| i.size_hint().exact());
+        let more = usize::try_from(hint.unwrap_or(0)).unwrap_or(usize::MAX);
+        held(&self.read).saturating_add(more)
+    }
+
+    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             let Some(incoming) = &mut self.incoming else {
                 return Poll::Ready(None);
@@ -117,21 +181,23 @@ impl Body for RequestBody {
                     self.stall = None;
                     self.upload.waiting.store(false, Ordering::Relaxed);
                     if last {
+                        self.incoming = None;
                         self.upload.end();
                     }
                     match frame.into_data() {
                         Ok(data) => {
                             self.upload.note(data.len());
-                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                            return Poll::Ready(Some(Ok(data)));
                         }
                         Err(_trailers) => continue,
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.upload.broken.store(true, Ordering::Relaxed);
-                    return Poll::Ready(Some(Err(std::io::Error::other(error))));
+                    return Poll::Ready(Some(Err(io::Error::other(error))));
                 }
                 Poll::Ready(None) => {
+                    self.incoming = None;
                     self.upload.end();
                     return Poll::Ready(None);
                 }
@@ -140,22 +206,184 @@ impl Body for RequestBody {
                     let stall = self
                         .stall
                         .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
-                    std::task::ready!(stall.as_mut().poll(context));
+                    ready!(stall.as_mut().poll(context));
                     self.upload.stalled.store(true, Ordering::Relaxed);
-                    return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));
+                    return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
                 }
             }
         }
     }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(data) = self.read.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let data = ready!(self.poll_incoming(context));
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.read.is_empty() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.incoming {
-            Some(incoming) => incoming.size_hint(),
-            None => SizeHint::with_exact(0),
+        let rest = self.incoming.as_ref().map(Body::size_hint);
+        after(&self.read, rest)
+    }
+}
+
+/// The body of a response.
+#[derive(Default)]
+pub struct Content {
+    /// What was taken from the source and not yet passed on.
+    read: VecDeque<Bytes>,
+    /// None: there is no more than `read`.
+    source: Option<BoxBody>,
+}
+
+impl Content {
+    pub fn whole(bytes: Bytes) -> Self {
+        Content {
+            read: pieces(bytes),
+            source: None,
         }
     }
+
+    pub fn stream(source: BoxBody) -> Self {
+        let ended = source.is_end_stream();
+        Content {
+            read: VecDeque::new(),
+            source: (!ended).then_some(source),
+        }
+    }
+
+    /// Whether it is all here, of known length.
+    pub fn is_whole(&self) -> bool {
+        self.source.is_none()
+    }
+
+    /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
+    /// at any moment: what came so far is kept.
+    ///
+    /// # Errors
+    /// If it is larger, or its source broke off.
+    pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
+        loop {
+            let exact = self.size_hint().exact().unwrap_or(0);
+            if held(&self.read) > max || exact > max as u64 {
+                return Err(Incomplete::TooLarge);
+            }
+            match std::future::poll_fn(|context| self.poll_source(context)).await {
+                Some(Ok(data)) => self.read.push_back(data),
+                Some(Err(error)) => return Err(Incomplete::Broken(error.to_string())),
+                None => return Ok(join(&mut self.read)),
+            }
+        }
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            let Some(source) = &mut self.source else {
+                return Poll::Ready(None);
+            };
+            let frame = ready!(source.as_mut().poll_frame(context));
+            let last = source.is_end_stream();
+            match frame {
+                Some(Ok(frame)) => {
+                    if last {
+                        self.source = None;
+                    }
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.source = None,
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content")
+            .field("read", &held(&self.read))
+            .field("whole", &self.is_whole())
+            .finish()
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(data) = self.read.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let data = ready!(self.poll_source(context));
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.source.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.source.as_ref().map(|body| body.size_hint());
+        after(&self.read, rest)
+    }
+}
+
+fn pieces(bytes: Bytes) -> VecDeque<Bytes> {
+    if bytes.is_empty() {
+        return VecDeque::new();
+    }
+    VecDeque::from([bytes])
+}
+
+fn held(read: &VecDeque<Bytes>) -> usize {
+    read.iter().map(Bytes::len).sum()
+}
+
+/// Makes one piece of all, which stays.
+fn join(read: &mut VecDeque<Bytes>) -> Bytes {
+    let whole = match (read.pop_front(), read.is_empty()) {
+        (None, _) => return Bytes::new(),
+        (Some(only), true) => only,
+        (Some(first), false) => {
+            let mut all = BytesMut::from(&first[..]);
+            for piece in read.drain(..) {
+                all.extend_from_slice(&piece);
+            }
+            all.freeze()
+        }
+    };
+    read.extend(pieces(whole.clone()));
+    whole
+}
+
+/// The length of what was read and what is to come.
+fn after(read: &VecDeque<Bytes>, rest: Option<SizeHint>) -> SizeHint {
+    let read = held(read) as u64;
+    let Some(rest) = rest else {
+        return SizeHint::with_exact(read);
+    };
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(read));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(upper.saturating_add(read));
+    }
+    hint
 }

@@ -1,27 +1,71 @@
 //! One request and its response, with what the gateway learned about them: what the chain's entries
 //! read and edit.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
+use super::body::{Content, RequestBody};
 use crate::limits;
 
-/// The head of a message pair on its way through a chain. Bodies travel beside it.
-#[derive(Debug)]
+/// A message pair on its way through a chain.
 pub struct Exchange {
     pub id: String,
     pub scheme: &'static str,
     pub client: IpAddr,
     pub route: Arc<str>,
+    /// Of the route, its API and the gateway.
+    pub variables: Arc<BTreeMap<String, String>>,
     /// The route's path parameters, decoded.
     pub parameters: Vec<(String, String)>,
+    /// Of a CORS preflight: the method that it asks for, by which it was routed.
+    pub preflight: Option<Method>,
     pub request: RequestHead,
+    pub request_body: RequestBody,
     /// There from the moment the upstream, a plugin or the gateway answered.
     pub response: Option<ResponseHead>,
+    pub response_body: Content,
     pub grant: Option<Grant>,
     pub attributes: Attributes,
+}
+
+impl Exchange {
+    /// The same request once more, with no body and before any answer: for a fetch in the background.
+    pub fn again(&self) -> Exchange {
+        Exchange {
+            id: self.id.clone(),
+            scheme: self.scheme,
+            client: self.client,
+            route: Arc::clone(&self.route),
+            variables: Arc::clone(&self.variables),
+            parameters: self.parameters.clone(),
+            preflight: self.preflight.clone(),
+            request: self.request.clone(),
+            request_body: RequestBody::whole(Bytes::new()),
+            response: None,
+            response_body: Content::default(),
+            grant: self.grant.clone(),
+            attributes: self.attributes.clone(),
+        }
+    }
+
+    /// Makes this the response.
+    pub fn answer(&mut self, head: ResponseHead, body: Content) {
+        self.response = Some(head);
+        self.response_body = body;
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("id", &self.id)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -63,13 +107,13 @@ impl Grant {
 }
 
 /// The notes of plugins, each under the plugin and the chain entry that wrote it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Attributes {
     notes: Vec<Note>,
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Note {
     plugin: Arc<str>,
     policy: Arc<str>,

@@ -2,5 +2,6 @@
 
 pub mod body;
 pub mod exchange;
+pub mod facts;
 pub mod fields;
 pub mod forwarded;

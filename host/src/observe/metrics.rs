@@ -10,7 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::plugin::FaultKind;
+use super::PluginMetrics;
+use crate::error::FaultKind;
 
 /// Seconds. From a cached answer to a patient client.
 const REQUEST_BUCKETS: [f64; 14] = [
@@ -49,6 +50,12 @@ struct FaultLabel {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabel {
+    policy: String,
+    route: String,
+}
+
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
@@ -57,6 +64,15 @@ pub struct Metrics {
     plugin_calls: Family<EntryLabel, Counter>,
     plugin_seconds: Family<EntryLabel, Histogram>,
     plugin_faults: Family<FaultLabel, Counter>,
+    decisions_remembered: Family<PolicyLabel, Counter>,
+    pub cache_hits: Counter,
+    pub cache_misses: Counter,
+    pub cache_collapsed: Counter,
+    pub cache_bytes: Gauge<i64, AtomicI64>,
+    pub cache_keys: Gauge<i64, AtomicI64>,
+    pub limit_keys: Gauge<i64, AtomicI64>,
+    /// What plugins count themselves.
+    pub plugins: Arc<PluginMetrics>,
     pub log_lines_dropped: Counter,
     pub connections: Gauge<i64, AtomicI64>,
     pub requests_in_flight: Gauge<i64, AtomicI64>,
@@ -84,6 +100,7 @@ pub struct EntryMetrics {
     way_out: (Counter, Histogram),
     /// In the order of [`FaultKind::ALL`].
     faults: [Counter; FaultKind::ALL.len()],
+    remembered: Counter,
 }
 
 impl Metrics {
@@ -119,6 +136,32 @@ impl Metrics {
             "Visits that ended in a fault",
             plugin_faults.clone(),
         );
+        let decisions_remembered = Family::default();
+        registry.register(
+            "decisions_remembered",
+            "Decisions of authorizers that were not asked again",
+            decisions_remembered.clone(),
+        );
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let cache_hits = counter("cache_hits", "Requests answered from the cache");
+        let cache_misses = counter("cache_misses", "Requests that the cache went inwards for");
+        let cache_collapsed = counter(
+            "cache_collapsed",
+            "Requests answered by the fetch of another",
+        );
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let cache_bytes = gauge("cache_stored_bytes", "What the cache holds, in bytes");
+        let cache_keys = gauge("cache_keys", "Keys that the cache has something stored under");
+        let limit_keys = gauge("limit_keys", "Counters of limits that are kept");
+        let plugins = PluginMetrics::register(&mut registry);
         let log_lines_dropped = Counter::default();
         registry.register(
             "access_log_lines_dropped",
@@ -151,6 +194,14 @@ impl Metrics {
             plugin_calls,
             plugin_seconds,
             plugin_faults,
+            decisions_remembered,
+            cache_hits,
+            cache_misses,
+            cache_collapsed,
+            cache_bytes,
+            cache_keys,
+            limit_keys,
+            plugins,
             log_lines_dropped,
             connections,
             requests_in_flight,
@@ -207,6 +258,10 @@ impl Metrics {
             way_in: side("in"),
             way_out: side("out"),
             faults: FaultKind::ALL.map(fault),
+            remembered: self.decisions_remembered.get_or_create_owned(&PolicyLabel {
+                policy: policy.to_owned(),
+                route: route.to_owned(),
+            }),
         }
     }
 }
@@ -220,6 +275,11 @@ impl RouteMetrics {
 }
 
 impl EntryMetrics {
+    /// Counts a decision that was remembered.
+    pub fn count_remembered(&self) {
+        self.remembered.inc();
+    }
+
     pub fn count(&self, side: super::Side, seconds: f64, fault: Option<FaultKind>) {
         let (calls, histogram) = match side {
             super::Side::In => &self.way_in,

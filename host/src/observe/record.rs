@@ -33,6 +33,8 @@ pub struct Record {
     /// Whether the answer's last byte was handed to the connection.
     pub complete: bool,
     pub failure: Option<FailureNote>,
+    /// Whether it is no client's request, but a fetch of the gateway's own for its cache.
+    pub background: bool,
 }
 
 /// One visit of a chain entry.
@@ -40,8 +42,12 @@ pub struct Record {
 pub struct EntryVisit {
     pub policy: Arc<str>,
     pub side: Side,
-    /// `allow`, `deny`, `next`, `respond`, or `fault`.
+    /// `allow`, `deny`, `limit`, `next`, `respond`, or `fault`; of a cache policy `hit`, `stale`, `miss`
+    /// or `pass`.
     pub verdict: &'static str,
+    /// Whether the plugin was not asked, since the same was decided before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub remembered: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
     #[serde(rename = "us", serialize_with = "whole_microseconds")]
@@ -119,6 +125,8 @@ struct Line<'a> {
     bytes_in: u64,
     bytes_out: u64,
     complete: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    background: bool,
     entries: &'a [EntryVisit],
     upstream: Option<&'a UpstreamVisit>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +163,7 @@ impl Record {
             bytes_out: 0,
             complete: false,
             failure: None,
+            background: false,
         }
     }
 
@@ -190,7 +199,9 @@ impl Drop for Record {
             self.fail(&Failure::new(kind, detail));
         }
         self.metrics.requests_in_flight.dec();
-        self.route_metrics.count(self.status, elapsed.as_secs_f64());
+        if !self.background {
+            self.route_metrics.count(self.status, elapsed.as_secs_f64());
+        }
         let line = Line {
             time: self.time,
             id: &self.id,
@@ -206,6 +217,7 @@ impl Drop for Record {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             complete: self.complete,
+            background: self.background,
             entries: &self.entries,
             upstream: self.upstream.as_ref(),
             failure: self.failure.as_ref(),

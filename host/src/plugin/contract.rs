@@ -13,15 +13,33 @@ const VERSION: &str = "0.1.";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hooks {
     pub authorizer: bool,
+    pub limiter: bool,
+    pub limiter_settle: bool,
+    pub cache_lookup: bool,
+    pub cache_store: bool,
     pub request_transformer: bool,
     pub response_transformer: bool,
 }
 
 impl Hooks {
-    /// Whether the entry does anything on the way out.
-    pub fn on_way_out(self) -> bool {
-        self.response_transformer
+    /// Whether the entry calls its plugin on the way in.
+    pub fn on_way_in(self) -> bool {
+        self.authorizer || self.limiter || self.cache_lookup || self.request_transformer
     }
+
+    /// Whether the entry does anything on the way out, with its plugin or by a mechanism.
+    pub fn on_way_out(self) -> bool {
+        self.limiter || self.cache_lookup || self.response_transformer
+    }
+}
+
+/// Which of the granted interfaces a plugin may import.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grants {
+    pub secrets: bool,
+    pub bodies: bool,
+    pub fetch: bool,
+    pub kv: bool,
 }
 
 /// What the host must do for a component, and what it says about itself by its type alone.
@@ -29,6 +47,7 @@ impl Hooks {
 pub struct Shape {
     pub hooks: Hooks,
     pub imports_wasi: bool,
+    pub imports_bodies: bool,
     pub exports_resources: bool,
 }
 
@@ -36,48 +55,78 @@ pub struct Shape {
 ///
 /// # Errors
 /// Every export and import that the gateway cannot serve, in words for the operator.
-pub fn read(
-    engine: &Engine,
-    component: &Component,
-    granted_secrets: bool,
-) -> Result<Shape, Vec<String>> {
+pub fn read(engine: &Engine, component: &Component, grants: Grants) -> Result<Shape, Vec<String>> {
     let mut shape = Shape::default();
     let mut problems = Vec::new();
-    let mut lifecycle = false;
-    let ty = component.component_type();
+    read_exports(engine, component, &mut shape, &mut problems);
+    read_imports(engine, component, grants, &mut shape, &mut problems);
+    if problems.is_empty() {
+        Ok(shape)
+    } else {
+        Err(problems)
+    }
+}
 
-    for (name, export) in ty.exports(engine) {
+fn read_exports(
+    engine: &Engine,
+    component: &Component,
+    shape: &mut Shape,
+    problems: &mut Vec<String>,
+) {
+    let mut lifecycle = false;
+    for (name, export) in component.component_type().exports(engine) {
         if let ComponentItem::ComponentInstance(instance) = &export.ty {
             shape.exports_resources |= instance.exports(engine).any(|(_, item)| {
                 matches!(item.ty, ComponentItem::Resource(_)) && !name.starts_with(PREFIX)
             });
         }
-        let Some(interface) = interface(name, &mut problems) else {
+        let Some(interface) = interface(name, problems) else {
             continue;
         };
+        let hooks = &mut shape.hooks;
         match interface {
             "lifecycle" => lifecycle = true,
-            "authorizer" => shape.hooks.authorizer = true,
-            "request-transformer" => shape.hooks.request_transformer = true,
-            "response-transformer" => shape.hooks.response_transformer = true,
-            "limiter" | "limiter-settle" | "cache-lookup" | "cache-store" => problems.push(format!(
-                "it exports `{interface}`, a hook that this release of the gateway does not run yet"
-            )),
+            "authorizer" => hooks.authorizer = true,
+            "limiter" => hooks.limiter = true,
+            "limiter-settle" => hooks.limiter_settle = true,
+            "cache-lookup" => hooks.cache_lookup = true,
+            "cache-store" => hooks.cache_store = true,
+            "request-transformer" => hooks.request_transformer = true,
+            "response-transformer" => hooks.response_transformer = true,
             other => problems.push(format!(
                 "it exports `{other}`, which is no hook of the contract {VERSION}x"
             )),
         }
     }
+    let hooks = shape.hooks;
     if !lifecycle {
         problems.push(format!(
             "it does not export `{PREFIX}lifecycle`: it is no Tollgate plugin (with the Rust SDK, \
              `export!` makes one)"
         ));
-    } else if shape.hooks == Hooks::default() && problems.is_empty() {
+    } else if hooks == Hooks::default() && problems.is_empty() {
         problems.push("it exports no hook, so there is nothing to run".to_owned());
     }
+    for (second, first, has_second, has_first) in [
+        ("limiter-settle", "limiter", hooks.limiter_settle, hooks.limiter),
+        ("cache-store", "cache-lookup", hooks.cache_store, hooks.cache_lookup),
+    ] {
+        if has_second && !has_first {
+            problems.push(format!(
+                "it exports `{second}` without `{first}`, so it would never be called"
+            ));
+        }
+    }
+}
 
-    for (name, _) in ty.imports(engine) {
+fn read_imports(
+    engine: &Engine,
+    component: &Component,
+    grants: Grants,
+    shape: &mut Shape,
+    problems: &mut Vec<String>,
+) {
+    for (name, _) in component.component_type().imports(engine) {
         if name.starts_with("wasi:") {
             shape.imports_wasi = true;
             continue;
@@ -88,29 +137,29 @@ pub fn read(
             ));
             continue;
         }
-        match interface(name, &mut problems) {
-            None | Some("http" | "log" | "clock" | "random" | "crypto") => {}
-            Some("secrets") if granted_secrets => {}
-            Some("secrets") => problems.push(
-                "it imports `secrets`, which is not granted; add `grant = { secrets = [\"NAME\"] }` \
-                 to the plugin"
-                    .to_owned(),
-            ),
-            Some(known @ ("signatures" | "metrics" | "bodies" | "fetch" | "kv")) => {
+        let Some(interface) = interface(name, problems) else {
+            continue;
+        };
+        let (granted, line) = match interface {
+            "http" | "log" | "clock" | "random" | "crypto" | "signatures" | "metrics" => continue,
+            "secrets" => (grants.secrets, "secrets = [\"NAME\"]"),
+            "bodies" => (grants.bodies, "bodies = \"64KiB\""),
+            "fetch" => (grants.fetch, "fetch = [\"UPSTREAM\"]"),
+            "kv" => (grants.kv, "kv = true"),
+            other => {
                 problems.push(format!(
-                    "it imports `{known}`, which this release of the gateway does not offer yet"
+                    "it imports `{other}`, which is not in the contract {VERSION}x"
                 ));
+                continue;
             }
-            Some(other) => problems.push(format!(
-                "it imports `{other}`, which is not in the contract {VERSION}x"
-            )),
+        };
+        shape.imports_bodies |= interface == "bodies";
+        if !granted {
+            problems.push(format!(
+                "it imports `{interface}`, which is not granted; add `grant = {{ {line} }}` to the \
+                 plugin"
+            ));
         }
-    }
-
-    if problems.is_empty() {
-        Ok(shape)
-    } else {
-        Err(problems)
     }
 }
 

@@ -9,17 +9,20 @@ use wasmtime::component::{Instance, Resource};
 use wasmtime::{Store, Trap};
 
 use super::bindings::exports::tollgate::plugin::{
-    authorizer, request_transformer, response_transformer,
+    authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
+    response_transformer,
 };
 use super::bindings::tollgate::plugin::http as wit;
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
-use super::policy::{Policy, Visit};
+use super::imports::one_line;
+use super::load;
+use super::policy::Policy;
+use super::reads::Reads;
 use super::state::{
-    CpuMeter, LogBudget, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
-    ResponseHandle, State,
+    Before, CpuMeter, LogBudget, MissedBody, Phase, RequestEditsHandle, RequestHandle,
+    ResponseEditsHandle, ResponseHandle, State,
 };
-use super::{capabilities, load};
 use crate::http::exchange::Exchange;
 use crate::limits;
 
@@ -27,13 +30,21 @@ use crate::limits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
     Authorize,
+    Limits,
+    Lookup,
     TransformRequest,
     TransformResponse,
+    Store,
+    Settle,
 }
 
 /// What a hook answered, as it stands in the contract.
 pub enum Answer {
     Decision(authorizer::Decision),
+    Limits(Vec<limiter::Limit>),
+    Settlements(Vec<limiter_settle::Settlement>),
+    Key(cache_lookup::EntryKey),
+    Storage(cache_store::Storage),
     Next,
     Respond(wit::Reply),
 }
@@ -129,6 +140,7 @@ impl<'p> Lease<'p> {
         };
         let spec = &self.policy.plugin.spec;
         arm(&mut leased.store, spec.cpu);
+        leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
         let called =
             tokio::time::timeout(spec.wall, dispatch(self.policy, &mut leased, hook)).await;
         let state = leased.store.data_mut();
@@ -143,12 +155,13 @@ impl<'p> Lease<'p> {
             Ok(Ok(Err(text))) => {
                 undo(state);
                 report_dropped_log(state);
+                let kind = missed(state).unwrap_or(FaultKind::Error);
                 self.leased = Some(leased);
-                return Err(Fault::new(FaultKind::Error, capabilities::one_line(&text)));
+                return Err(Fault::new(kind, one_line(&text)));
             }
             Ok(Err(error)) => fault_of(&error, state, spec.cpu),
             Err(_) => Fault::new(
-                FaultKind::Wall,
+                late(state),
                 format!("the call took longer than {:?} (`limits.wall`)", spec.wall),
             ),
         };
@@ -165,17 +178,26 @@ impl<'p> Lease<'p> {
         }
     }
 
+    /// What the last call looked at.
+    pub fn reads(&mut self) -> Option<Reads> {
+        self.leased.as_mut()?.store.data_mut().reads.take()
+    }
+
+    /// Takes back what the last call edited: it ended well, and what it answered was not HTTP.
+    pub fn undo(&mut self) {
+        if let Some(leased) = &mut self.leased {
+            undo(leased.store.data_mut());
+        }
+    }
+
     /// Ends the visit: the instance goes back or dies, the message comes out.
-    pub fn finish<T>(mut self, result: Result<T, Fault>, started: Instant) -> Visit<T> {
+    pub fn finish(mut self, started: Instant) -> Visited {
         let elapsed = started.elapsed();
         // The first tick of a call counts as a whole one, however short the call was before it.
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
         let exchange = match self.leased.take() {
             Some(mut leased) => {
-                if result.is_err() {
-                    // The call ended well, and what it answered was not HTTP.
-                    undo(leased.store.data_mut());
-                }
+                leased.store.data_mut().before = Before::default();
                 let exchange = leased.store.data_mut().exchange.take();
                 leased.visits -= 1;
                 if leased.visits > 0 {
@@ -185,14 +207,42 @@ impl<'p> Lease<'p> {
             }
             None => self.exchange.take(),
         };
-        Visit {
+        Visited {
             // Either place holds it: it is put into the Store in `take` and moved here in `call`.
             exchange: exchange.expect("the message is in the instance or in the lease"),
-            result,
             elapsed,
             cpu,
         }
     }
+}
+
+/// What is left of a visit.
+#[derive(Debug)]
+pub struct Visited {
+    pub exchange: Box<Exchange>,
+    pub elapsed: Duration,
+    /// Processor time, where the visit was long enough for a tick of the clock to be seen.
+    pub cpu: Option<Duration>,
+}
+
+/// Whether it was the client's body that kept the plugin from answering.
+fn missed(state: &State) -> Option<FaultKind> {
+    match state.missed? {
+        MissedBody::RequestTooLarge => Some(FaultKind::BodyTooLarge),
+        MissedBody::RequestBroken => Some(FaultKind::BodyBroken),
+    }
+}
+
+/// Whose fault it is that the time is over: the client's, where its body was being waited for.
+fn late(state: &State) -> FaultKind {
+    let exchange = state.exchange.as_ref();
+    let waiting = exchange.is_some_and(|exchange| {
+        exchange.response.is_none() && exchange.request_body.upload().is_waiting()
+    });
+    if waiting && state.granted.bodies.is_some() {
+        return FaultKind::BodyBroken;
+    }
+    FaultKind::Wall
 }
 
 async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {
@@ -242,7 +292,7 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             FaultKind::Instantiate,
             format!(
                 "the plugin refuses its configuration: {}",
-                capabilities::one_line(&text)
+                one_line(&text)
             ),
         )),
         Ok(Err(error)) => {
@@ -285,8 +335,9 @@ pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
             .store(limits::LOG_CALL_BYTES_MAX, Ordering::Relaxed);
     }
     state.memory.refused = false;
-    state.request_before = None;
-    state.response_before = None;
+    state.before = Before::default();
+    state.reads = None;
+    state.missed = None;
 }
 
 /// The typed calls.
@@ -298,53 +349,69 @@ async fn dispatch(
     let Leased {
         store, instance, ..
     } = leased;
-    let request = || Resource::<RequestHandle>::new_borrow(0);
-    let missing = || wasmtime::format_err!("the component has no {hook:?}");
-    match hook {
+    let exports = &policy.exports;
+    let request = Resource::<RequestHandle>::new_borrow(0);
+    let response = Resource::<ResponseHandle>::new_borrow(0);
+    /// Looks the hook's function up in the instance.
+    macro_rules! guest {
+        ($hook:ident) => {
+            match &exports.$hook {
+                Some(exports) => exports.load(&mut *store, instance)?,
+                None => wasmtime::bail!("the component has no {hook:?}"),
+            }
+        };
+    }
+    Ok(match hook {
         Hook::Authorize => {
-            let exports = policy.exports.authorizer.as_ref().ok_or_else(missing)?;
-            let guest = exports.load(&mut *store, instance)?;
-            let decision = guest.call_authorize(&mut *store, request()).await?;
-            Ok(decision.map(Answer::Decision))
+            let guest = guest!(authorizer);
+            let decision = guest.call_authorize(&mut *store, request).await?;
+            decision.map(Answer::Decision)
+        }
+        Hook::Limits => {
+            let guest = guest!(limiter);
+            let limits = guest.call_limits(&mut *store, request).await?;
+            limits.map(Answer::Limits)
+        }
+        Hook::Lookup => {
+            let guest = guest!(cache_lookup);
+            let key = guest.call_lookup(&mut *store, request).await?;
+            key.map(Answer::Key)
         }
         Hook::TransformRequest => {
-            let exports = policy.exports.request_transformer.as_ref();
-            let guest = exports.ok_or_else(missing)?.load(&mut *store, instance)?;
+            let guest = guest!(request_transformer);
             let edits = Resource::<RequestEditsHandle>::new_borrow(0);
-            let outcome = guest
-                .call_transform_request(&mut *store, request(), edits)
-                .await?;
-            Ok(outcome.map(|outcome| match outcome {
+            let outcome = guest.call_transform_request(&mut *store, request, edits);
+            outcome.await?.map(|outcome| match outcome {
                 request_transformer::Outcome::Next => Answer::Next,
                 request_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
-            }))
+            })
         }
         Hook::TransformResponse => {
-            let exports = policy.exports.response_transformer.as_ref();
-            let guest = exports.ok_or_else(missing)?.load(&mut *store, instance)?;
-            let response = Resource::<ResponseHandle>::new_borrow(0);
+            let guest = guest!(response_transformer);
             let edits = Resource::<ResponseEditsHandle>::new_borrow(0);
-            let outcome = guest
-                .call_transform_response(&mut *store, request(), response, edits)
-                .await?;
-            Ok(outcome.map(|outcome| match outcome {
+            let outcome = guest.call_transform_response(&mut *store, request, response, edits);
+            outcome.await?.map(|outcome| match outcome {
                 response_transformer::Outcome::Next => Answer::Next,
                 response_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
-            }))
+            })
         }
-    }
+        Hook::Store => {
+            let guest = guest!(cache_store);
+            let storage = guest.call_store(&mut *store, request, response).await?;
+            storage.map(Answer::Storage)
+        }
+        Hook::Settle => {
+            let guest = guest!(limiter_settle);
+            let settlements = guest.call_settle(&mut *store, request, response).await?;
+            settlements.map(Answer::Settlements)
+        }
+    })
 }
 
 /// Takes back the edits of a call that faulted.
 fn undo(state: &mut State) {
-    let (request, response) = (state.request_before.take(), state.response_before.take());
     if let Some(exchange) = &mut state.exchange {
-        if let Some(request) = request {
-            exchange.request = request;
-        }
-        if let Some(response) = response {
-            exchange.response = Some(response);
-        }
+        state.before.restore(exchange);
     }
 }
 

@@ -12,10 +12,10 @@ use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
-use super::secrets::Secrets;
+use super::granted::Granted;
 use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
-use super::{capabilities, compile};
+use super::{compile, imports};
 use crate::limits;
 
 /// What the operator wrote of a plugin.
@@ -28,9 +28,7 @@ pub struct PluginSpec {
     pub wall: Duration,
     /// Calls at once.
     pub concurrency: usize,
-    pub secrets: Arc<Secrets>,
-    /// Whether it may import `secrets` at all.
-    pub secrets_granted: bool,
+    pub granted: Arc<Granted>,
     pub snapshot: bool,
     /// Whether a component above [`limits::PLUGIN_SNAPSHOT_BYTES_MAX`] is meant.
     pub large: bool,
@@ -110,7 +108,7 @@ impl Plugin {
         let component =
             compile::compile(runtime, Key::of(&[b"component", &content.0]), &bytes, true)
                 .map_err(LoadError::plugin)?;
-        let shape = contract::read(&runtime.engine, &component, spec.secrets_granted)
+        let shape = contract::read(&runtime.engine, &component, spec.granted.interfaces())
             .map_err(LoadError::Plugin)?;
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
 
@@ -334,7 +332,7 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> String {
         .take(limits::BACKTRACE_LINES_MAX)
         .map(|line| {
             let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
-            capabilities::one_line(&line[..end])
+            imports::one_line(&line[..end])
         })
         .collect();
     lines.join("\n")

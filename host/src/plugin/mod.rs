@@ -3,24 +3,29 @@
 
 mod artefacts;
 mod bindings;
-mod capabilities;
 mod compile;
 mod contract;
 mod engine;
 mod fault;
+mod granted;
 mod imports;
 mod lease;
 mod load;
 mod policy;
+mod reads;
 mod secrets;
 mod snapshot;
 mod state;
 mod trial;
+mod visit;
 mod wasi;
 
 pub use artefacts::{Artefacts, hex};
 pub use engine::{PoolSize, Runtime};
 pub use fault::{Fault, FaultKind};
 pub use load::{LoadError, Plugin, PluginSpec, quiet_caught_panics};
-pub use policy::{Instances, Policy, Reply, Visit, WayIn, WayOut};
+pub use granted::Granted;
+pub use lease::Visited;
+pub use policy::{Instances, Policy};
 pub use secrets::Secrets;
+pub use visit::{Lookup, Reply, Verdict, Visit};

@@ -1,26 +1,19 @@
 //! A plugin with one configuration, ready to be called: what a chain entry runs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::tollgate::plugin::{
-    authorizer, lifecycle, request_transformer, response_transformer,
+    authorizer, cache_lookup, cache_store, lifecycle, limiter, limiter_settle, request_transformer,
+    response_transformer,
 };
-use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
-use super::fault::{Fault, FaultKind};
-use super::lease::{Answer, Hook, Idle, Lease};
+use super::lease::Idle;
 use super::load::{self, LoadError, Plugin};
 use super::snapshot::{self, NoSnapshot};
 use super::state::{Identity, State};
 use super::trial;
-use crate::http::exchange::{Exchange, Grant};
-use crate::http::fields;
-use crate::limits;
 
 /// How many calls one instance serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +25,10 @@ pub struct Instances {
 pub(super) struct Exports {
     pub lifecycle: lifecycle::GuestIndices,
     pub authorizer: Option<authorizer::GuestIndices>,
+    pub limiter: Option<limiter::GuestIndices>,
+    pub limiter_settle: Option<limiter_settle::GuestIndices>,
+    pub cache_lookup: Option<cache_lookup::GuestIndices>,
+    pub cache_store: Option<cache_store::GuestIndices>,
     pub request_transformer: Option<request_transformer::GuestIndices>,
     pub response_transformer: Option<response_transformer::GuestIndices>,
 }
@@ -49,45 +46,6 @@ pub struct Policy {
     pub(super) idle: Idle,
     /// Calls of this plugin at once.
     pub(super) permits: Arc<tokio::sync::Semaphore>,
-}
-
-/// A whole response that a plugin made, checked.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-}
-
-/// What a visit on the way in came to.
-#[derive(Debug)]
-pub enum WayIn {
-    /// An authorizer allowed it.
-    Allowed,
-    /// An authorizer denied it.
-    Denied(Reply),
-    /// Nothing stood in the way.
-    Passed,
-    /// A transformer answered it.
-    Responded(Reply),
-}
-
-/// What a visit on the way out came to.
-#[derive(Debug)]
-pub enum WayOut {
-    Passed,
-    /// This takes the response's place.
-    Replaced(Reply),
-}
-
-/// A visit of one entry: the message comes back whatever happened.
-#[derive(Debug)]
-pub struct Visit<T> {
-    pub exchange: Box<Exchange>,
-    pub result: Result<T, Fault>,
-    pub elapsed: Duration,
-    /// Processor time, where the visit was long enough for a tick of the clock to be seen.
-    pub cpu: Option<Duration>,
 }
 
 impl Policy {
@@ -135,63 +93,9 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Runs the hooks of the way in: the authorizer, then the request transformer, in one instance.
-    pub async fn way_in(&self, exchange: Box<Exchange>) -> Visit<WayIn> {
-        let started = Instant::now();
-        let mut lease = match Lease::take(self, exchange).await {
-            Ok(lease) => lease,
-            Err((exchange, fault)) => return Visit::failed(exchange, fault, started),
-        };
-        let mut outcome = Ok(WayIn::Passed);
-        if self.exports.authorizer.is_some() {
-            outcome = match lease.call(Hook::Authorize).await {
-                Ok(Answer::Decision(decision)) => settle(&mut lease, decision),
-                Ok(_) => Err(unexpected()),
-                Err(fault) => Err(fault),
-            };
-        }
-        let goes_on = matches!(outcome, Ok(WayIn::Passed | WayIn::Allowed));
-        if goes_on && self.exports.request_transformer.is_some() {
-            let transformed = match lease.call(Hook::TransformRequest).await {
-                Ok(Answer::Next) => Ok(None),
-                Ok(Answer::Respond(reply)) => check(reply).map(Some),
-                Ok(_) => Err(unexpected()),
-                Err(fault) => Err(fault),
-            };
-            match transformed {
-                Ok(None) => {}
-                Ok(Some(reply)) => outcome = Ok(WayIn::Responded(reply)),
-                Err(fault) => outcome = Err(fault),
-            }
-        }
-        lease.finish(outcome, started)
-    }
-
-    /// Runs the hook of the way out. The exchange has a response.
-    pub async fn way_out(&self, exchange: Box<Exchange>) -> Visit<WayOut> {
-        let started = Instant::now();
-        let mut lease = match Lease::take(self, exchange).await {
-            Ok(lease) => lease,
-            Err((exchange, fault)) => return Visit::failed(exchange, fault, started),
-        };
-        let outcome = match lease.call(Hook::TransformResponse).await {
-            Ok(Answer::Next) => Ok(WayOut::Passed),
-            Ok(Answer::Respond(reply)) => check(reply).map(WayOut::Replaced),
-            Ok(_) => Err(unexpected()),
-            Err(fault) => Err(fault),
-        };
-        lease.finish(outcome, started)
-    }
-}
-
-impl<T> Visit<T> {
-    fn failed(exchange: Box<Exchange>, fault: Fault, started: Instant) -> Self {
-        Visit {
-            exchange,
-            result: Err(fault),
-            elapsed: started.elapsed(),
-            cpu: None,
-        }
+    /// Whether the plugin may read bodies, and does anything on the way out.
+    pub fn reads_responses(&self) -> bool {
+        self.plugin.shape.imports_bodies && self.hooks.on_way_out()
     }
 }
 
@@ -229,106 +133,24 @@ fn exports(pre: &InstancePre<State>, hooks: Hooks) -> Result<Exports, String> {
     let named = |interface: &str, error: wasmtime::Error| {
         format!("its `{interface}` is not that of the contract: {error:?}")
     };
+    /// Looks an exported hook up, if there is one.
+    macro_rules! hook {
+        ($hook:ident, $interface:literal) => {
+            hooks
+                .$hook
+                .then(|| $hook::GuestIndices::new(pre))
+                .transpose()
+                .map_err(|error| named($interface, error))?
+        };
+    }
     Ok(Exports {
         lifecycle: lifecycle::GuestIndices::new(pre).map_err(|error| named("lifecycle", error))?,
-        authorizer: hooks
-            .authorizer
-            .then(|| authorizer::GuestIndices::new(pre))
-            .transpose()
-            .map_err(|error| named("authorizer", error))?,
-        request_transformer: hooks
-            .request_transformer
-            .then(|| request_transformer::GuestIndices::new(pre))
-            .transpose()
-            .map_err(|error| named("request-transformer", error))?,
-        response_transformer: hooks
-            .response_transformer
-            .then(|| response_transformer::GuestIndices::new(pre))
-            .transpose()
-            .map_err(|error| named("response-transformer", error))?,
-    })
-}
-
-/// Each hook has one kind of answer; another is a bug in the host, which must not panic for it.
-fn unexpected() -> Fault {
-    Fault::new(FaultKind::Error, "the hook's answer is of another hook")
-}
-
-/// Applies a decision to the message.
-fn settle(lease: &mut Lease<'_>, decision: authorizer::Decision) -> Result<WayIn, Fault> {
-    match decision.verdict {
-        authorizer::Verdict::Deny(reply) => check(reply).map(WayIn::Denied),
-        authorizer::Verdict::Allow(grant) => {
-            let bytes = grant.principal.len()
-                + grant.usage_key.as_ref().map_or(0, String::len)
-                + grant
-                    .claims
-                    .iter()
-                    .map(|(name, value)| name.len() + value.len())
-                    .sum::<usize>();
-            if bytes > limits::GRANT_BYTES_MAX || grant.claims.len() > limits::CLAIMS_MAX {
-                return Err(Fault::new(
-                    FaultKind::BadReply,
-                    format!(
-                        "the grant has {bytes} bytes and {} claims; at most {} and {} are kept",
-                        grant.claims.len(),
-                        limits::GRANT_BYTES_MAX,
-                        limits::CLAIMS_MAX
-                    ),
-                ));
-            }
-            let mut granted = Grant::default();
-            granted.extend(Grant {
-                principal: grant.principal,
-                usage_key: grant.usage_key,
-                claims: grant.claims,
-            });
-            let Some(exchange) = lease.exchange() else {
-                return Err(unexpected());
-            };
-            match &mut exchange.grant {
-                Some(earlier) => earlier.extend(granted),
-                None => exchange.grant = Some(granted),
-            }
-            Ok(WayIn::Allowed)
-        }
-    }
-}
-
-/// Checks that a reply is HTTP, and takes out of it what is the gateway's.
-fn check(reply: wit::Reply) -> Result<Reply, Fault> {
-    let bad = |text: String| Fault::new(FaultKind::BadReply, text);
-    let status = StatusCode::from_u16(reply.status)
-        .ok()
-        .filter(|status| (200..=599).contains(&status.as_u16()))
-        .ok_or_else(|| {
-            bad(format!(
-                "status {} is not between 200 and 599",
-                reply.status
-            ))
-        })?;
-    if reply.body.len() > limits::REPLY_BODY_BYTES_MAX {
-        return Err(bad(format!(
-            "the body has {} bytes; at most {} are sent",
-            reply.body.len(),
-            limits::REPLY_BODY_BYTES_MAX
-        )));
-    }
-    let mut headers =
-        HeaderMap::with_capacity(reply.headers.len().min(limits::MESSAGE_HEADER_LINES_MAX));
-    for (name, value) in &reply.headers {
-        let name: http::HeaderName = name
-            .parse()
-            .map_err(|_| bad(format!("`{}` is not a header name", name.escape_debug())))?;
-        let value = fields::value(&name, value).map_err(bad)?;
-        fields::room(&headers, 0, name.as_str().len() + value.len()).map_err(bad)?;
-        headers.append(name, value);
-    }
-    fields::remove_hop_by_hop(&mut headers);
-    headers.remove(http::header::CONTENT_LENGTH);
-    Ok(Reply {
-        status,
-        headers,
-        body: reply.body.into(),
+        authorizer: hook!(authorizer, "authorizer"),
+        limiter: hook!(limiter, "limiter"),
+        limiter_settle: hook!(limiter_settle, "limiter-settle"),
+        cache_lookup: hook!(cache_lookup, "cache-lookup"),
+        cache_store: hook!(cache_store, "cache-store"),
+        request_transformer: hook!(request_transformer, "request-transformer"),
+        response_transformer: hook!(response_transformer, "response-transformer"),
     })
 }

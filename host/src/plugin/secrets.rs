@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Values never appear in logs, dumps or errors.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Secrets(BTreeMap<String, Vec<u8>>);
 
 impl Secrets {

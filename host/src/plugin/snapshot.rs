@@ -12,7 +12,7 @@ use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
-use super::{capabilities, compile};
+use super::{compile, imports};
 use crate::limits;
 
 /// Why there is no snapshot.
@@ -46,7 +46,7 @@ pub fn configured(
 /// The same plugin may configure itself differently if it was granted other secrets.
 fn key(plugin: &Plugin, config: &str) -> Key {
     let mut parts: Vec<&[u8]> = vec![b"snapshot", &plugin.content.0, config.as_bytes()];
-    parts.extend(plugin.spec.secrets.names().map(str::as_bytes));
+    parts.extend(plugin.spec.granted.secrets.names().map(str::as_bytes));
     Key::of(&parts)
 }
 
@@ -156,7 +156,7 @@ async fn configure(
         Ok((instance, Ok(()))) => Ok((store, instance)),
         Ok((_, Err(text))) => Err(LoadError::config(format!(
             "the plugin refuses it: {}",
-            capabilities::one_line(&text)
+            imports::one_line(&text)
         ))),
         Err(error) => Err(LoadError::config(format!(
             "`configure` failed: {}",

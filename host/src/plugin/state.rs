@@ -7,8 +7,10 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
+use super::granted::Granted;
 use super::load::PluginSpec;
-use super::secrets::Secrets;
+use super::reads::Reads;
+use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::limits;
 
@@ -27,6 +29,41 @@ pub struct Identity {
     pub plugin: Arc<str>,
     /// The policy's name in the configuration.
     pub policy: Arc<str>,
+}
+
+/// What a call changed, as it was.
+#[derive(Default)]
+pub struct Before {
+    pub request: Option<RequestHead>,
+    pub request_body: Option<RequestBody>,
+    pub response: Option<ResponseHead>,
+    pub response_body: Option<Content>,
+}
+
+impl Before {
+    /// Takes back the edits of a call that faulted.
+    pub fn restore(&mut self, exchange: &mut Exchange) {
+        let before = std::mem::take(self);
+        if let Some(request) = before.request {
+            exchange.request = request;
+        }
+        if let Some(body) = before.request_body {
+            exchange.request_body = body;
+        }
+        if let Some(response) = before.response {
+            exchange.response = Some(response);
+        }
+        if let Some(body) = before.response_body {
+            exchange.response_body = body;
+        }
+    }
+}
+
+/// Why a plugin did not get the body of a message. On the way in it is the client's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissedBody {
+    RequestTooLarge,
+    RequestBroken,
 }
 
 /// Where in its life the guest is: what it may call depends on it.
@@ -50,14 +87,17 @@ impl Phase {
 pub struct State {
     pub identity: Identity,
     pub phase: Phase,
-    pub secrets: Arc<Secrets>,
+    pub granted: Arc<Granted>,
     /// Whether `configure` read a secret: the snapshot then holds it.
     pub secret_was_read: bool,
     /// The message of the call in progress.
     pub exchange: Option<Box<Exchange>>,
     /// What was before the first edit of the call, should the call fault.
-    pub request_before: Option<RequestHead>,
-    pub response_before: Option<ResponseHead>,
+    pub before: Before,
+    /// What the call looked at, where a decision may be remembered.
+    pub reads: Option<Reads>,
+    /// Why the call did not get a body that it asked for.
+    pub missed: Option<MissedBody>,
     pub log: LogBudget,
     pub memory: MemoryBound,
     pub cpu: CpuMeter,
@@ -71,11 +111,12 @@ impl State {
         State {
             identity,
             phase,
-            secrets: Arc::clone(&spec.secrets),
+            granted: Arc::clone(&spec.granted),
             secret_was_read: false,
             exchange: None,
-            request_before: None,
-            response_before: None,
+            before: Before::default(),
+            reads: None,
+            missed: None,
             log: LogBudget::default(),
             memory: MemoryBound::new(spec.memory),
             cpu: CpuMeter::start(cpu),
@@ -214,6 +255,21 @@ impl CpuMeter {
             return Err(OverBudget);
         }
         Ok(())
+    }
+
+    /// Notes that the guest waits for a peer: until [`CpuMeter::goes_on`] the thread's time is others'.
+    pub fn waits(&mut self) {
+        if let Some(resumed) = &self.resumed_ns {
+            let slice = thread_cpu_ns().saturating_sub(resumed.load(Ordering::Relaxed));
+            self.spent_ns = self.spent_ns.saturating_add(slice);
+        }
+    }
+
+    /// The guest goes on, perhaps on another thread.
+    pub fn goes_on(&mut self) {
+        if let Some(resumed) = &self.resumed_ns {
+            resumed.store(thread_cpu_ns(), Ordering::Relaxed);
+        }
     }
 
     /// Notes a tick; answers the budget's end, or how the guest gives way.

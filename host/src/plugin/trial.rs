@@ -4,7 +4,8 @@ use super::load::{self, LoadError};
 use super::policy::Policy;
 use super::state::Phase;
 use super::wasi::Witness;
-use super::{capabilities, lease};
+use super::imports::one_line;
+use super::lease;
 use crate::limits;
 
 /// Makes one instance while loading: what every call would fail over fails the load instead. The
@@ -27,18 +28,24 @@ pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
         let exports = &policy.exports;
         let mut hook = "";
         let mut fits = || -> wasmtime::Result<()> {
-            if let Some(exports) = &exports.authorizer {
-                hook = "authorizer";
-                exports.load(&mut store, &instance)?;
+            /// Loads a hook's exports, if it has them.
+            macro_rules! fits {
+                ($($name:ident: $interface:literal),+) => {$(
+                    if let Some(exports) = &exports.$name {
+                        hook = $interface;
+                        exports.load(&mut store, &instance)?;
+                    }
+                )+};
             }
-            if let Some(exports) = &exports.request_transformer {
-                hook = "request-transformer";
-                exports.load(&mut store, &instance)?;
-            }
-            if let Some(exports) = &exports.response_transformer {
-                hook = "response-transformer";
-                exports.load(&mut store, &instance)?;
-            }
+            fits!(
+                authorizer: "authorizer",
+                limiter: "limiter",
+                limiter_settle: "limiter-settle",
+                cache_lookup: "cache-lookup",
+                cache_store: "cache-store",
+                request_transformer: "request-transformer",
+                response_transformer: "response-transformer"
+            );
             Ok(())
         };
         let fits = fits();
@@ -48,7 +55,7 @@ pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
     match made {
         Ok(Ok(())) => Ok(()),
         Ok(Err(text)) => {
-            let text = capabilities::one_line(&text);
+            let text = one_line(&text);
             Err(LoadError::config(format!("the plugin refuses it: {text}")))
         }
         Err(text) if policy.configure_each.is_some() => {

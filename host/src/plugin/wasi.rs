@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtxBuilder};
 
-use super::capabilities;
+use super::imports;
 use super::state::{Identity, Wasi};
 use crate::limits;
 
@@ -164,7 +164,7 @@ impl Output {
 
     fn tell(&self, line: &mut Vec<u8>) {
         let text =
-            capabilities::one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
+            imports::one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
         let (plugin, policy) = (&*self.identity.plugin, &*self.identity.policy);
         tracing::info!(target: "plugin", plugin, policy, "{text}");
         line.clear();

@@ -13,10 +13,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::REQUEST_ID;
 use crate::error::{Failure, FailureKind};
-use crate::http::body::Upload;
+use crate::http::body::{Content, Upload};
 use crate::http::exchange::ResponseHead;
 use crate::observe::Record;
-use crate::upstream;
+use crate::policy::limit::Charge;
 
 /// Cleans a response.
 pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
@@ -27,9 +27,10 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
     ) && !body.is_end_stream()
     {
         // A plugin gave an answer with a body a status that has none.
-        body = Content::Whole(Bytes::new());
+        body = Content::default();
     }
-    if matches!(body, Content::Whole(_)) || head.status == StatusCode::NO_CONTENT {
+    // What is whole has a length that hyper writes. An empty one may be that of a HEAD.
+    if body.is_whole() && !body.is_end_stream() || head.status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
     }
     if let Ok(value) = HeaderValue::try_from(id) {
@@ -51,21 +52,8 @@ pub(super) struct Held {
     pub is_head: bool,
     /// None for a request that found none free.
     pub permit: Option<OwnedSemaphorePermit>,
-}
-
-pub(super) enum Content {
-    /// Empty once sent.
-    Whole(Bytes),
-    Upstream(upstream::ResponseBody),
-}
-
-impl Content {
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Upstream(body) => body.is_end_stream(),
-        }
-    }
+    /// What limiters charged: of the limits on concurrency, held until the end.
+    pub charges: Vec<Charge>,
 }
 
 /// The body that the client gets. Its end is the end of the request.
@@ -111,11 +99,7 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let frame = match &mut self.content {
-            Content::Whole(bytes) if bytes.is_empty() => None,
-            Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(context)),
-        };
+        let frame = std::task::ready!(Pin::new(&mut self.content).poll_frame(context));
         match &frame {
             Some(Ok(data)) => {
                 self.count(data.data_ref().map_or(0, Bytes::len));
@@ -142,9 +126,6 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Upstream(body) => body.size_hint(),
-        }
+        self.content.size_hint()
     }
 }

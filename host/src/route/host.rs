@@ -49,6 +49,18 @@ impl HostPattern {
             HostPattern::Exact(name)
         })
     }
+
+    /// Whether it is this host, which is [`normal`].
+    pub(super) fn fits(&self, host: &str) -> bool {
+        match self {
+            HostPattern::Exact(name) => host == name,
+            HostPattern::Wildcard(suffix) => {
+                let labels = host.strip_suffix(suffix.as_str());
+                let labels = labels.and_then(|labels| labels.strip_suffix('.'));
+                labels.is_some_and(|labels| !labels.is_empty())
+            }
+        }
+    }
 }
 
 impl fmt::Display for HostPattern {

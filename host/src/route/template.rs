@@ -92,6 +92,32 @@ impl PathTemplate {
         self.captures.iter().map(|capture| capture.name.as_str())
     }
 
+    /// Whether a checked path, still percent-encoded, is one of this template: as the router reads
+    /// it, or as a lenient server may read it (see [`path::as_others_read`]). Either is enough, so
+    /// that no spelling leads a request past an entry that is for this path.
+    pub(super) fn fits(&self, path: &str) -> bool {
+        self.fits_as_written(path)
+            || path::as_others_read(path).is_some_and(|other| self.fits_as_written(&other))
+    }
+
+    fn fits_as_written(&self, path: &str) -> bool {
+        let mut rest = path.strip_prefix('/');
+        for segment in &self.segments {
+            let Some(left) = rest else { return false };
+            let (part, after) = match left.split_once('/') {
+                Some((part, after)) => (part, Some(after)),
+                None => (left, None),
+            };
+            match segment {
+                Segment::Greedy => return !left.is_empty(),
+                Segment::Parameter if part.is_empty() => return false,
+                Segment::Literal(text) if path::decoded(part) != text.as_str() => return false,
+                Segment::Parameter | Segment::Literal(_) => rest = after,
+            }
+        }
+        rest.is_none()
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

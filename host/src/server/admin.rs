@@ -1,11 +1,11 @@
-//! The admin listener, on a loopback address: `/healthz` and `/metrics`.
+//! The admin listener, on a loopback address: `/healthz`, `/metrics`, and `DELETE /cache`, which purges.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,11 +14,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::gateway::{Gateway, PurgeKey};
 use crate::limits;
 use crate::observe::Metrics;
 
 /// Serves until it is dropped, so that a draining process can still be asked.
-pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>) {
+pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, gateway: Arc<Gateway>) {
     let connections = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
@@ -28,10 +29,10 @@ pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>) {
             tokio::time::sleep(super::ACCEPT_PAUSE).await;
             continue;
         };
-        let metrics = Arc::clone(&metrics);
+        let (metrics, gateway) = (Arc::clone(&metrics), Arc::clone(&gateway));
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let response = answer(&request, &metrics);
+                let response = answer(&request, &metrics, &gateway);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -46,29 +47,83 @@ pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    let open_metrics =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+fn answer(request: &Request<Incoming>, metrics: &Metrics, gateway: &Gateway) -> Response<Full<Bytes>> {
     let stopping = metrics.stopping.get() != 0;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let (status, content_type, body) = match request.uri().path() {
-        _ if !reads => (StatusCode::METHOD_NOT_ALLOWED, text, "only GET\n".into()),
-        "/healthz" if stopping => (StatusCode::SERVICE_UNAVAILABLE, text, "stopping\n".into()),
-        "/healthz" => (StatusCode::OK, text, "ok\n".into()),
-        "/metrics" => (StatusCode::OK, open_metrics, metrics.encode()),
-        _ => (
-            StatusCode::NOT_FOUND,
-            text,
-            "see /healthz and /metrics\n".into(),
-        ),
-    };
-    let mut response = Response::new(Full::from(Bytes::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    if !reads {
-        let allow = HeaderValue::from_static("GET, HEAD");
-        response.headers_mut().insert(ALLOW, allow);
+    match request.uri().path() {
+        "/cache" if request.method() == Method::DELETE => {
+            purge(request.uri().query().unwrap_or_default(), gateway)
+        }
+        "/cache" => only("DELETE"),
+        _ if !reads => only("GET, HEAD"),
+        "/healthz" if stopping => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/healthz" => text(StatusCode::OK, "ok\n"),
+        "/metrics" => {
+            gateway.measure();
+            let mut response = text(StatusCode::OK, metrics.encode());
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "see /healthz and /metrics\n"),
     }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.into()));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
     response
+}
+
+fn only(methods: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {methods}\n"));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+/// `DELETE /cache?uri=http://host/path`, `?key=part&key=part`, `?tag=name` or `?all`; `&policy=name`
+/// keeps it to what that policy stored. A page in a browser cannot send it without being allowed to,
+/// since DELETE needs a preflight.
+fn purge(query: &str, gateway: &Gateway) -> Response<Full<Bytes>> {
+    const HELP: &str = "name one of uri=http://host/path, key=part (repeated), tag=name, and all; \
+                        and with it policy=name\n";
+    let (mut uri, mut parts, mut tag, mut all, mut policy) = (None, Vec::new(), None, false, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "uri" => uri = Some(value),
+            "key" => parts.push(value.into_owned()),
+            "tag" => tag = Some(value.into_owned()),
+            "all" => all = true,
+            "policy" => policy = Some(value),
+            _ => return text(StatusCode::BAD_REQUEST, HELP),
+        }
+    }
+    let what = match (uri, parts.is_empty(), tag, all) {
+        (Some(uri), true, None, false) => match purge_uri(&uri) {
+            Some(what) => what,
+            None => return text(StatusCode::BAD_REQUEST, "uri is not an absolute http URI\n"),
+        },
+        (None, false, None, false) => PurgeKey::Parts(parts),
+        (None, true, Some(tag), false) => PurgeKey::Tag(tag),
+        (None, true, None, true) => PurgeKey::All,
+        _ => return text(StatusCode::BAD_REQUEST, HELP),
+    };
+    let purged = gateway.purge(policy.as_deref(), &what);
+    text(StatusCode::OK, format!("purged {purged}\n"))
+}
+
+fn purge_uri(uri: &str) -> Option<PurgeKey> {
+    let uri: Uri = uri.parse().ok()?;
+    Some(PurgeKey::Uri {
+        scheme: uri.scheme_str()?.to_owned(),
+        authority: uri.authority()?.as_str().to_owned(),
+        path_and_query: uri.path_and_query()?.as_str().to_owned(),
+    })
 }

@@ -1,0 +1,336 @@
+//! The way in: each entry's plugin is asked, and the mechanisms do what it says.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::HOST;
+
+use super::{Cached, Decided, Entry, Mechanisms, Passage};
+use crate::http::exchange::{Exchange, Grant};
+use crate::http::facts::{Fact, Facts};
+use crate::observe::{EntryVisit, Record, Side};
+use crate::plugin::{Fault, FaultKind, Lookup, Reply, Verdict, Visit};
+use crate::policy::cache::{CacheRequest, Fill, Found, KeyMode};
+use crate::policy::decisions::{Asking, Recalled};
+use crate::policy::limit::{Charge, Now, Place};
+
+/// How the way in ended.
+pub enum Ended {
+    /// Nobody answered: the upstream is asked.
+    Open,
+    /// The response is in the exchange.
+    Answered,
+    /// The response is in the exchange, from the cache and stale; another is to be fetched by the
+    /// entries inside the one at this index.
+    AnsweredStale { index: usize, fill: Box<Fill> },
+}
+
+/// What an entry's plugin said.
+enum Said {
+    Next,
+    Lookup(Lookup),
+    Denied(Reply),
+    Responded(Reply),
+    /// A limit refused; the charge has the refusal.
+    Limited(Box<Charge>),
+}
+
+/// Runs the way in from an entry inwards. An entry that answers, or fails closed, ends it: the
+/// response then passes the entries before it, and not itself.
+pub async fn inward(
+    chain: &[Entry],
+    from: usize,
+    mut exchange: Box<Exchange>,
+    mechanisms: &Mechanisms,
+    passage: &mut Passage,
+    record: &mut Record,
+) -> (Box<Exchange>, Ended) {
+    for (index, entry) in chain.iter().enumerate().skip(from) {
+        if !entry.is_for(&exchange) {
+            continue;
+        }
+        let asking = match recall(entry, &mut exchange, record).await {
+            Memory::Allowed if !entry.asks_more() => {
+                passage.enter(index, None, None);
+                continue;
+            }
+            Memory::Allowed => None,
+            Memory::Denied(reply) => {
+                passage.reply(&mut exchange, reply);
+                return (exchange, Ended::Answered);
+            }
+            Memory::Empty => Some(None),
+            Memory::Ask(asking) => Some(Some(asking)),
+        };
+        let (visited, ended) = enter(entry, index, exchange, asking, mechanisms, passage, record).await;
+        exchange = visited;
+        if let Some(ended) = ended {
+            return (exchange, ended);
+        }
+    }
+    (exchange, Ended::Open)
+}
+
+/// What is known of an authorizer's decision before it is asked.
+enum Memory<'m> {
+    /// It was remembered, and the grant is in the exchange.
+    Allowed,
+    Denied(Reply),
+    /// The entry has no authorizer, or no memory.
+    Empty,
+    Ask(Asking<'m, Decided>),
+}
+
+async fn recall<'m>(
+    entry: &'m Entry,
+    exchange: &mut Exchange,
+    record: &mut Record,
+) -> Memory<'m> {
+    let Some(memory) = &entry.memory else {
+        return Memory::Empty;
+    };
+    let decided = match memory.recall(Facts::of(exchange)).await {
+        Recalled::Ask(asking) => return Memory::Ask(asking),
+        Recalled::Known(decided) => decided,
+    };
+    let identity = &entry.policy.identity;
+    for (name, value) in &decided.writes {
+        let attributes = &mut exchange.attributes;
+        if attributes
+            .set(&identity.plugin, &identity.policy, name, value)
+            .is_err()
+        {
+            // There is no room for a note that belongs to the decision: the plugin sees to that.
+            return Memory::Empty;
+        }
+    }
+    let (verdict, outcome) = match &decided.verdict {
+        Verdict::Allow(grant) => {
+            allow(exchange, grant.clone());
+            ("allow", Memory::Allowed)
+        }
+        Verdict::Deny(reply) => ("deny", Memory::Denied(reply.clone())),
+    };
+    entry.metrics.count_remembered();
+    record.entries.push(EntryVisit {
+        policy: Arc::clone(&identity.policy),
+        side: Side::In,
+        verdict,
+        remembered: true,
+        fault: None,
+        elapsed: Duration::ZERO,
+        cpu: None,
+    });
+    outcome
+}
+
+fn allow(exchange: &mut Exchange, granted: Grant) {
+    match &mut exchange.grant {
+        Some(earlier) => earlier.extend(granted),
+        None => exchange.grant = Some(granted),
+    }
+}
+
+impl Entry {
+    /// Whether the plugin has more to say on the way in than its authorizer does.
+    fn asks_more(&self) -> bool {
+        let hooks = self.policy.hooks;
+        hooks.limiter || hooks.request_transformer || hooks.cache_lookup
+    }
+}
+
+/// One entry. `authorizes` is none where its decision is known already.
+async fn enter(
+    entry: &Entry,
+    index: usize,
+    exchange: Box<Exchange>,
+    authorizes: Option<Option<Asking<'_, Decided>>>,
+    mechanisms: &Mechanisms,
+    passage: &mut Passage,
+    record: &mut Record,
+) -> (Box<Exchange>, Option<Ended>) {
+    if !entry.policy.hooks.on_way_in() {
+        passage.enter(index, None, None);
+        return (exchange, None);
+    }
+    let mut charged = None;
+    let (mut visited, said) = match entry.policy.visit(exchange).await {
+        Err((visited, fault)) => (visited, Err(fault)),
+        Ok(mut visit) => {
+            let said = ask(entry, &mut visit, authorizes, mechanisms, &mut charged).await;
+            (visit.end(), said)
+        }
+    };
+    // What was charged stays charged, and what is held is held, whatever comes of the request.
+    let charge = charged.map(|charge| {
+        passage.charges.push(charge);
+        passage.charges.len() - 1
+    });
+    let exchange = &mut visited.exchange;
+    let (verdict, ended) = match &said {
+        Ok(Said::Next) if entry.policy.hooks.authorizer => ("allow", None),
+        Ok(Said::Next | Said::Lookup(_)) => ("next", None),
+        Ok(Said::Denied(_)) => ("deny", Some(Ended::Answered)),
+        Ok(Said::Responded(_)) => ("respond", Some(Ended::Answered)),
+        Ok(Said::Limited(_)) => ("limit", Some(Ended::Answered)),
+        Err(fault) if entry.passes(fault) => ("fault", None),
+        Err(_) => ("fault", Some(Ended::Answered)),
+    };
+    let mut fault = None;
+    match said {
+        Ok(Said::Next) => passage.enter(index, charge, None),
+        Ok(Said::Lookup(lookup)) => {
+            let (verdict, ended) = look_up(entry, index, exchange, lookup, charge, mechanisms, passage).await;
+            entry.note(Side::In, verdict, &visited, None, record);
+            return (visited.exchange, ended);
+        }
+        Ok(Said::Denied(reply) | Said::Responded(reply)) => passage.reply(exchange, reply),
+        Ok(Said::Limited(charge)) => {
+            if let Some((status, headers, body)) = charge.refusal(&exchange.id) {
+                passage.answer(exchange, (status, headers), body);
+            }
+        }
+        Err(error) => {
+            if entry.passes(&error) {
+                passage.enter(index, charge, None);
+            } else {
+                passage.fail(exchange, &entry.failure(&error), record);
+            }
+            fault = Some(error);
+        }
+    }
+    entry.note(Side::In, verdict, &visited, fault.as_ref(), record);
+    (visited.exchange, ended)
+}
+
+/// Calls the plugin's hooks of the way in, in one instance.
+async fn ask(
+    entry: &Entry,
+    visit: &mut Visit<'_>,
+    authorizes: Option<Option<Asking<'_, Decided>>>,
+    mechanisms: &Mechanisms,
+    charged: &mut Option<Charge>,
+) -> Result<Said, Fault> {
+    let hooks = entry.policy.hooks;
+    if let Some(asking) = authorizes
+        && hooks.authorizer
+        && let Some(denied) = authorize(visit, asking).await?
+    {
+        return Ok(Said::Denied(denied));
+    }
+    if hooks.limiter {
+        let limits = visit.limits().await?;
+        let place = Place {
+            entry: &entry.place,
+            route: &visit.exchange().map(|e| Arc::clone(&e.route)).unwrap_or_default(),
+        };
+        let charge = mechanisms
+            .limiter
+            .charge(place, &limits, Now::read())
+            .map_err(|bad| Fault::new(FaultKind::BadReply, bad.0))?;
+        if charge.refused() {
+            return Ok(Said::Limited(Box::new(charge)));
+        }
+        *charged = Some(charge);
+    }
+    if hooks.request_transformer
+        && let Some(reply) = visit.transform_request().await?
+    {
+        return Ok(Said::Responded(reply));
+    }
+    if hooks.cache_lookup {
+        return Ok(Said::Lookup(visit.lookup().await?));
+    }
+    Ok(Said::Next)
+}
+
+/// Asks the authorizer; answers the reply of a denial.
+async fn authorize(
+    visit: &mut Visit<'_>,
+    asking: Option<Asking<'_, Decided>>,
+) -> Result<Option<Reply>, Fault> {
+    let decision = match visit.authorize().await {
+        Ok(decision) => decision,
+        Err(fault) => {
+            if let Some(asking) = asking {
+                asking.decline(None);
+            }
+            return Err(fault);
+        }
+    };
+    if let Some(exchange) = visit.exchange() {
+        if let Some(asking) = asking {
+            remember(asking, exchange, decision.reads, decision.remember, &decision.verdict);
+        }
+        if let Verdict::Allow(grant) = &decision.verdict {
+            allow(exchange, grant.clone());
+        }
+    }
+    Ok(match decision.verdict {
+        Verdict::Allow(_) => None,
+        Verdict::Deny(reply) => Some(reply),
+    })
+}
+
+fn remember(
+    asking: Asking<'_, Decided>,
+    exchange: &Exchange,
+    reads: Option<(Vec<Fact>, Vec<(String, String)>)>,
+    time: Option<Duration>,
+    verdict: &Verdict,
+) {
+    match (reads, time) {
+        (Some((facts, writes)), Some(time)) => {
+            let verdict = verdict.clone();
+            let decided = Arc::new(Decided { verdict, writes });
+            asking.learn(Facts::of(exchange), facts, time, &decided);
+        }
+        (reads, _) => asking.decline(reads.map(|(facts, _)| facts)),
+    }
+}
+
+/// Asks the cache. Answers the verdict for the record, and how the way in ended if it did.
+async fn look_up(
+    entry: &Entry,
+    index: usize,
+    exchange: &mut Exchange,
+    lookup: Lookup,
+    charge: Option<usize>,
+    mechanisms: &Mechanisms,
+    passage: &mut Passage,
+) -> (&'static str, Option<Ended>) {
+    let mode = match lookup {
+        Lookup::Bypass => KeyMode::Bypass,
+        Lookup::Key(mode) => mode,
+    };
+    let head = &exchange.request;
+    let authority = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let request = CacheRequest {
+        method: &head.method,
+        uri: &head.uri,
+        scheme: exchange.scheme,
+        authority: authority.unwrap_or_default(),
+        headers: &head.headers,
+    };
+    let namespace = &entry.policy.identity.policy;
+    let now = SystemTime::now();
+    match mechanisms.cache.lookup(&request, mode, namespace, now).await {
+        Found::Answer(answer) => {
+            passage.answer_cached(exchange, answer);
+            ("hit", Some(Ended::Answered))
+        }
+        Found::AnswerAndRevalidate(answer, fill) => {
+            passage.answer_cached(exchange, answer);
+            let fill = Box::new(fill);
+            ("stale", Some(Ended::AnsweredStale { index, fill }))
+        }
+        Found::Fetch(fill) => {
+            passage.enter_to_fill(index, charge, fill, exchange);
+            ("miss", None)
+        }
+        Found::Pass(pass) => {
+            passage.enter(index, charge, Some(Cached::Pass(pass)));
+            ("pass", None)
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The way out: the entries that were entered, the innermost first.
+
+use std::time::SystemTime;
+
+use super::{Cached, Entered, Entry, Passage};
+use crate::http::exchange::{Exchange, ResponseHead};
+use crate::observe::{Record, Side};
+use crate::plugin::{Fault, FaultKind, Visit};
+use crate::policy::cache::Storage;
+use crate::policy::limit::Now;
+
+/// Runs the way out over the response in the exchange, through the entries that were entered.
+pub async fn outward(
+    chain: &[Entry],
+    mut exchange: Box<Exchange>,
+    passage: &mut Passage,
+    record: &mut Record,
+) -> Box<Exchange> {
+    while let Some(entered) = passage.entered.pop() {
+        let Some(entry) = chain.get(entered.index) else {
+            continue;
+        };
+        exchange = leave(entry, entered, exchange, passage, record).await;
+    }
+    exchange
+}
+
+async fn leave(
+    entry: &Entry,
+    mut entered: Entered,
+    exchange: Box<Exchange>,
+    passage: &mut Passage,
+    record: &mut Record,
+) -> Box<Exchange> {
+    let hooks = entry.policy.hooks;
+    let cached = entered.cached.take();
+    let fills = matches!(cached, Some(Cached::Fill { .. }));
+    let stores = hooks.cache_store && fills && !passage.failed;
+    let transforms = hooks.response_transformer && !entered.only_stores;
+    let settles = hooks.limiter_settle && entered.charge.is_some();
+    let mut exchange = exchange;
+    if stores || transforms || settles {
+        let calls = Calls {
+            cached,
+            stores,
+            transforms,
+            settles: entered.charge.filter(|_| settles),
+        };
+        exchange = call(entry, calls, exchange, passage, record).await;
+    } else {
+        fill(cached, &mut exchange, passage, Storage::Standard);
+    }
+    if let Some(charge) = entered.charge.and_then(|index| passage.charges.get(index))
+        && let Some(response) = &mut exchange.response
+    {
+        for (name, value) in charge.fields() {
+            response.headers.append(name, value);
+        }
+    }
+    exchange
+}
+
+/// What the way out has for a plugin.
+struct Calls {
+    cached: Option<Cached>,
+    stores: bool,
+    transforms: bool,
+    /// Of [`Passage::charges`].
+    settles: Option<usize>,
+}
+
+async fn call(
+    entry: &Entry,
+    calls: Calls,
+    exchange: Box<Exchange>,
+    passage: &mut Passage,
+    record: &mut Record,
+) -> Box<Exchange> {
+    let (mut visited, said) = match entry.policy.visit(exchange).await {
+        Err((visited, fault)) => (visited, Err(fault)),
+        Ok(mut visit) => {
+            let said = ask(&mut visit, calls, passage).await;
+            (visit.end(), said)
+        }
+    };
+    let (verdict, fault) = match said {
+        Ok(false) => ("next", None),
+        Ok(true) => ("respond", None),
+        Err(fault) => {
+            if !entry.passes(&fault) {
+                passage.fail(&mut visited.exchange, &entry.failure(&fault), record);
+            }
+            ("fault", Some(fault))
+        }
+    };
+    entry.note(Side::Out, verdict, &visited, fault.as_ref(), record);
+    visited.exchange
+}
+
+/// Calls the plugin's hooks of the way out, in one instance: what the entry caches is what came from
+/// inside it, before its own transformer. Answers whether the response was replaced.
+async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Result<bool, Fault> {
+    let mut storage = Storage::Standard;
+    if calls.stores {
+        storage = judge(visit, &calls.cached).await?;
+    }
+    if let Some(exchange) = visit.exchange() {
+        fill(calls.cached, exchange, passage, storage);
+    }
+    let mut replaced = false;
+    if calls.transforms
+        && let Some(reply) = visit.transform_response().await?
+    {
+        replaced = true;
+        if let Some(exchange) = visit.exchange() {
+            passage.reply(exchange, reply);
+        }
+    }
+    if let Some(index) = calls.settles {
+        let settlements = visit.settle().await?;
+        if let Some(charge) = passage.charges.get_mut(index) {
+            for (limit, cost) in settlements {
+                charge
+                    .settle(&limit, cost, Now::read())
+                    .map_err(|text| Fault::new(FaultKind::BadReply, text))?;
+            }
+        }
+    }
+    Ok(replaced)
+}
+
+/// Asks whether and how the response is kept. Where it is a 304 to our own condition, the plugin judges
+/// what that stands for.
+async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage, Fault> {
+    let mut not_modified = None;
+    if let Some(Cached::Fill { fill, .. }) = cached
+        && let Some(exchange) = visit.exchange()
+        && let Some(response) = &mut exchange.response
+        && let Some((status, headers)) = fill.freshened(response.status, &response.headers)
+    {
+        not_modified = Some(std::mem::replace(response, ResponseHead { status, headers }));
+    }
+    let storage = visit.store().await;
+    if let (Some(head), Some(exchange)) = (not_modified, visit.exchange()) {
+        exchange.response = Some(head);
+    }
+    storage
+}
+
+/// Hands the response to the cache, which answers what is sent on.
+fn fill(
+    cached: Option<Cached>,
+    exchange: &mut Exchange,
+    passage: &mut Passage,
+    storage: Storage,
+) {
+    let Some(cached) = cached else { return };
+    if let Cached::Fill { request, .. } = &cached {
+        exchange.request.clone_from(request);
+    }
+    let Some(mut response) = exchange.response.take() else {
+        return;
+    };
+    match cached {
+        Cached::Fill { fill, .. } => {
+            let body = Box::pin(std::mem::take(&mut exchange.response_body));
+            let (status, headers) = (response.status, response.headers);
+            let now = SystemTime::now();
+            let answer = fill.answer(status, headers, body, storage, passage.failed, now);
+            let failed = passage.failed && answer.status == status;
+            passage.answer_cached(exchange, answer);
+            passage.failed = failed;
+        }
+        Cached::Pass(pass) => {
+            pass.answer(response.status, &mut response.headers);
+            exchange.response = Some(response);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The file as a whole: read, parsed, and its sections read in an order.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::reader::{Reader, Table};
+use super::{Config, Position, Problem, Problems, Source};
+use super::{chains, key_sets, plugins, routes, sections, store, units, upstreams};
+use crate::limits::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
+
+/// Reads and checks the file. `bundled` are the names of the plugins that come with the gateway.
+pub fn load(path: &Path, bundled: &[&str]) -> Result<Config, Problems> {
+    let fail = |message: String| {
+        let source = Arc::new(Source::new(path, ""));
+        Err(Problems::new(source, vec![Problem::new(None, message)]))
+    };
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(CONFIG_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let read = File::open(path).and_then(|file| file.take(bound).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return fail(format!("cannot be read: {error}"));
+    }
+    if bytes.len() > CONFIG_BYTES_MAX {
+        return fail(format!("is larger than {}", units::show_size(bound - 1)));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(path, &text, bundled),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error
+                .as_bytes()
+                .iter()
+                .take(valid)
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            fail(format!("is not UTF-8 text: see line {line}"))
+        }
+    }
+}
+
+/// Checks the text of a configuration file. `file` is not read: it names the text in problems, and
+/// its folder is what relative paths in the text are relative to.
+///
+/// This runs on a thread of its own, for its stack: the parser bounds nesting, but dotted keys in
+/// nested inline tables still make trees thousands of levels deep, and dropping one recurses.
+pub fn parse(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Problems> {
+    let result = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(CONFIG_STACK_BYTES);
+        let thread = thread.spawn_scoped(scope, || parse_here(file, text, bundled));
+        thread.map(|thread| thread.join())
+    });
+    let message = match result {
+        Ok(Ok(result)) => return result,
+        Ok(Err(_)) => "the reader failed on this file; this is a bug in tollgate".to_owned(),
+        Err(error) => format!("cannot be read for want of a thread: {error}"),
+    };
+    let source = Arc::new(Source::new(file, text));
+    Err(Problems::new(source, vec![Problem::new(None, message)]))
+}
+
+fn parse_here(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Problems> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let mut source = Source::new(file, text);
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut reader = Reader::new(folder, bundled, !errors.is_empty());
+    let root = Table::new(String::new(), Position::default(), tree.get_ref());
+    let config = read(&mut reader, root);
+
+    source.hide(std::mem::take(&mut reader.secrets));
+    source.hide(texts_for_plugins(&config));
+    if !errors.is_empty() {
+        source.hide_sections(&["secrets", "key-sets"]);
+    }
+    let syntax = errors
+        .iter()
+        .map(|error| source.syntax_error(error))
+        .collect();
+    let problems = reader.into_problems(&source, syntax);
+    let source = Arc::new(source);
+    if problems.is_empty() {
+        Ok(Config {
+            file: file.to_owned(),
+            source,
+            ..config
+        })
+    } else {
+        Err(Problems::new(source, problems))
+    }
+}
+
+/// Longer texts in the configurations of plugins: one may be a key in the place of its hash, and a
+/// problem shows the line that it is on.
+fn texts_for_plugins(config: &Config) -> Vec<Position> {
+    const SHORT_BYTES_MAX: usize = 16;
+    let mut texts = Vec::new();
+    for policy in config.policies.values() {
+        for (pointer, position) in &policy.config.positions {
+            let text = policy
+                .config
+                .json
+                .pointer(pointer)
+                .and_then(|value| value.as_str());
+            if text.is_some_and(|text| text.len() > SHORT_BYTES_MAX) {
+                texts.push(*position);
+            }
+        }
+    }
+    texts
+}
+
+/// What could be read. It is the truth only if the reader has no problem to tell.
+fn read(reader: &mut Reader<'_>, mut root: Table<'_>) -> Config {
+    let runtime = sections::runtime(reader, &mut root);
+    let admin = sections::admin(reader, &mut root);
+    let listeners = sections::listeners(reader, &mut root, admin.address);
+    let secrets = sections::secrets(reader, &mut root);
+    let names = plugins::Names::of(&root, reader.bundled);
+    let mut plugins = plugins::plugins(reader, &mut root, &names);
+    let policies = plugins::policies(reader, &mut root, &names);
+    plugins::add_bundled(&mut plugins, &policies);
+    let upstreams = upstreams::upstreams(reader, &mut root);
+    let key_sets = key_sets::key_sets(reader, &mut root, &secrets);
+    let store = store::store(reader, &mut root);
+    let apis = chains::apis(reader, &mut root, &names);
+    let routes = routes::routes(reader, &mut root, &names, &apis);
+    reader.finish(&root, &[]);
+    let (file, source) = Default::default();
+    Config {
+        file,
+        source,
+        runtime,
+        admin,
+        listeners,
+        secrets,
+        plugins,
+        policies,
+        upstreams,
+        key_sets,
+        store,
+        routes,
+    }
+}

@@ -1,0 +1,70 @@
+//! What the reader walks: tables, their values, and where each of them stands.
+
+use toml::de::{DeTable, DeValue};
+
+use super::Position;
+
+/// A value, with the path of keys that leads to it.
+pub(super) struct Item<'t> {
+    pub path: String,
+    pub position: Position,
+    pub value: &'t DeValue<'t>,
+}
+
+/// An entry of a table whose keys are names that the operator chose.
+pub(super) struct Named<'t> {
+    pub name: String,
+    pub position: Position,
+    pub item: Item<'t>,
+}
+
+/// A table being read. It remembers the keys asked for: what is left over is unknown.
+pub(super) struct Table<'t> {
+    pub path: String,
+    pub position: Position,
+    pub(super) entries: &'t DeTable<'t>,
+    pub(super) asked: Vec<&'static str>,
+}
+
+impl<'t> Table<'t> {
+    pub fn new(path: String, position: Position, entries: &'t DeTable<'t>) -> Table<'t> {
+        Table {
+            path,
+            position,
+            entries,
+            asked: Vec::new(),
+        }
+    }
+
+    /// The keys of a section, sorted, without reading it.
+    pub fn names(&self, section: &str) -> Vec<&'t str> {
+        match self.entries.get(section).map(|value| value.get_ref()) {
+            Some(DeValue::Table(entries)) => entries.keys().map(|key| &**key.get_ref()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn get(&mut self, key: &'static str) -> Option<Item<'t>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        let value = self.entries.get(key)?;
+        Some(Item {
+            path: join(&self.path, key),
+            position: value.span().into(),
+            value: value.get_ref(),
+        })
+    }
+}
+
+pub(super) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}

@@ -1,0 +1,118 @@
+//! `[runtime]`, `[admin]`, `[listeners]`, `[secrets]`.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn reads_the_process() {
+    let config = good();
+    assert_eq!(config.runtime.workers, 3);
+    assert_eq!(
+        config.runtime.plugin_cache,
+        PluginCache::Folder("folder/cache".into())
+    );
+    assert_eq!(config.runtime.connections, 1_000);
+    assert_eq!(config.runtime.requests, 16);
+    assert_eq!(config.runtime.plugin_calls, 7);
+    assert_eq!(config.runtime.drain, Duration::ZERO);
+    assert_eq!(config.admin.address.to_string(), "[::1]:9901");
+    let names: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["public", "any"]);
+    let proxies: Vec<_> = config.listeners[0]
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(
+        config.secrets["GEO_TOKEN"],
+        SecretSource::Environment("GEO".into())
+    );
+    assert_eq!(
+        config.secrets["KEY"],
+        SecretSource::File("folder/key.txt".into())
+    );
+}
+
+#[test]
+fn types_and_ranges() {
+    added(
+        "runtime = 1",
+        "`runtime` must be a table such as [runtime], not an integer",
+    );
+    added(
+        "runtime.workers = \"4\"",
+        "must be an integer from 1 to 1024, not a string",
+    );
+    added(
+        "runtime.workers = 1025",
+        "`runtime.workers` must be from 1 to 1024",
+    );
+    added("runtime.workers = -1", "must be from 1 to 1024");
+    added(
+        "runtime.workers = 99999999999999999999999",
+        "must be from 1 to 1024",
+    );
+    added(
+        "runtime.plugin-cache = true",
+        "cannot be true; leave it out",
+    );
+    added(
+        "runtime.drain = 5",
+        "must be a string with a unit such as \"10ms\", not an integer",
+    );
+    for bad in ["", "5", "5 s", "s", "1.5s", "-1s", "5S", "5MiB", "٣s"] {
+        added(
+            &format!("runtime.drain = \"{bad}\""),
+            "units ms, s, m, h, as in \"10ms\"",
+        );
+    }
+    added(
+        "runtime.drain = \"99999999999999999999h\"",
+        "must be a smaller number",
+    );
+    added(
+        "runtime.drain = \"9999999999999999h\"",
+        "must be a smaller number",
+    );
+    added(
+        "runtime.drain = \"3601s\"",
+        "`runtime.drain` must be from 0ms to 1h",
+    );
+    let name = "n".repeat(65);
+    added(
+        &format!("listeners.{name}.address = \"[::]:1\""),
+        "cannot be a name",
+    );
+}
+
+#[test]
+fn addresses() {
+    added(
+        "listeners.b.address = \"localhost:1\"",
+        "must be an IP address and a port; such as",
+    );
+    added(
+        "listeners.b.address = \"127.0.0.1:1\"",
+        "127.0.0.1:1 is already the address of `listeners.",
+    );
+    added(
+        "listeners.b.address = \"127.0.0.1:9900\"",
+        "is already the address of `admin`",
+    );
+    added(
+        "admin.address = \"0.0.0.0:1\"",
+        "`admin.address` must be a loopback address",
+    );
+    added(
+        "listeners.b = { address = \"[::]:1\", trusted-proxies = [\"x\"] }",
+        "an IP address or a network",
+    );
+    let two = "listeners.b.address = \"127.0.0.1:0\"\nlisteners.c.address = \"127.0.0.1:0\"\n";
+    assert!(read(&format!("{two}{LEAST}")).is_ok());
+}

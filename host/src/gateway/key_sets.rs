@@ -1,0 +1,49 @@
+//! Loads the key sets of a configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::plugins::secret;
+use crate::config::{Config, KeySource, Problem};
+use crate::policy::key_sets::{KeySets, Source};
+
+/// Reads every key set that can be read, and says what cannot.
+pub fn load(config: &Config) -> (Arc<KeySets>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut sources = BTreeMap::new();
+    for (name, set) in &config.key_sets {
+        let source = match &set.source {
+            KeySource::Inline(keys) => Source::Inline(serde_json::Value::from(keys.clone())),
+            KeySource::File { path, reload } => Source::File {
+                path: path.clone(),
+                reload: *reload,
+            },
+            KeySource::Secret(source) => match secret(source) {
+                Ok(value) => Source::Secret(value),
+                Err(text) => {
+                    let message = format!("key set `{name}`: {text}");
+                    problems.push(Problem::new(Some(set.position), message));
+                    continue;
+                }
+            },
+        };
+        sources.insert(name.clone(), source);
+    }
+    match KeySets::load(sources, Instant::now()) {
+        Ok((sets, warnings)) => {
+            for warning in warnings {
+                tracing::warn!(key_set = warning.set, "{}", warning.text);
+            }
+            (Arc::new(sets), problems)
+        }
+        Err(notices) => {
+            problems.extend(notices.into_iter().map(|notice| {
+                let position = config.key_sets.get(&notice.set).map(|set| set.position);
+                Problem::new(position, format!("key set `{}`: {}", notice.set, notice.text))
+            }));
+            (Arc::default(), problems)
+        }
+    }
+}

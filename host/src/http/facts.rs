@@ -1,0 +1,267 @@
+//! What a request can be asked: one method for every getter of `request` in `wit/http.wit`, and each
+//! question as a value, so that one request's answers can be held against another's.
+//!
+//! Guests are answered by the same methods, so that a remembered decision cannot hang on anything but
+//! what the guest saw.
+
+#[cfg(test)]
+pub mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::exchange::{Attributes, Exchange, Grant, RequestHead};
+
+/// One getter, with its arguments. `id` is none: it never gives the same value twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact {
+    Method,
+    Scheme,
+    Authority,
+    Path,
+    Query,
+    QueryParameter(String),
+    PathParameter(String),
+    Header(String),
+    HeaderValues(String),
+    HeaderNames,
+    Headers,
+    ClientAddress,
+    ClientCertificate,
+    RouteName,
+    Variable(String),
+    Principal,
+    UsageKey,
+    Claim(String),
+    Attribute { plugin: String, name: String },
+    OwnAttribute(String),
+}
+
+impl Fact {
+    /// The names in it, in bytes.
+    pub fn name_bytes(&self) -> usize {
+        match self {
+            Fact::QueryParameter(name)
+            | Fact::PathParameter(name)
+            | Fact::Header(name)
+            | Fact::HeaderValues(name)
+            | Fact::Variable(name)
+            | Fact::Claim(name)
+            | Fact::OwnAttribute(name) => name.len(),
+            Fact::Attribute { plugin, name } => plugin.len() + name.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether an authorizer's own visit can change it: a note that it writes, a grant that it makes.
+    pub fn changes_in_a_visit(&self) -> bool {
+        matches!(
+            self,
+            Fact::Principal
+                | Fact::UsageKey
+                | Fact::Claim(_)
+                | Fact::Attribute { .. }
+                | Fact::OwnAttribute(_)
+        )
+    }
+}
+
+/// A request, as everybody may ask it.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'e> {
+    scheme: &'static str,
+    client: IpAddr,
+    route: &'e str,
+    variables: &'e BTreeMap<String, String>,
+    parameters: &'e [(String, String)],
+    request: &'e RequestHead,
+    grant: Option<&'e Grant>,
+    attributes: &'e Attributes,
+}
+
+impl<'e> Facts<'e> {
+    pub fn of(exchange: &'e Exchange) -> Self {
+        Facts {
+            scheme: exchange.scheme,
+            client: exchange.client,
+            route: &exchange.route,
+            variables: &exchange.variables,
+            parameters: &exchange.parameters,
+            request: &exchange.request,
+            grant: exchange.grant.as_ref(),
+            attributes: &exchange.attributes,
+        }
+    }
+
+    pub fn method(self) -> &'e str {
+        self.request.method.as_str()
+    }
+
+    pub fn scheme(self) -> &'static str {
+        self.scheme
+    }
+
+    pub fn authority(self) -> Cow<'e, str> {
+        match self.request.headers.get(http::header::HOST) {
+            Some(value) => String::from_utf8_lossy(value.as_bytes()),
+            None => Cow::Borrowed(""),
+        }
+    }
+
+    pub fn path(self) -> &'e str {
+        self.request.uri.path()
+    }
+
+    pub fn query(self) -> Option<&'e str> {
+        self.request.uri.query()
+    }
+
+    pub fn query_parameter(self, name: &str) -> Option<Cow<'e, str>> {
+        let query = self.query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+
+    pub fn path_parameter(self, name: &str) -> Option<&'e str> {
+        find(self.parameters, name)
+    }
+
+    pub fn header(self, name: &str) -> Option<&'e [u8]> {
+        let value = self.request.headers.get(name)?;
+        Some(value.as_bytes())
+    }
+
+    pub fn header_values(self, name: &str) -> impl Iterator<Item = &'e [u8]> {
+        let values = self.request.headers.get_all(name).into_iter();
+        values.map(|value| value.as_bytes())
+    }
+
+    pub fn header_names(self) -> impl Iterator<Item = &'e str> {
+        self.request.headers.keys().map(|name| name.as_str())
+    }
+
+    pub fn headers(self) -> impl Iterator<Item = (&'e str, &'e [u8])> {
+        let lines = self.request.headers.iter();
+        lines.map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
+    pub fn client_address(self) -> String {
+        self.client.to_string()
+    }
+
+    /// No listener asks for certificates in this release, so no client has shown one.
+    pub fn client_certificate(self) -> Option<&'e [u8]> {
+        None
+    }
+
+    pub fn route_name(self) -> &'e str {
+        self.route
+    }
+
+    pub fn variable(self, name: &str) -> Option<&'e str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    pub fn principal(self) -> Option<&'e str> {
+        self.grant.map(|grant| grant.principal.as_str())
+    }
+
+    pub fn usage_key(self) -> Option<&'e str> {
+        self.grant.and_then(|grant| grant.usage_key.as_deref())
+    }
+
+    pub fn claim(self, name: &str) -> Option<&'e str> {
+        find(&self.grant?.claims, name)
+    }
+
+    pub fn attribute(self, plugin: &str, name: &str) -> Option<&'e str> {
+        self.attributes.of_plugin(plugin, name)
+    }
+
+    pub fn own_attribute(self, policy: &str, name: &str) -> Option<&'e str> {
+        self.attributes.of_policy(policy, name)
+    }
+
+    /// Gives the value that a fact has for this request, in pieces. For one fact, two values give the
+    /// same bytes only if they are the same: what is there and what is not are told apart, and
+    /// lengths stand before texts. `policy` is whose own attributes are meant.
+    pub fn feed(self, fact: &Fact, policy: &str, sink: impl FnMut(&[u8])) {
+        let mut framed = Framed { sink };
+        match fact {
+            Fact::Method => framed.text(self.method()),
+            Fact::Scheme => framed.text(self.scheme()),
+            Fact::Authority => framed.text(&self.authority()),
+            Fact::Path => framed.text(self.path()),
+            Fact::Query => framed.maybe(self.query()),
+            Fact::QueryParameter(name) => framed.maybe(self.query_parameter(name).as_deref()),
+            Fact::PathParameter(name) => framed.maybe(self.path_parameter(name)),
+            Fact::Header(name) => framed.maybe(self.header(name)),
+            Fact::HeaderValues(name) => framed.list(self.header_values(name)),
+            Fact::HeaderNames => framed.list(self.header_names().map(str::as_bytes)),
+            Fact::Headers => {
+                let lines = self.headers();
+                framed.list(lines.flat_map(|(name, value)| [name.as_bytes(), value]));
+            }
+            Fact::ClientAddress => framed.text(&self.client_address()),
+            Fact::ClientCertificate => framed.maybe(self.client_certificate()),
+            Fact::RouteName => framed.text(self.route_name()),
+            Fact::Variable(name) => framed.maybe(self.variable(name)),
+            Fact::Principal => framed.maybe(self.principal()),
+            Fact::UsageKey => framed.maybe(self.usage_key()),
+            Fact::Claim(name) => framed.maybe(self.claim(name)),
+            Fact::Attribute { plugin, name } => framed.maybe(self.attribute(plugin, name)),
+            Fact::OwnAttribute(name) => framed.maybe(self.own_attribute(policy, name)),
+        }
+    }
+
+    /// About how many bytes are looked at to find a fact's value, beside the value itself.
+    pub fn effort(self, fact: &Fact) -> usize {
+        /// To find a name among as many as there may be of its kind.
+        const LOOK_UP: usize = 256;
+        match fact {
+            Fact::QueryParameter(_) => LOOK_UP + self.query().map_or(0, str::len),
+            _ => LOOK_UP,
+        }
+    }
+}
+
+fn find<'e>(pairs: &'e [(String, String)], name: &str) -> Option<&'e str> {
+    let (_, value) = pairs.iter().find(|(key, _)| key == name)?;
+    Some(value)
+}
+
+const ABSENT: u8 = 0;
+const PRESENT: u8 = 1;
+
+/// Values, put so that none is the beginning of another.
+struct Framed<S> {
+    sink: S,
+}
+
+impl<S: FnMut(&[u8])> Framed<S> {
+    fn text(&mut self, text: &str) {
+        self.maybe(Some(text));
+    }
+
+    fn maybe(&mut self, value: Option<impl AsRef<[u8]>>) {
+        match value {
+            None => (self.sink)(&[ABSENT]),
+            Some(value) => {
+                let value = value.as_ref();
+                (self.sink)(&[PRESENT]);
+                (self.sink)(&(value.len() as u64).to_le_bytes());
+                (self.sink)(value);
+            }
+        }
+    }
+
+    /// All of them, and that there are no more.
+    fn list<'v>(&mut self, values: impl Iterator<Item = &'v [u8]>) {
+        for value in values {
+            self.maybe(Some(value));
+        }
+        self.maybe(None::<&[u8]>);
+    }
+}

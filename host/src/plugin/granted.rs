@@ -1,0 +1,45 @@
+//! What one plugin may reach beyond its message: capabilities that the operator granted to it, and the
+//! host's mechanisms that are always there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::contract::Grants;
+use super::secrets::Secrets;
+use crate::observe::PluginMetrics;
+use crate::policy::key_sets::KeySets;
+use crate::store::memory::Kv;
+use crate::upstream::Upstream;
+
+#[derive(Clone)]
+pub struct Granted {
+    pub secrets: Secrets,
+    /// Whether it may import `secrets` at all.
+    pub imports_secrets: bool,
+    /// The largest body that is held for it, in bytes.
+    pub bodies: Option<usize>,
+    /// The upstreams that it may ask, by name. They have connections of their own.
+    pub fetch: BTreeMap<String, Arc<Upstream>>,
+    pub kv: Option<Arc<Kv>>,
+    pub key_sets: Arc<KeySets>,
+    pub metrics: Arc<PluginMetrics>,
+}
+
+impl Granted {
+    pub fn interfaces(&self) -> Grants {
+        Grants {
+            secrets: self.imports_secrets,
+            bodies: self.bodies.is_some(),
+            fetch: !self.fetch.is_empty(),
+            kv: self.kv.is_some(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Granted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Granted")
+            .field("interfaces", &self.interfaces())
+            .finish_non_exhaustive()
+    }
+}

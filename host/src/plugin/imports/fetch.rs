@@ -1,0 +1,119 @@
+//! The contract's `fetch`: requests to the upstreams that a plugin was granted. They have connections
+//! of their own, so that a plugin cannot take those that requests are proxied over.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Request, Uri};
+use wasmtime::Result;
+
+use super::super::bindings::tollgate::plugin::fetch::{self, FetchError, Outbound};
+use super::super::bindings::tollgate::plugin::http::Reply;
+use super::super::state::State;
+use super::lines;
+use crate::error::FailureKind;
+use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
+use crate::http::fields::{self, Side};
+use crate::limits;
+use crate::upstream::Upstream;
+
+type Answer = std::result::Result<Reply, FetchError>;
+
+impl fetch::Host for State {
+    async fn send(&mut self, upstream: String, outbound: Outbound) -> Result<Answer> {
+        self.only_in_calls("fetch.send")?;
+        let headers: usize = outbound.headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+        self.works(upstream.len() + outbound.target.len() + headers + outbound.body.len())?;
+        self.spoil_reads();
+        let Some(upstream) = self.granted.fetch.get(&upstream).cloned() else {
+            return Ok(Err(FetchError::Failed(format!(
+                "upstream `{}` is not granted to this plugin; add `grant = {{ fetch = [\"{0}\"] }}` to it",
+                upstream.escape_debug()
+            ))));
+        };
+        let time = outbound.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
+        let request = match request(outbound) {
+            Ok(request) => request,
+            Err(text) => return Ok(Err(FetchError::Failed(text))),
+        };
+        self.cpu.waits();
+        let sending = ask(&upstream, request);
+        let answer = match time {
+            None => sending.await,
+            Some(time) => tokio::time::timeout(time, sending)
+                .await
+                .unwrap_or(Err(FetchError::Timeout)),
+        };
+        self.cpu.goes_on();
+        self.works(answer.as_ref().map_or(0, |reply| reply.body.len()))?;
+        Ok(answer)
+    }
+}
+
+/// What the plugin wrote, as a request that may be sent: the same rules hold as for edits.
+fn request(outbound: Outbound) -> std::result::Result<Request<RequestBody>, String> {
+    let shown = outbound.target.escape_debug().to_string();
+    if !outbound.target.starts_with('/') || outbound.target.len() > limits::TARGET_BYTES_MAX {
+        return Err(format!("`{shown}` is not a path with a query"));
+    }
+    let target: Uri = outbound
+        .target
+        .parse()
+        .map_err(|error| format!("`{shown}`: {error}"))?;
+    let method = match Method::from_bytes(outbound.method.as_bytes()) {
+        Ok(Method::CONNECT) | Err(_) => {
+            let method = outbound.method.escape_debug();
+            return Err(format!("`{method}` is not a method to send"));
+        }
+        Ok(method) => method,
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in &outbound.headers {
+        let name: HeaderName = match name.parse() {
+            // The host that the server is told may be chosen, as with `set-authority`.
+            Ok(http::header::HOST) => http::header::HOST,
+            _ => fields::editable(Side::Request, name)?,
+        };
+        let value = fields::value(&name, value)?;
+        fields::room(&headers, 0, name.as_str().len() + value.len())?;
+        headers.append(name, value);
+    }
+    if let Some(host) = headers.get(http::header::HOST)
+        && !host.to_str().is_ok_and(fields::is_authority)
+    {
+        return Err("its `host` is not a host with a port".to_owned());
+    }
+    let mut request = Request::new(RequestBody::whole(Bytes::from(outbound.body)));
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+async fn ask(upstream: &Upstream, request: Request<RequestBody>) -> Answer {
+    let upload = std::sync::Arc::clone(request.body().upload());
+    let answer = upstream
+        .send(request, &upload)
+        .await
+        .map_err(|failure| match failure.kind {
+            FailureKind::ConnectTimeout
+            | FailureKind::FirstByteTimeout
+            | FailureKind::TotalTimeout => FetchError::Timeout,
+            _ => FetchError::Failed(failure.detail),
+        })?;
+    let (mut head, body) = answer.response.into_parts();
+    let body: BoxBody = Box::pin(body);
+    let body = match Content::stream(body).collect(limits::FETCH_BODY_BYTES_MAX).await {
+        Ok(body) => body.to_vec(),
+        Err(Incomplete::TooLarge) => {
+            return Err(FetchError::TooLarge(limits::FETCH_BODY_BYTES_MAX as u64));
+        }
+        Err(Incomplete::Broken(text)) => return Err(FetchError::Failed(text)),
+    };
+    fields::remove_hop_by_hop(&mut head.headers);
+    Ok(Reply {
+        status: head.status.as_u16(),
+        headers: lines(&head.headers),
+        body,
+    })
+}

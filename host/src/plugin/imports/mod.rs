@@ -1,0 +1,174 @@
+//! What guests may call: the host's side of every interface that the contract lets them import.
+
+mod bodies;
+mod capabilities;
+mod fetch;
+mod kv;
+mod metrics;
+mod request;
+mod response;
+mod signatures;
+
+use wasmtime::{Result, bail};
+
+use super::bindings::tollgate::plugin::http as wit;
+use super::state::{Phase, State};
+use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::facts::{Fact, Facts};
+use crate::http::fields::{self, Side};
+
+pub use capabilities::one_line;
+
+type Edit = Result<Result<(), String>>;
+
+/// What an edit is counted as: it looks at all of a message's headers, and may be of any size up to
+/// their bound.
+const EDIT_BYTES: usize = 4 << 10;
+
+impl State {
+    /// The message of the call in progress. Handles exist only during one, so its absence is a bug
+    /// in the host, which must not become a panic in the gateway.
+    pub(super) fn exchange(&self) -> Result<&Exchange> {
+        match &self.exchange {
+            Some(exchange) => Ok(exchange),
+            None => bail!("there is no message outside of a call"),
+        }
+    }
+
+    fn exchange_mut(&mut self) -> Result<&mut Exchange> {
+        match &mut self.exchange {
+            Some(exchange) => Ok(exchange),
+            None => bail!("there is no message outside of a call"),
+        }
+    }
+
+    fn response(&self) -> Result<&ResponseHead> {
+        match &self.exchange()?.response {
+            Some(response) => Ok(response),
+            None => bail!("there is no response on the way in"),
+        }
+    }
+
+    /// The request, for an edit: remembers what it was, should the call fault.
+    fn edit_request(&mut self) -> Result<&mut RequestHead> {
+        if self.before.request.is_none() {
+            self.before.request = Some(self.exchange()?.request.clone());
+        }
+        Ok(&mut self.exchange_mut()?.request)
+    }
+
+    /// The response, for an edit: remembers what it was, should the call fault.
+    fn edit_response(&mut self) -> Result<&mut ResponseHead> {
+        if self.before.response.is_none() {
+            self.before.response = Some(self.response()?.clone());
+        }
+        match &mut self.exchange_mut()?.response {
+            Some(response) => Ok(response),
+            None => bail!("there is no response on the way in"),
+        }
+    }
+
+    /// Counts what a host call does against the call's processor time. Every one begins with it, with
+    /// the bytes that the guest handed over: they were copied before it could be refused.
+    pub(super) fn works(&mut self, bytes: usize) -> Result<()> {
+        match self.cpu.host_works(bytes) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(wasmtime::Trap::Interrupt.into()),
+        }
+    }
+
+    /// What may be asked of the request of the call in progress.
+    fn facts(&self) -> Result<Facts<'_>> {
+        Ok(Facts::of(self.exchange()?))
+    }
+
+    /// Notes a getter that the call used, where its decision may be remembered.
+    fn looks_at(&mut self, fact: impl FnOnce() -> Fact) {
+        if let Some(reads) = &mut self.reads {
+            reads.note(fact());
+        }
+    }
+
+    /// Notes that what the call answers depends on more than the request shows.
+    fn spoil_reads(&mut self) {
+        if let Some(reads) = &mut self.reads {
+            reads.spoil();
+        }
+    }
+
+    /// Refuses what must not be frozen into a snapshot.
+    pub(super) fn only_in_calls(&self, import: &str) -> Result<()> {
+        if self.phase != Phase::Call {
+            bail!(
+                "`{import}` was called during `{}`: its answer would be frozen into the snapshot; \
+                 call it in a hook, or set `snapshot = false` for this plugin",
+                self.phase.name()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn first(headers: &http::HeaderMap, name: &str) -> Option<Vec<u8>> {
+    headers.get(name).map(|value| value.as_bytes().to_vec())
+}
+
+fn values(headers: &http::HeaderMap, name: &str) -> Vec<Vec<u8>> {
+    headers
+        .get_all(name)
+        .iter()
+        .map(|value| value.as_bytes().to_vec())
+        .collect()
+}
+
+fn names(headers: &http::HeaderMap) -> Vec<String> {
+    headers
+        .keys()
+        .map(|name| name.as_str().to_owned())
+        .collect()
+}
+
+fn lines(headers: &http::HeaderMap) -> Vec<(String, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+fn set_field(
+    headers: &mut http::HeaderMap,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), String> {
+    let name = fields::editable(side, name)?;
+    let value = fields::value(&name, value)?;
+    let replaced: usize = headers
+        .get_all(&name)
+        .iter()
+        .map(|old| name.as_str().len() + old.len())
+        .sum();
+    fields::room(headers, replaced, name.as_str().len() + value.len())?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+fn append_field(
+    headers: &mut http::HeaderMap,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), String> {
+    let name = fields::editable(side, name)?;
+    let value = fields::value(&name, value)?;
+    fields::room(headers, 0, name.as_str().len() + value.len())?;
+    headers.append(name, value);
+    Ok(())
+}
+
+fn remove_field(headers: &mut http::HeaderMap, side: Side, name: &str) -> Result<(), String> {
+    headers.remove(fields::editable(side, name)?);
+    Ok(())
+}
+
+impl wit::Host for State {}

@@ -1,0 +1,50 @@
+// Bounds.
+
+use std::time::Duration;
+
+/// Heuristic freshness at most (RFC 9111, section 4.2.2). A tenth of an old document's age would be
+/// months; what nobody gave a lifetime should not outlive its change by more than this.
+pub const CACHE_HEURISTIC_MAX: Duration = Duration::from_secs(3_600);
+/// How long a stale response may stand in for an upstream that cannot be reached, where the origin
+/// said nothing about it (RFC 9111, section 4.2.4). An outage of an hour is noticed.
+pub const CACHE_STALE_DISCONNECTED: Duration = Duration::from_secs(3_600);
+/// Seconds in a directive, at most: what RFC 9111, section 1.2.2 has for larger ones.
+pub const CACHE_SECONDS_MAX: u64 = 1 << 31;
+/// Responses stored under one key, chosen by `Vary`. They are searched linearly, and a key with more
+/// varies by something that is different in each request.
+pub const CACHE_VARIANTS_MAX: usize = 32;
+/// Fields named in one `Vary`. More is taken as `*`.
+pub const CACHE_VARY_NAMES_MAX: usize = 16;
+/// How long a request waits for the head of another's fetch, before it goes on by itself. Longer than
+/// healthy upstreams take, shorter than a client's patience, of which the own fetch needs a part.
+pub const CACHE_COLLAPSE_WAIT: Duration = Duration::from_secs(5);
+/// How often one request waits for others: once for a fetch that turns out to be of another variant,
+/// once for that variant's, and once for a leader that gives up.
+pub const CACHE_COLLAPSE_ROUNDS: usize = 3;
+/// Requests that wait for one fetch. More go on by themselves: waking them all takes a while.
+pub const CACHE_COLLAPSE_WAITERS_MAX: usize = 1_024;
+/// How long a key is remembered as one whose responses cannot be shared, so that requests for it do
+/// not wait for each other ("hit for miss").
+pub const CACHE_UNSHARED: Duration = Duration::from_secs(30);
+/// Keys so remembered: some MiB.
+pub const CACHE_UNSHARED_KEYS_MAX: usize = 16_384;
+/// What is kept of a body that is not going to be stored, between its upstream and its slowest
+/// reader, in bytes: two of hyper's largest reads.
+pub const CACHE_WINDOW_BYTES: usize = 1 << 20;
+/// How long a body is still read to be stored after its last reader has gone.
+pub const CACHE_FILL_ALONE: Duration = Duration::from_secs(60);
+/// A piece of a stored body, in bytes: larger than almost all answers of APIs, which so are one
+/// piece; small enough that copying it does not hold up a thread.
+pub const CACHE_PIECE_BYTES: usize = 256 << 10;
+/// All bodies that are being read to be stored, as a part of what the cache may hold. Their bytes
+/// are beside those of the store.
+pub const CACHE_FILLING_PART: u64 = 4;
+/// What bookkeeping costs for each key and each variant, in bytes: hash tables, lists, reference
+/// counts, and the memory that allocators lose.
+pub const CACHE_ENTRY_OVERHEAD_BYTES: usize = 512;
+/// The same for each header field.
+pub const CACHE_FIELD_OVERHEAD_BYTES: usize = 96;
+/// Parts of the store that have a lock each.
+pub const CACHE_SHARDS_MAX: usize = 64;
+/// Locks and generations of keys; two keys that share one cost each other a fill at worst.
+pub const CACHE_STRIPES: usize = 256;

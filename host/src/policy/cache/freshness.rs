@@ -1,0 +1,295 @@
+//! What may be stored, and how long it may answer (RFC 9111, sections 3 and 4.2; RFC 5861).
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName, LAST_MODIFIED, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+
+use super::bounds::{CACHE_HEURISTIC_MAX, CACHE_SECONDS_MAX, CACHE_STALE_DISCONNECTED};
+use super::directives::ResponseDirectives;
+use super::{Retention, SetCookie, Storage};
+
+/// How old a response is, and what it may still answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    received: SystemTime,
+    /// When it was received (RFC 9111, section 4.2.3).
+    initial_age: Duration,
+    fresh: Duration,
+    /// How long beyond that, while another is fetched.
+    while_revalidate: Duration,
+    /// How long beyond that, when the upstream answers with an error.
+    if_error: Duration,
+    /// How long beyond that, when the upstream does not answer.
+    if_disconnected: Duration,
+    /// Whether a client may take it stale.
+    on_request: bool,
+}
+
+impl Lifetime {
+    pub fn age(&self, now: SystemTime) -> Duration {
+        let resident = now.duration_since(self.received).unwrap_or_default();
+        self.initial_age.saturating_add(resident)
+    }
+
+    pub fn is_fresh(&self, now: SystemTime) -> bool {
+        self.fresh > self.age(now)
+    }
+
+    /// How long it stays fresh, in whole seconds; negative once it is stale.
+    pub fn ttl(&self, now: SystemTime) -> i64 {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        seconds(self.fresh).saturating_sub(seconds(self.age(now)))
+    }
+
+    /// How long it has been stale.
+    pub fn staleness(&self, now: SystemTime) -> Duration {
+        self.age(now).saturating_sub(self.fresh)
+    }
+
+    /// How much longer it is fresh.
+    pub fn freshness(&self, now: SystemTime) -> Duration {
+        self.fresh.saturating_sub(self.age(now))
+    }
+
+    pub fn may_answer_while_revalidated(&self, now: SystemTime) -> bool {
+        self.staleness(now) < self.while_revalidate
+    }
+
+    pub fn may_answer_for_failure(&self, now: SystemTime, disconnected: bool) -> bool {
+        let window = match disconnected {
+            true => self.if_disconnected,
+            false => self.if_error,
+        };
+        self.staleness(now) < window
+    }
+
+    pub fn may_answer_stale_on_request(&self, now: SystemTime, max_stale: u64) -> bool {
+        self.on_request && self.staleness(now) <= Duration::from_secs(max_stale)
+    }
+}
+
+/// A response that may be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storable {
+    pub lifetime: Lifetime,
+    /// Fields that are not stored with it.
+    pub withheld: Vec<HeaderName>,
+    /// Whether it may answer requests with `Authorization`.
+    pub for_authorized: bool,
+}
+
+/// When a response was asked for and received.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub requested: SystemTime,
+    pub received: SystemTime,
+}
+
+/// Whether and for how long the response to a GET with `request` for its fields may be stored in a
+/// shared cache. Whether it can be selected again is for [`super::vary`] to say.
+pub fn judge(
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    storage: &Storage,
+    set_cookie: SetCookie,
+    times: Times,
+) -> Option<Storable> {
+    if status.is_informational() || DEPENDS_ON_REQUEST.contains(&status) {
+        return None;
+    }
+    let directives = ResponseDirectives::of(response);
+    match storage {
+        Storage::Never => None,
+        Storage::Retain(retention) => Some(retained(retention, directives, response, times)),
+        Storage::Standard => standard(request, status, response, directives, set_cookie, times),
+    }
+}
+
+/// Parts, and answers to conditions: another request may need another.
+const DEPENDS_ON_REQUEST: [StatusCode; 4] = [
+    StatusCode::PARTIAL_CONTENT,
+    StatusCode::NOT_MODIFIED,
+    StatusCode::PRECONDITION_FAILED,
+    StatusCode::RANGE_NOT_SATISFIABLE,
+];
+
+fn retained(
+    retention: &Retention,
+    directives: ResponseDirectives,
+    response: &HeaderMap,
+    times: Times,
+) -> Storable {
+    let initial_age = initial_age(response, times);
+    let mut withheld = directives.withheld;
+    // The plugin speaks for the body. The cookies are still one client's own.
+    withheld.push(SET_COOKIE);
+    Storable {
+        lifetime: Lifetime {
+            received: times.received,
+            initial_age,
+            fresh: initial_age.saturating_add(retention.fresh),
+            while_revalidate: retention.stale_while_revalidate,
+            if_error: retention.stale_if_error,
+            if_disconnected: retention.stale_if_error,
+            on_request: false,
+        },
+        withheld,
+        for_authorized: true,
+    }
+}
+
+fn standard(
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    directives: ResponseDirectives,
+    set_cookie: SetCookie,
+    times: Times,
+) -> Option<Storable> {
+    if directives.private {
+        return None;
+    }
+    match directives.must_understand {
+        true if !UNDERSTOOD.contains(&status.as_u16()) => return None,
+        false if directives.no_store => return None,
+        _ => {}
+    }
+    let shared = directives.public || directives.s_maxage.is_some();
+    // RFC 9111, section 3.5.
+    let for_authorized = shared || directives.must_revalidate;
+    if request.contains_key(http::header::AUTHORIZATION) && !for_authorized {
+        return None;
+    }
+    let explicit = explicit_lifetime(&directives, response, times);
+    if response.contains_key(SET_COOKIE) && !cookies_allowed(set_cookie, shared, explicit.is_some())
+    {
+        return None;
+    }
+    let heuristic = HEURISTIC.contains(&status.as_u16()) || directives.public;
+    let lifetime = match explicit {
+        Some(lifetime) => lifetime,
+        // A page that its origin says nothing about is likely to be the caller's own.
+        None if request.contains_key(http::header::COOKIE) => Duration::ZERO,
+        None if heuristic => heuristic_lifetime(response, times),
+        None if directives.no_cache => Duration::ZERO,
+        None => return None,
+    };
+    let lifetime = lifetime_of(&directives, lifetime, response, times);
+    let useful = lifetime.fresh > lifetime.initial_age
+        || lifetime.may_answer_while_revalidated(times.received)
+        || (status.is_success() && has_validator(response));
+    useful.then_some(Storable {
+        lifetime,
+        withheld: directives.withheld,
+        for_authorized,
+    })
+}
+
+/// Status codes whose meaning for caches is known here (RFC 9111, section 5.2.2.3).
+const UNDERSTOOD: [u16; 24] = [
+    200, 201, 202, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 409, 410, 414,
+    500, 501, 502, 503, 504,
+];
+
+/// Status codes that may be stored without an explicit lifetime (RFC 9110, section 15.1), complete.
+const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
+
+pub fn cookies_allowed(set_cookie: SetCookie, shared: bool, explicit: bool) -> bool {
+    match set_cookie {
+        SetCookie::Shared => shared,
+        SetCookie::Explicit => shared || explicit,
+    }
+}
+
+fn has_validator(response: &HeaderMap) -> bool {
+    response.contains_key(ETAG) || response.contains_key(LAST_MODIFIED)
+}
+
+fn lifetime_of(
+    directives: &ResponseDirectives,
+    fresh: Duration,
+    response: &HeaderMap,
+    times: Times,
+) -> Lifetime {
+    let seconds = |value: Option<u64>| value.map(Duration::from_secs);
+    // RFC 9111, section 4.2.4. `s-maxage` alone forbids too; beside an explicit `stale-...` the more
+    // specific word holds, as origins mean it and other shared caches read it.
+    let never = directives.must_revalidate || directives.proxy_revalidate || directives.no_cache;
+    let silent = never || directives.s_maxage.is_some();
+    let while_revalidate = seconds(directives.stale_while_revalidate).unwrap_or_default();
+    let if_error = seconds(directives.stale_if_error);
+    let unsaid = match silent {
+        true => Duration::ZERO,
+        false => CACHE_STALE_DISCONNECTED,
+    };
+    let allowed = |window: Duration| match never {
+        true => Duration::ZERO,
+        false => window,
+    };
+    Lifetime {
+        received: times.received,
+        initial_age: initial_age(response, times),
+        fresh: match directives.no_cache {
+            true => Duration::ZERO,
+            false => fresh,
+        },
+        while_revalidate: allowed(while_revalidate),
+        if_error: allowed(if_error.unwrap_or_default()),
+        if_disconnected: allowed(if_error.unwrap_or(unsaid)),
+        on_request: !silent,
+    }
+}
+
+/// RFC 9111, section 4.2.1, save heuristics.
+fn explicit_lifetime(
+    directives: &ResponseDirectives,
+    response: &HeaderMap,
+    times: Times,
+) -> Option<Duration> {
+    if let Some(seconds) = directives.s_maxage.or(directives.max_age) {
+        return Some(Duration::from_secs(seconds));
+    }
+    // The earliest of several; one that is no date has passed (section 5.3).
+    let expires = response.get_all(EXPIRES).iter().map(date);
+    let earliest = expires.min()?;
+    let date = response.get(DATE).and_then(date).unwrap_or(times.received);
+    let lifetime = earliest.and_then(|expires| expires.duration_since(date).ok());
+    Some(lifetime.unwrap_or_default())
+}
+
+/// RFC 9111, section 4.2.2.
+fn heuristic_lifetime(response: &HeaderMap, times: Times) -> Duration {
+    let stated = response.get(DATE).and_then(date).unwrap_or(times.received);
+    let modified = response.get(LAST_MODIFIED).and_then(date);
+    let unchanged = modified.and_then(|modified| stated.duration_since(modified).ok());
+    (unchanged.unwrap_or_default() / 10).min(CACHE_HEURISTIC_MAX)
+}
+
+/// RFC 9111, section 4.2.3: `corrected_initial_age`.
+fn initial_age(response: &HeaderMap, times: Times) -> Duration {
+    let stated = response.get(DATE).and_then(date);
+    let apparent = stated.and_then(|date| times.received.duration_since(date).ok());
+    let delay = times.received.duration_since(times.requested);
+    let age = response.get(AGE).and_then(age_value).unwrap_or_default();
+    let corrected = age.saturating_add(delay.unwrap_or_default());
+    // A `Date` has whole seconds: what is below one is no age.
+    let apparent = Duration::from_secs(apparent.unwrap_or_default().as_secs());
+    apparent.max(corrected)
+}
+
+/// `Age`, the first of several, ignored where it is no number (RFC 9111, section 5.1).
+fn age_value(value: &HeaderValue) -> Option<Duration> {
+    let first = value.to_str().ok()?.split(',').next()?.trim();
+    if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = first.parse().unwrap_or(CACHE_SECONDS_MAX);
+    Some(Duration::from_secs(seconds.min(CACHE_SECONDS_MAX)))
+}
+
+/// An HTTP date in any of its three forms (RFC 9110, section 5.6.7).
+pub fn date(value: &HeaderValue) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
+}

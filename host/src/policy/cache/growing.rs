@@ -1,0 +1,227 @@
+//! Bodies that are read while they are fetched.
+//!
+//! One task fills such a body, the pump; the client that asked first reads it, and all who wait for
+//! the same. While it may still be stored all of it is kept, and neither a slow reader nor one that
+//! left holds it up. Once it is known to be too large only a window is kept, and the slowest reader
+//! sets the pace.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::bounds::CACHE_WINDOW_BYTES;
+use super::object::Stored;
+
+/// A body on its way.
+pub struct Growing {
+    state: Mutex<State>,
+    /// How long it will be, where the head said so.
+    expected: Option<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    pieces: VecDeque<Piece>,
+    /// How much has come.
+    length: u64,
+    /// Bytes in `pieces`.
+    kept: usize,
+    readers: usize,
+    /// Readers that have all there is, by their numbers.
+    waiting: HashMap<u64, Waker>,
+    next_reader: u64,
+    pump: Option<Waker>,
+    /// It will not be stored: pieces go when all readers have them.
+    window: bool,
+    end: Option<Result<(), io::ErrorKind>>,
+    /// All of it, once it is stored; `pieces` is empty then.
+    stored: Option<Arc<Stored>>,
+}
+
+struct Piece {
+    start: u64,
+    data: Bytes,
+    /// How many readers have yet to take it.
+    due: usize,
+}
+
+/// What the pump may do.
+pub enum Leave {
+    Read,
+    /// Read, but nobody listens.
+    ReadAlone,
+    Wait,
+    Stop,
+}
+
+impl Growing {
+    pub fn new(expected: Option<u64>) -> Arc<Growing> {
+        Arc::new(Growing {
+            state: Mutex::default(),
+            expected,
+        })
+    }
+
+    pub fn expected(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// A reader from the beginning on. None once the beginning is gone, or where it broke off.
+    pub fn subscribe(self: &Arc<Self>) -> Option<Reader> {
+        let mut state = self.lock();
+        let gone = match state.pieces.front() {
+            Some(piece) => piece.start > 0,
+            None => state.length > 0 && state.stored.is_none(),
+        };
+        if gone || matches!(state.end, Some(Err(_))) {
+            return None;
+        }
+        state.readers += 1;
+        state.pieces.iter_mut().for_each(|piece| piece.due += 1);
+        state.next_reader += 1;
+        Some(Reader {
+            number: state.next_reader,
+            growing: Arc::clone(self),
+            at: 0,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing below panics half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the pump may do now; it is woken when that may have changed.
+    pub fn leave(&self, context: &Context<'_>) -> Leave {
+        let mut state = self.lock();
+        state.pump = Some(context.waker().clone());
+        match (state.window, state.readers) {
+            (true, 0) => Leave::Stop,
+            (true, _) if state.kept >= CACHE_WINDOW_BYTES => Leave::Wait,
+            (false, 0) => Leave::ReadAlone,
+            _ => Leave::Read,
+        }
+    }
+
+    pub fn push(&self, data: Bytes) {
+        let mut state = self.lock();
+        let (start, due) = (state.length, state.readers);
+        state.length += data.len() as u64;
+        if due > 0 || !state.window {
+            state.kept += data.len();
+            state.pieces.push_back(Piece { start, data, due });
+        }
+        wake(state);
+    }
+
+    pub fn keep_only_window(&self) {
+        let mut state = self.lock();
+        state.window = true;
+        state.trim();
+    }
+
+    pub fn received(&self) -> Vec<Bytes> {
+        let state = self.lock();
+        state
+            .pieces
+            .iter()
+            .map(|piece| piece.data.clone())
+            .collect()
+    }
+
+    /// The body is complete, and readers go on in what was stored of it.
+    pub fn end_stored(&self, stored: Arc<Stored>) {
+        let mut state = self.lock();
+        state.length = stored.length();
+        state.pieces = VecDeque::new();
+        state.stored = Some(stored);
+        state.end = Some(Ok(()));
+        wake(state);
+    }
+
+    pub fn end(&self, result: Result<(), io::ErrorKind>) {
+        let mut state = self.lock();
+        state.end.get_or_insert(result);
+        wake(state);
+    }
+}
+
+/// Wakes all readers that wait, with the lock released.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = std::mem::take(&mut state.waiting);
+    drop(state);
+    waiting.into_values().for_each(Waker::wake);
+}
+
+impl State {
+    /// Lets go of what every reader has.
+    fn trim(&mut self) {
+        while self.window && self.pieces.front().is_some_and(|piece| piece.due == 0) {
+            let piece = self.pieces.pop_front();
+            self.kept -= piece.map_or(0, |piece| piece.data.len());
+        }
+    }
+}
+
+/// One who reads a growing body, from its beginning.
+pub struct Reader {
+    number: u64,
+    growing: Arc<Growing>,
+    at: u64,
+}
+
+impl Reader {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let mut guard = self.growing.lock();
+        let state = &mut *guard;
+        if let Some(stored) = &state.stored {
+            let data = stored.from(self.at);
+            self.at += data.len() as u64;
+            return Poll::Ready((!data.is_empty()).then_some(Ok(data)));
+        }
+        let next = state.pieces.partition_point(|piece| piece.start < self.at);
+        if let Some(piece) = state.pieces.get_mut(next) {
+            let data = piece.data.clone();
+            piece.due -= 1;
+            self.at += data.len() as u64;
+            state.trim();
+            let pump = state.pump.take_if(|_| state.window);
+            drop(guard);
+            pump.into_iter().for_each(Waker::wake);
+            return Poll::Ready(Some(Ok(data)));
+        }
+        match state.end {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(Err(kind)) => Poll::Ready(Some(Err(kind.into()))),
+            None => {
+                state.waiting.insert(self.number, context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// How much is left, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        Some(self.growing.expected?.saturating_sub(self.at))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut guard = self.growing.lock();
+        let state = &mut *guard;
+        state.readers -= 1;
+        state.waiting.remove(&self.number);
+        let next = state.pieces.partition_point(|piece| piece.start < self.at);
+        for piece in state.pieces.range_mut(next..) {
+            piece.due -= 1;
+        }
+        state.trim();
+        let pump = state.pump.take();
+        drop(guard);
+        pump.into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,68 @@
+//! Heads as they are stored and updated (RFC 9111, sections 3.1 and 3.2).
+
+use std::time::SystemTime;
+
+use http::HeaderValue;
+use http::header::{
+    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
+    HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+use super::freshness::Storable;
+
+/// RFC 9111, section 3.1.
+pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) -> HeaderMap {
+    let mut fields = headers.clone();
+    for name in &storable.withheld {
+        fields.remove(name);
+    }
+    for name in NOT_STORED {
+        fields.remove(name);
+    }
+    // RFC 9110, section 6.6.1: who keeps a response without a date gives it one.
+    if !fields.contains_key(DATE)
+        && now.duration_since(SystemTime::UNIX_EPOCH).is_ok()
+        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
+    {
+        fields.insert(DATE, date);
+    }
+    fields
+}
+
+/// Of one connection, of one proxy, or computed anew for each answer.
+const NOT_STORED: [HeaderName; 11] = [
+    AGE,
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// A stored head, updated by that of a 304 (RFC 9111, section 3.2), save what the stored body itself
+/// depends on.
+pub fn merge(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
+    let mut merged = stored.clone();
+    // The old date would make it as old as it was.
+    merged.remove(DATE);
+    for name in update.keys().filter(|name| !OF_THE_BODY.contains(name)) {
+        merged.remove(name);
+        for value in update.get_all(name) {
+            merged.append(name, value.clone());
+        }
+    }
+    merged
+}
+
+const OF_THE_BODY: [HeaderName; 5] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    HeaderName::from_static("content-md5"),
+    ETAG,
+];

@@ -1,0 +1,322 @@
+//! The way in: whether a request can be answered, must wait, or goes inwards (RFC 9111, section 4).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::bounds::{CACHE_COLLAPSE_ROUNDS, CACHE_COLLAPSE_WAIT};
+use super::directives::RequestDirectives;
+use super::fill::{Fill, is_validatable};
+use super::flight::{Landing, Lead, Place};
+use super::key::{self, Key, Target};
+use super::pass::{Invalidates, Pass};
+use super::serve::Client;
+use super::status::{Forward, Report};
+use super::store::{Generation, Head, Kept};
+use super::{Answer, Cache, CacheRequest, Found, KeyMode, conditions};
+
+/// A request that the cache may answer.
+struct Wanted<'a> {
+    key: Key,
+    client: Client<'a>,
+    wishes: RequestDirectives,
+    /// The plugin vouches for the key, also where the request has `Authorization`.
+    is_keyed: bool,
+    /// A response that was fetched for others, and is of another variant.
+    other: Option<Arc<Head>>,
+}
+
+/// A request that it cannot answer.
+struct Miss {
+    generation: Generation,
+    forward: Forward,
+    stale: Option<Kept>,
+    /// What the responses of this key vary by, and this request has for it.
+    secondary: Vec<u8>,
+    /// Only a fetch of its own will do.
+    alone: bool,
+}
+
+impl Cache {
+    /// The way in. May wait, for a bounded time, for another request's fetch of the same.
+    pub async fn lookup(
+        self: &Arc<Self>,
+        request: &CacheRequest<'_>,
+        mode: KeyMode,
+        namespace: &str,
+        now: SystemTime,
+    ) -> Found {
+        let mut wanted = match self.want(request, mode, namespace) {
+            Ok(wanted) => wanted,
+            Err(pass) => return Found::Pass(pass),
+        };
+        let began = Instant::now();
+        let mut rounds = 0;
+        loop {
+            let now = now + began.elapsed();
+            let miss = match self.hit(&wanted, now) {
+                Ok(found) => return found,
+                Err(miss) => miss,
+            };
+            if miss.alone || rounds == CACHE_COLLAPSE_ROUNDS {
+                return self.fetch(&wanted, miss, None, now);
+            }
+            rounds += 1;
+            let place = (Arc::clone(&wanted.key), miss.secondary.clone());
+            let landing = match self.flights.join(place, miss.generation) {
+                Place::Leads(lead) => return self.fetch(&wanted, miss, Some(lead), now),
+                Place::Crowded => return self.fetch(&wanted, miss, None, now),
+                Place::Follows(landing) => landing,
+            };
+            match wait(landing, began).await {
+                Some(Landing::Shared(kept)) => {
+                    let now = now + began.elapsed();
+                    if let Some(answer) = self.follow(&wanted, &miss, &kept, now) {
+                        return Found::Answer(answer);
+                    }
+                    wanted.other = Some(kept.head);
+                }
+                // The leader gave up: now another leads.
+                Some(Landing::Waiting) => {}
+                Some(Landing::Alone) | None => return self.fetch(&wanted, miss, None, now),
+            }
+        }
+    }
+
+    fn want<'r>(
+        self: &Arc<Self>,
+        request: &CacheRequest<'r>,
+        mode: KeyMode,
+        namespace: &str,
+    ) -> Result<Wanted<'r>, Pass> {
+        let is_head = request.method == Method::HEAD;
+        if request.method != Method::GET && !is_head {
+            return Err(self.pass(request, mode, namespace));
+        }
+        let pass = |forward| Pass {
+            forward,
+            invalidates: None,
+        };
+        let wishes = RequestDirectives::of(request.headers);
+        let (key, is_keyed) = match mode {
+            KeyMode::Bypass => return Err(pass(Forward::Bypass)),
+            _ if wishes.no_store || conditions::is_for_origin(request.headers) => {
+                return Err(pass(Forward::Request));
+            }
+            KeyMode::Standard => (target(request).key(namespace), false),
+            KeyMode::Keyed(parts) => (key::keyed(namespace, &parts), true),
+        };
+        let client = Client {
+            is_head,
+            headers: request.headers,
+        };
+        Ok(Wanted {
+            key,
+            client,
+            wishes,
+            is_keyed,
+            other: None,
+        })
+    }
+
+    /// For a method that nothing is stored of.
+    fn pass(self: &Arc<Self>, request: &CacheRequest<'_>, mode: KeyMode, namespace: &str) -> Pass {
+        let is_safe = [Method::OPTIONS, Method::TRACE].contains(request.method);
+        let (forward, keyed) = match mode {
+            KeyMode::Bypass => (Forward::Bypass, None),
+            KeyMode::Standard => (Forward::Method, None),
+            KeyMode::Keyed(parts) => (Forward::Method, Some(key::keyed(namespace, &parts))),
+        };
+        let invalidates = (!is_safe).then(|| {
+            Box::new(Invalidates {
+                cache: Arc::clone(self),
+                namespace: namespace.to_owned(),
+                target: target(request),
+                keyed,
+            })
+        });
+        Pass {
+            forward,
+            invalidates,
+        }
+    }
+
+    /// Answers from the store, if it can.
+    fn hit(self: &Arc<Self>, wanted: &Wanted<'_>, now: SystemTime) -> Result<Found, Miss> {
+        // Before the look at the store: so what is found there is never older than it says.
+        let generation = self.store.generation(&wanted.key);
+        let variants = self.store.get(&wanted.key);
+        let variants = variants.as_deref().unwrap_or_default();
+        let best = variants.iter().rev().find(|kept| wanted.selects(kept));
+        let is_fresh = best.is_some_and(|kept| kept.head.lifetime.is_fresh(now));
+        let insists = best.is_some_and(|kept| wanted.insists(kept, now));
+        let varies_as = wanted.other.as_deref();
+        let varies_as = varies_as.or(variants.last().map(|kept| &*kept.head));
+        let secondary = varies_as.map(|head| head.selection.secondary_key(wanted.client.headers));
+        let mut miss = Miss {
+            generation,
+            forward: match best {
+                Some(_) if insists => Forward::Request,
+                Some(_) => Forward::Stale,
+                None if variants.iter().any(|kept| wanted.is_like(kept)) => Forward::Request,
+                None if !variants.is_empty() => Forward::VaryMiss,
+                None => Forward::UriMiss,
+            },
+            stale: best.cloned(),
+            secondary: secondary.unwrap_or_default(),
+            // A response to one who is authorized is seldom for others, so that waiting for it would
+            // be in vain; and one that has to be validated now is not one that was asked for before.
+            alone: insists || wanted.client.is_head || wanted.is_authorized(),
+        };
+        let Some(kept) = best.filter(|_| !insists) else {
+            return self.without_hit(wanted, miss, now);
+        };
+        let lifetime = &kept.head.lifetime;
+        let max_stale = wanted.wishes.max_stale;
+        let wished = max_stale.is_some_and(|max| lifetime.may_answer_stale_on_request(now, max));
+        if !is_fresh && !wished && !lifetime.may_answer_while_revalidated(now) {
+            return self.without_hit(wanted, miss, now);
+        }
+        let Some(answer) = kept.serve(wanted.client, now, Report::default()) else {
+            return self.without_hit(wanted, miss, now);
+        };
+        self.counters.hits.fetch_add(1, Ordering::Relaxed);
+        if is_fresh || wished {
+            return Ok(Found::Answer(answer));
+        }
+        let place = (Arc::clone(&wanted.key), std::mem::take(&mut miss.secondary));
+        match self.flights.join(place, miss.generation) {
+            Place::Leads(lead) => {
+                let fill = Fill {
+                    is_head: false,
+                    ..self.fill(wanted, miss, Some(lead), now)
+                };
+                Ok(Found::AnswerAndRevalidate(answer, fill))
+            }
+            Place::Follows(_) | Place::Crowded => Ok(Found::Answer(answer)),
+        }
+    }
+
+    fn without_hit(
+        &self,
+        wanted: &Wanted<'_>,
+        mut miss: Miss,
+        now: SystemTime,
+    ) -> Result<Found, Miss> {
+        if wanted.wishes.only_if_cached {
+            return Ok(Found::Answer(Answer::empty(StatusCode::GATEWAY_TIMEOUT)));
+        }
+        if wanted.client.is_head && miss.stale.is_none() {
+            return Ok(Found::Pass(Pass {
+                forward: miss.forward,
+                invalidates: None,
+            }));
+        }
+        miss.alone |= self.flights.is_unshared(&wanted.key, now);
+        Err(miss)
+    }
+
+    fn follow(
+        &self,
+        wanted: &Wanted<'_>,
+        miss: &Miss,
+        kept: &Kept,
+        now: SystemTime,
+    ) -> Option<Answer> {
+        if !wanted.selects(kept) {
+            return None;
+        }
+        let report = Report {
+            forward: Some(miss.forward),
+            collapsed: true,
+            ..Report::default()
+        };
+        let answer = kept.serve(wanted.client, now, report)?;
+        self.counters.collapsed.fetch_add(1, Ordering::Relaxed);
+        Some(answer)
+    }
+
+    fn fetch(
+        self: &Arc<Self>,
+        wanted: &Wanted<'_>,
+        miss: Miss,
+        lead: Option<Lead>,
+        now: SystemTime,
+    ) -> Found {
+        self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        Found::Fetch(self.fill(wanted, miss, lead, now))
+    }
+
+    fn fill(
+        self: &Arc<Self>,
+        wanted: &Wanted<'_>,
+        miss: Miss,
+        lead: Option<Lead>,
+        now: SystemTime,
+    ) -> Fill {
+        Fill {
+            cache: Arc::clone(self),
+            key: Arc::clone(&wanted.key),
+            generation: miss.generation,
+            is_head: wanted.client.is_head,
+            request: wanted.client.headers.clone(),
+            requested: now,
+            forward: miss.forward,
+            // For one alone there is nothing to gain by fetching more than was asked for, unless
+            // what is stored can be validated so.
+            conditions_pass: lead.is_none() && !miss.stale.as_ref().is_some_and(is_validatable),
+            stale: miss.stale,
+            lead,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    fn is_authorized(&self) -> bool {
+        !self.is_keyed && self.client.headers.contains_key(AUTHORIZATION)
+    }
+
+    /// Whether the request selects this one of its key's variants.
+    fn is_like(&self, kept: &Kept) -> bool {
+        let head = &kept.head;
+        head.selection.selects(self.client.headers, &head.headers)
+    }
+
+    /// The same, and may have it. What was stored for all may not be what its origin has for one who
+    /// is known to it, so `Authorization` asks for what says that it may be shared nevertheless.
+    fn selects(&self, kept: &Kept) -> bool {
+        self.is_like(kept) && (kept.head.for_authorized || !self.is_authorized())
+    }
+
+    /// Whether the client will not have this one as it is (RFC 9111, section 5.2.1).
+    fn insists(&self, kept: &Kept, now: SystemTime) -> bool {
+        let lifetime = &kept.head.lifetime;
+        let older = |max| lifetime.age(now) > Duration::from_secs(max);
+        let staler = |min| lifetime.freshness(now) < Duration::from_secs(min);
+        self.wishes.no_cache
+            || self.wishes.max_age.is_some_and(older)
+            || self.wishes.min_fresh.is_some_and(staler)
+    }
+}
+
+fn target(request: &CacheRequest<'_>) -> Target {
+    let path = request.uri.path_and_query();
+    let path = path.map_or("", |path| path.as_str());
+    Target::new(request.scheme, request.authority, path)
+}
+
+/// What became of another's fetch: still `Waiting` if its leader gave up, None if it takes too long.
+async fn wait(mut landing: watch::Receiver<Landing>, began: Instant) -> Option<Landing> {
+    let left = CACHE_COLLAPSE_WAIT.saturating_sub(began.elapsed());
+    let landed = landing.wait_for(|landing| !matches!(landing, Landing::Waiting));
+    match tokio::time::timeout(left, landed).await {
+        Ok(Ok(landing)) => Some(landing.clone()),
+        Ok(Err(_closed)) => Some(Landing::Waiting),
+        Err(_elapsed) => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! Complete bodies, and the room for those on their way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::bounds::CACHE_PIECE_BYTES;
+
+/// A complete body: pieces of [`CACHE_PIECE_BYTES`], the last one shorter. They hold no memory beside
+/// their bytes, as slices of a connection's buffer would.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pieces: Vec<Bytes>,
+    length: u64,
+}
+
+impl Stored {
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The rest of the piece in which byte `at` lies. Empty at the end.
+    pub fn from(&self, at: u64) -> Bytes {
+        let piece = usize::try_from(at / CACHE_PIECE_BYTES as u64).unwrap_or(usize::MAX);
+        let within = (at % CACHE_PIECE_BYTES as u64) as usize;
+        match self.pieces.get(piece) {
+            Some(piece) if within < piece.len() => piece.slice(within..),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// Copies what was received, giving way to other tasks after each piece.
+    pub async fn copy(received: &[Bytes]) -> Stored {
+        let length: usize = received.iter().map(Bytes::len).sum();
+        let mut pieces = Vec::with_capacity(length.div_ceil(CACHE_PIECE_BYTES));
+        let mut left = length;
+        let mut piece = Vec::with_capacity(left.min(CACHE_PIECE_BYTES));
+        for mut bytes in received.iter().cloned() {
+            while !bytes.is_empty() {
+                let room = (CACHE_PIECE_BYTES - piece.len()).min(bytes.len());
+                piece.extend_from_slice(&bytes.split_to(room));
+                if piece.len() == CACHE_PIECE_BYTES {
+                    left -= piece.len();
+                    let next = Vec::with_capacity(left.min(CACHE_PIECE_BYTES));
+                    pieces.push(std::mem::replace(&mut piece, next).into());
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        if !piece.is_empty() {
+            pieces.push(piece.into());
+        }
+        Stored {
+            pieces,
+            length: length as u64,
+        }
+    }
+}
+
+/// The bytes that all bodies on their way into the store may hold together.
+#[derive(Debug)]
+pub struct Budget {
+    left: AtomicU64,
+}
+
+impl Budget {
+    pub fn new(bytes: u64) -> Arc<Budget> {
+        Arc::new(Budget {
+            left: AtomicU64::new(bytes),
+        })
+    }
+
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        let mut reservation = Reservation {
+            budget: Arc::clone(self),
+            bytes: 0,
+        };
+        reservation.grow_to(bytes).then_some(reservation)
+    }
+}
+
+/// A part of the budget, given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Makes it this large, if there is room.
+    pub fn grow_to(&mut self, bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let left = &self.budget.left;
+        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(more)
+        });
+        if taken.is_ok() {
+            self.bytes += more;
+        }
+        taken.is_ok()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.left.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,222 @@
+//! What is stored: responses by key, each with its variants, within a bound of bytes.
+//!
+//! `quick_cache` decides what goes: a key that is used once does not push out those used often
+//! (S3-FIFO and CLOCK-Pro, so a scan does no harm). All variants of a key are one entry of it, which
+//! is why one removal drops them all.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use http::StatusCode;
+use http::header::HeaderMap;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::bounds::{
+    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_FIELD_OVERHEAD_BYTES, CACHE_SHARDS_MAX, CACHE_STRIPES,
+    CACHE_VARIANTS_MAX,
+};
+use super::freshness::Lifetime;
+use super::growing::Growing;
+use super::key::Key;
+use super::object::Stored;
+use super::vary::Selection;
+
+/// A response that may be used again.
+#[derive(Clone)]
+pub struct Kept {
+    pub head: Arc<Head>,
+    pub content: Content,
+}
+
+#[derive(Clone)]
+pub enum Content {
+    Stored(Arc<Stored>),
+    /// Only among those who wait for it: in the store all is complete.
+    Growing(Arc<Growing>),
+}
+
+pub struct Head {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub selection: Selection,
+    pub lifetime: Lifetime,
+    pub for_authorized: bool,
+    pub tags: Vec<String>,
+    pub requested: SystemTime,
+    pub received: SystemTime,
+}
+
+impl Kept {
+    fn bytes(&self) -> u64 {
+        let head = &self.head;
+        let fields = head.headers.iter();
+        let fields = fields
+            .map(|(name, value)| name.as_str().len() + value.len() + CACHE_FIELD_OVERHEAD_BYTES);
+        let tags = head.tags.iter().map(|tag| tag.len() + size_of::<String>());
+        let bytes =
+            CACHE_ENTRY_OVERHEAD_BYTES + fields.chain(tags).sum::<usize>() + head.selection.bytes();
+        let body = match &self.content {
+            Content::Stored(stored) => stored.length(),
+            Content::Growing(_) => 0,
+        };
+        bytes as u64 + body
+    }
+}
+
+/// The variants under one key, the latest last.
+type Variants = Arc<[Kept]>;
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Variants> for Bytes {
+    fn weight(&self, key: &Key, variants: &Variants) -> u64 {
+        let variants: u64 = variants.iter().map(Kept::bytes).sum();
+        variants + (key.len() + CACHE_ENTRY_OVERHEAD_BYTES) as u64
+    }
+}
+
+/// How often what is stored under a key was made obsolete. A fetch that began before does not store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation(u64);
+
+pub struct Store {
+    items: Cache<Key, Variants, Bytes, RandomState, DefaultLifecycle<Key, Variants>>,
+    hasher: RandomState,
+    /// The generation of all keys with the same hash here; locked for each change of their entries.
+    stripes: Vec<Mutex<u64>>,
+    /// The heaviest entry that is taken.
+    entry_weight_max: u64,
+}
+
+impl Store {
+    /// `entry_bytes_max` is the largest body that is to fit.
+    pub fn new(bytes_max: u64, entry_bytes_max: u64) -> Store {
+        // Each shard should hold several of the largest bodies.
+        let room = bytes_max / entry_bytes_max.saturating_mul(8).max(1);
+        let shards = (room as usize).clamp(1, CACHE_SHARDS_MAX);
+        // How many items there will be sizes only what is remembered of evicted keys.
+        let items = (bytes_max / (16 << 10)).clamp(1 << 10, 1 << 20) as usize;
+        let mut options = OptionsBuilder::new();
+        options
+            .shards(shards)
+            .estimated_items_capacity(items)
+            .weight_capacity(bytes_max);
+        let hasher = RandomState::new();
+        let items = match options.build() {
+            Ok(options) => {
+                Cache::with_options(options, Bytes, hasher.clone(), DefaultLifecycle::default())
+            }
+            // Both that it asks for are set above.
+            Err(_) => Cache::with(
+                items,
+                bytes_max,
+                Bytes,
+                hasher.clone(),
+                DefaultLifecycle::default(),
+            ),
+        };
+        let entry_weight_max = items.shard_capacity() / 2;
+        Store {
+            items,
+            hasher,
+            stripes: (0..CACHE_STRIPES).map(|_| Mutex::new(0)).collect(),
+            entry_weight_max,
+        }
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Variants> {
+        self.items.get(key)
+    }
+
+    pub fn generation(&self, key: &Key) -> Generation {
+        Generation(*self.stripe(key))
+    }
+
+    /// Stores a response in place of the one that the same requests select, unless it was made
+    /// obsolete meanwhile.
+    pub fn put(&self, key: &Key, kept: Kept, generation: Generation) -> bool {
+        let stripe = self.stripe(key);
+        if Generation(*stripe) != generation {
+            return false;
+        }
+        let old = self.items.peek(key).unwrap_or_else(|| Arc::from([]));
+        let same = |other: &Kept| other.head.selection == kept.head.selection;
+        let newer = |other: &Kept| other.head.requested > kept.head.requested;
+        if old.iter().any(|other| same(other) && newer(other)) {
+            return false;
+        }
+        let mut variants: Vec<Kept> = old.iter().filter(|other| !same(other)).cloned().collect();
+        variants.push(kept);
+        let mut weight = variants.iter().map(Kept::bytes).sum::<u64>();
+        let mut surplus = 0;
+        for variant in &variants[..variants.len() - 1] {
+            let many = variants.len() - surplus > CACHE_VARIANTS_MAX;
+            if !many && weight <= self.entry_weight_max {
+                break;
+            }
+            weight -= variant.bytes();
+            surplus += 1;
+        }
+        variants.drain(..surplus);
+        self.items.insert(Arc::clone(key), variants.into());
+        drop(stripe);
+        true
+    }
+
+    /// Drops one variant, if it is still there.
+    pub fn drop_variant(&self, key: &Key, kept: &Kept) {
+        let _stripe = self.stripe(key);
+        let Some(old) = self.items.peek(key) else {
+            return;
+        };
+        let others = old
+            .iter()
+            .filter(|other| !Arc::ptr_eq(&other.head, &kept.head));
+        let others: Vec<Kept> = others.cloned().collect();
+        if others.is_empty() {
+            self.items.remove(key);
+        } else if others.len() < old.len() {
+            self.items.insert(Arc::clone(key), others.into());
+        }
+    }
+
+    /// Drops all variants of a key, and what is being fetched for it. Answers whether there were any.
+    pub fn invalidate(&self, key: &Key) -> bool {
+        let mut stripe = self.stripe(key);
+        *stripe += 1;
+        self.items.remove(key).is_some()
+    }
+
+    /// The same for all keys that `wanted` says yes to, looking at each; whatever is being fetched is
+    /// not stored either, since it might be one of them. Answers how many there were.
+    pub fn invalidate_all(&self, wanted: impl Fn(&Key, &[Kept]) -> bool) -> usize {
+        for stripe in &self.stripes {
+            *stripe.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        }
+        let dropped = AtomicUsize::new(0);
+        self.items.retain(|key, variants| {
+            let drop = wanted(key, variants);
+            dropped.fetch_add(usize::from(drop), Ordering::Relaxed);
+            !drop
+        });
+        dropped.into_inner()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.items.weight()
+    }
+
+    pub fn entries(&self) -> u64 {
+        self.items.len() as u64
+    }
+
+    fn stripe(&self, key: &Key) -> MutexGuard<'_, u64> {
+        let hash = self.hasher.hash_one(key) as usize;
+        let stripe = &self.stripes[hash % self.stripes.len()];
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,276 @@
+//! `Vary` (RFC 9111, section 4.1): which of the responses under one key a request selects.
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap, HeaderName, VARY,
+};
+
+use super::bounds::CACHE_VARY_NAMES_MAX;
+use super::directives::members;
+
+/// The fields of a request that selected a response, with the values they had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    fields: Vec<(HeaderName, Option<Vec<u8>>)>,
+}
+
+impl Selection {
+    /// What `response` was selected by in `request`. None if no request but this one can select it:
+    /// `*`, and what cannot be read.
+    pub fn of(response: &HeaderMap, request: &HeaderMap) -> Option<Selection> {
+        let mut names = Vec::new();
+        for line in response.get_all(VARY) {
+            for name in members(line.as_bytes()) {
+                if name == b"*" || names.len() == CACHE_VARY_NAMES_MAX {
+                    return None;
+                }
+                let name = HeaderName::from_bytes(name).ok()?;
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        let field = |name: HeaderName| {
+            let value = normal(&name, request);
+            (name, value)
+        };
+        Some(Selection {
+            fields: names.into_iter().map(field).collect(),
+        })
+    }
+
+    /// Whether `request` selects the response that has `response` for a head.
+    pub fn selects(&self, request: &HeaderMap, response: &HeaderMap) -> bool {
+        self.fields.iter().all(|(name, value)| {
+            normal(name, request) == *value
+                || (*name == ACCEPT_LANGUAGE && prefers_language(request, response))
+        })
+    }
+
+    /// The fields' names and what `request` has for them, as bytes: requests with the same bytes
+    /// select the same response.
+    pub fn secondary_key(&self, request: &HeaderMap) -> Vec<u8> {
+        let mut key = Vec::new();
+        for (name, _) in &self.fields {
+            key.extend(name.as_str().as_bytes());
+            match normal(name, request) {
+                Some(value) => {
+                    key.push(b'=');
+                    key.extend((value.len() as u64).to_be_bytes());
+                    key.extend(value);
+                }
+                None => key.push(b'-'),
+            }
+        }
+        key
+    }
+
+    pub fn bytes(&self) -> usize {
+        let field = |(name, value): &(HeaderName, Option<Vec<u8>>)| {
+            size_of::<(HeaderName, Option<Vec<u8>>)>()
+                + name.as_str().len()
+                + value.as_ref().map_or(0, Vec::len)
+        };
+        self.fields.iter().map(field).sum()
+    }
+}
+
+/// A field's lines as one, without the white space around list members. The order of members is of no
+/// meaning in the fields of content negotiation (RFC 9110, section 12.5), nor, save in `Accept`, is
+/// case.
+fn normal(name: &HeaderName, headers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut lines = headers.get_all(name).iter().peekable();
+    lines.peek()?;
+    let mut list: Vec<Vec<u8>> = lines
+        .flat_map(|line| members(line.as_bytes()))
+        .map(<[u8]>::to_vec)
+        .collect();
+    if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING {
+        for member in &mut list {
+            member.retain(|byte| !byte.is_ascii_whitespace());
+            member.make_ascii_lowercase();
+        }
+    }
+    if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING || *name == ACCEPT {
+        list.sort();
+    }
+    Some(list.join(&b','))
+}
+
+/// Whether the response is in the one language that the request likes best: then it is the response
+/// that its origin would select.
+fn prefers_language(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let mut languages = response.get_all(CONTENT_LANGUAGE).iter();
+    let (Some(language), None) = (languages.next(), languages.next()) else {
+        return false;
+    };
+    let mut best: Option<(u32, Vec<u8>)> = None;
+    let mut shared = false;
+    for line in request.get_all(ACCEPT_LANGUAGE) {
+        for member in members(line.as_bytes()) {
+            let Some((tag, quality)) = language_range(member) else {
+                return false;
+            };
+            match &best {
+                Some((most, _)) if quality < *most => {}
+                Some((most, _)) if quality == *most => shared = true,
+                _ => (best, shared) = (Some((quality, tag)), false),
+            }
+        }
+    }
+    let is_best = |(quality, tag): (u32, Vec<u8>)| {
+        quality > 0 && tag != b"*" && language.as_bytes().eq_ignore_ascii_case(&tag)
+    };
+    !shared && best.is_some_and(is_best)
+}
+
+/// A language range and its quality in thousandths (RFC 9110, section 12.4.2).
+fn language_range(member: &[u8]) -> Option<(Vec<u8>, u32)> {
+    let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let tag = parts.next()?.to_vec();
+    let Some(weight) = parts.next() else {
+        return Some((tag, 1_000));
+    };
+    let weight = weight
+        .strip_prefix(b"q=")
+        .or_else(|| weight.strip_prefix(b"Q="))?;
+    let quality: f32 = std::str::from_utf8(weight).ok()?.parse().ok()?;
+    let valid = parts.next().is_none() && (0.0..=1.0).contains(&quality);
+    valid.then_some((tag, (quality * 1_000.0) as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    /// The suite's vary-parse: what has a `*` anywhere selects nothing.
+    #[test]
+    fn star() {
+        for lines in [
+            &["*"][..],
+            &["*, *"],
+            &["*", "*"],
+            &[", *"],
+            &["", "*"],
+            &["*, Foo"],
+            &["Foo, *"],
+            &["a b"],
+        ] {
+            let lines: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
+            assert_eq!(
+                Selection::of(&headers(&lines), &HeaderMap::new()),
+                None,
+                "{lines:?}"
+            );
+        }
+        let names: Vec<String> = (0..=CACHE_VARY_NAMES_MAX)
+            .map(|n| format!("f{n}"))
+            .collect();
+        let many = headers(&[("vary", &names.join(","))]);
+        assert_eq!(Selection::of(&many, &HeaderMap::new()), None);
+    }
+
+    /// The suite's vary: (vary, stored request, request, whether it is selected).
+    #[test]
+    fn selection() {
+        type Fields<'a> = &'a [(&'a str, &'a str)];
+        let cases: &[(&str, Fields, Fields, bool)] = &[
+            ("Foo", &[("foo", "1")], &[("foo", "1")], true),
+            ("Foo", &[("foo", "1")], &[("foo", "2")], false),
+            ("Foo", &[("foo", "1")], &[], false),
+            ("Foo", &[], &[("foo", "1")], false),
+            ("Foo", &[], &[("foo", "")], false),
+            (
+                "Foo",
+                &[("foo", "1"), ("other", "2")],
+                &[("foo", "1"), ("other", "3")],
+                true,
+            ),
+            (
+                "Foo, Bar",
+                &[("foo", "1"), ("bar", "a")],
+                &[("foo", "2"), ("bar", "a")],
+                false,
+            ),
+            (
+                "Foo, Bar, Baz",
+                &[("foo", "1"), ("baz", "7")],
+                &[("baz", "7"), ("foo", "1")],
+                true,
+            ),
+            (
+                "Foo",
+                &[("foo", "1, 2")],
+                &[("foo", "1"), ("foo", "2")],
+                true,
+            ),
+            ("Foo", &[("foo", "1,2")], &[("foo", " 1, 2 ")], true),
+            ("Foo", &[("foo", "1, 2")], &[("foo", "2, 1")], false),
+            (
+                "Accept-Language",
+                &[("accept-language", "en, de")],
+                &[("accept-language", "de, en")],
+                true,
+            ),
+            (
+                "Accept-Language",
+                &[("accept-language", "en, de")],
+                &[("accept-language", "eN, De")],
+                true,
+            ),
+            (
+                "Accept-Language",
+                &[("accept-language", "en, de")],
+                &[("accept-language", " en ,   de")],
+                true,
+            ),
+            (
+                "Accept-Language",
+                &[("accept-language", "en, de")],
+                &[("accept-language", "en, fr")],
+                false,
+            ),
+        ];
+        for (vary, stored, request, selected) in cases {
+            let response = headers(&[("vary", vary)]);
+            let selection = Selection::of(&response, &headers(stored)).unwrap();
+            assert_eq!(
+                selection.selects(&headers(request), &response),
+                *selected,
+                "{request:?}"
+            );
+            let keys_equal = selection.secondary_key(&headers(request))
+                == selection.secondary_key(&headers(stored));
+            assert_eq!(keys_equal, *selected, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn the_language_liked_best() {
+        let response = headers(&[("vary", "accept-language"), ("content-language", "de")]);
+        let stored = headers(&[("accept-language", "en, de")]);
+        let selection = Selection::of(&response, &stored).unwrap();
+        for (wish, selected) in [
+            ("fr;q=0.5, de;q=1.0", true),
+            ("DE", true),
+            ("de, fr", false),
+            ("fr, de;q=0.5", false),
+            ("de;q=0", false),
+            ("de;q=x", false),
+            ("*", false),
+        ] {
+            let request = headers(&[("accept-language", wish)]);
+            assert_eq!(selection.selects(&request, &response), selected, "{wish}");
+        }
+        assert!(!selection.selects(&HeaderMap::new(), &response));
+    }
+}

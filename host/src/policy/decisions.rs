@@ -1,0 +1,310 @@
+//! Decisions of authorizers, remembered. As with `Vary` (RFC 9110, section 12.5.5), a decision is used
+//! again only for a request that gives every getter that the plugin called the same value again.
+//!
+//! Which getters those are is learned from the answers: each policy keeps a few lists of them. A plugin
+//! that is given the same values asks the same questions, so that one list with the same values is
+//! enough to know the answer. Values are kept as digests alone.
+//!
+//! Of identical requests that come at once, one asks and the others wait for its answer. Requests are
+//! identical, as far as can be known, if they agree in all lists; so callers who differ in a list, for
+//! example by their tokens, never wait for each other. As long as nothing was learned all are
+//! alike: the first asks, and what it teaches parts the others. What turned out not to be remembered is
+//! marked, and nobody waits for it a second time.
+
+mod flights;
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::time::{Instant, timeout_at};
+
+use crate::http::facts::{Fact, Facts};
+use flights::{Declined, Flight, Flights, Turn};
+use lists::{Digest, Keys, Learned, Lists};
+
+// Bounds.
+
+/// Getters that one decision may hang on: more than any sensible policy asks, and each is evaluated
+/// for every request.
+pub const FACTS_MAX: usize = 64;
+/// The names in them, in bytes.
+pub const FACT_NAME_BYTES_MAX: usize = 4 << 10;
+/// Lists of getters that one policy learns: its ways through its own logic. What follows another is
+/// not remembered.
+pub const FACT_LISTS_MAX: usize = 16;
+/// Lists that answers which are not to be remembered may take of these, so that there is room for
+/// those that are.
+pub const FACT_LISTS_DECLINED_MAX: usize = 8;
+/// What is looked at to hold one request against all lists, in bytes: a third of a millisecond. This
+/// is done outside the plugin's processor time, and a plugin could name costly getters many times.
+pub const RECALL_BYTES_MAX: usize = 256 << 10;
+/// How long a decision is remembered at most: beyond a day, an operator would not expect it.
+pub const REMEMBER_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// One decision, in bytes: a grant or an error page. A few larger ones would push out all others.
+pub const DECISION_BYTES_MAX: usize = 64 << 10;
+/// What a remembered decision costs beside its content, in bytes: key, time, and its places in the
+/// store's tables.
+pub const DECISION_OVERHEAD_BYTES: usize = 160;
+/// How long a request waits for the answer to an identical one, in all: longer than a call takes with
+/// the default bounds on its wait and its elapsed time.
+pub const ANSWER_WAIT_MAX: Duration = Duration::from_millis(200);
+/// How often it waits: for the next in line where the one who asked vanished, or because the answer
+/// taught a new list.
+pub const ANSWER_WAITS_MAX: usize = 8;
+/// Requests that wait for one answer. More ask for themselves; so many wake at once.
+pub const ANSWER_WAITERS_MAX: usize = 4_096;
+
+/// What a remembered decision weighs.
+pub trait Weigh {
+    /// Memory that it takes, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// The decisions of all policies of the gateway, within one bound. What was used least makes room for
+/// what is new; what has expired, or was of a policy that is gone, goes so too.
+pub struct Decisions<T> {
+    store: Cache<Digest, Kept<T>, Bytes>,
+}
+
+struct Kept<T> {
+    decision: Arc<T>,
+    until: Instant,
+    bytes: u64,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Kept {
+            decision: Arc::clone(&self.decision),
+            until: self.until,
+            bytes: self.bytes,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl<T> Weighter<Digest, Kept<T>> for Bytes {
+    fn weight(&self, _: &Digest, kept: &Kept<T>) -> u64 {
+        kept.bytes
+    }
+}
+
+impl<T: Weigh> Decisions<T> {
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        /// Only a first size of its tables: an API key's grant.
+        const USUAL_BYTES: u64 = 512;
+        let usual = usize::try_from(bytes_max / USUAL_BYTES).unwrap_or(usize::MAX);
+        // The tables grow as needed; a large bound need not take memory at once.
+        let first = usual.min(16 << 10);
+        Arc::new(Decisions {
+            store: Cache::with_weighter(first, bytes_max, Bytes),
+        })
+    }
+
+    fn get(&self, key: &Digest, now: Instant) -> Option<Arc<T>> {
+        let kept = self.store.get(key)?;
+        (now < kept.until).then_some(kept.decision)
+    }
+
+    /// Answers whether it is kept: it may be too large, or the store full of what is used more.
+    fn put(&self, key: Digest, decision: &Arc<T>, until: Instant) -> bool {
+        let bytes = decision.bytes();
+        if bytes > DECISION_BYTES_MAX {
+            return false;
+        }
+        let kept = Kept {
+            decision: Arc::clone(decision),
+            until,
+            bytes: (bytes + DECISION_OVERHEAD_BYTES) as u64,
+        };
+        self.store.insert(key, kept);
+        self.store.contains_key(&key)
+    }
+
+    /// What is held now, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.store.weight()
+    }
+}
+
+/// What one policy with one configuration decided. A new configuration begins a new one, which finds
+/// nothing of what was.
+pub struct Memory<T> {
+    decisions: Arc<Decisions<T>>,
+    policy: Arc<str>,
+    lists: Lists,
+    flights: Flights,
+    declined: Declined,
+    /// [`ANSWER_WAIT_MAX`].
+    wait: Duration,
+}
+
+/// What is known of a request.
+pub enum Recalled<'m, T> {
+    /// The plugin would decide so.
+    Known(Arc<T>),
+    /// The plugin is to be asked.
+    Ask(Asking<'m, T>),
+}
+
+/// A request's turn to ask the plugin. Others may be waiting for what it learns. Dropped, it tells
+/// them that nothing was asked, and one of them asks in its place.
+pub struct Asking<'m, T> {
+    memory: &'m Memory<T>,
+    /// None for a request that is too costly to hold against the lists.
+    keys: Option<Keys>,
+    /// Whoever asks alone has none.
+    _flight: Option<Flight<'m>>,
+}
+
+impl<T: Weigh> Memory<T> {
+    pub fn new(decisions: &Arc<Decisions<T>>, policy: Arc<str>) -> Self {
+        // In every digest, so that no two memories of the process can share an entry.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Memory {
+            decisions: Arc::clone(decisions),
+            policy,
+            lists: Lists::new(NEXT.fetch_add(1, Ordering::Relaxed)),
+            flights: Flights::default(),
+            declined: Declined::new(),
+            wait: ANSWER_WAIT_MAX,
+        }
+    }
+
+    /// Answers what is known, or gives the turn to ask; waits a bounded time if an identical request
+    /// is just asking.
+    pub async fn recall(&self, facts: Facts<'_>) -> Recalled<'_, T> {
+        let deadline = Instant::now() + self.wait;
+        for _ in 0..ANSWER_WAITS_MAX {
+            let keys = match self.look_up(facts) {
+                Ok(decision) => return Recalled::Known(decision),
+                Err(Some(keys)) => keys,
+                Err(None) => return self.alone(None),
+            };
+            if self.declined.has(&keys.all) {
+                return self.alone(Some(keys));
+            }
+            let changed = || self.lists.len() != keys.each.len() || self.any(&keys).is_some();
+            let mut ended = match self.flights.turn(keys.all, changed) {
+                Turn::Ask(flight) => {
+                    return Recalled::Ask(Asking {
+                        memory: self,
+                        keys: Some(keys),
+                        _flight: Some(flight),
+                    });
+                }
+                Turn::LookAgain => continue,
+                Turn::TooMany => return self.alone(Some(keys)),
+                Turn::Wait(ended) => ended,
+            };
+            // Its sender is never used, only dropped: that is the end, and an error here.
+            if timeout_at(deadline, ended.changed()).await.is_err() {
+                break;
+            }
+        }
+        match self.look_up(facts) {
+            Ok(decision) => Recalled::Known(decision),
+            Err(keys) => self.alone(keys),
+        }
+    }
+
+    fn alone(&self, keys: Option<Keys>) -> Recalled<'_, T> {
+        Recalled::Ask(Asking {
+            memory: self,
+            keys,
+            _flight: None,
+        })
+    }
+
+    /// The decision, or what it would be filed under: none if that is too costly to find out.
+    fn look_up(&self, facts: Facts<'_>) -> Result<Arc<T>, Option<Keys>> {
+        let now = Instant::now();
+        let mut left = RECALL_BYTES_MAX;
+        let mut each = Vec::new();
+        for (index, list) in self.lists.iter().enumerate() {
+            let key = self
+                .lists
+                .digest(index, list, facts, &self.policy, &mut left)
+                .ok_or(None)?;
+            if let Some(decision) = self.decisions.get(&key, now) {
+                return Ok(decision);
+            }
+            each.push(key);
+        }
+        Err(Some(self.lists.keys(each)))
+    }
+
+    fn any(&self, keys: &Keys) -> Option<Arc<T>> {
+        let now = Instant::now();
+        let mut each = keys.each.iter();
+        each.find_map(|key| self.decisions.get(key, now))
+    }
+
+    /// What a decision with these reads is filed under.
+    fn key(&self, keys: &Keys, after: Facts<'_>, reads: Vec<Fact>) -> Filing {
+        let changes = reads.iter().any(Fact::changes_in_a_visit);
+        let Learned::At(index) = self.lists.learn(reads, FACT_LISTS_MAX) else {
+            return Filing::Nowhere;
+        };
+        if let Some(key) = keys.each.get(index) {
+            return Filing::Under(*key);
+        }
+        // The list is newer than the request, whose values are now found out. What the visit may have
+        // changed is not what the plugin saw: the next request is held against the list from its start.
+        let mut left = RECALL_BYTES_MAX;
+        let list = self.lists.iter().nth(index).filter(|_| !changes);
+        let key = list.and_then(|list| {
+            self.lists
+                .digest(index, list, after, &self.policy, &mut left)
+        });
+        key.map_or(Filing::NextTime, Filing::Under)
+    }
+}
+
+enum Filing {
+    Under(Digest),
+    NextTime,
+    Nowhere,
+}
+
+impl<T: Weigh> Asking<'_, T> {
+    /// Takes the plugin's decision, to be remembered for a time. `after` is the request as the call
+    /// left it, before anything else changes it; `reads` are all the getters that the call used.
+    pub fn learn(self, after: Facts<'_>, reads: Vec<Fact>, time: Duration, decision: &Arc<T>) {
+        let Some(keys) = &self.keys else { return };
+        let memory = self.memory;
+        if time.is_zero() {
+            return self.decline(Some(reads));
+        }
+        let until = Instant::now() + time.min(REMEMBER_MAX);
+        match memory.key(keys, after, reads) {
+            Filing::Under(key) if memory.decisions.put(key, decision, until) => {
+                memory.declined.clear(&keys.all);
+            }
+            Filing::NextTime => {}
+            Filing::Under(_) | Filing::Nowhere => memory.declined.mark(&keys.all),
+        }
+    }
+
+    /// Notes that there is nothing to remember: the plugin said so, or faulted. Identical requests
+    /// will not wait for each other, until one teaches otherwise. `reads`, where the call hung on
+    /// nothing else, tell such requests from others.
+    pub fn decline(self, reads: Option<Vec<Fact>>) {
+        let Some(keys) = &self.keys else { return };
+        let memory = self.memory;
+        let learned = reads.map(|reads| memory.lists.learn(reads, FACT_LISTS_DECLINED_MAX));
+        // Behind a list that is new to this request, it may be that others are not like it.
+        let parted = matches!(learned, Some(Learned::At(index)) if index >= keys.each.len());
+        if !parted {
+            memory.declined.mark(&keys.all);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who is asking the plugin just now, so that identical requests can wait for the answer; and for which
+//! requests waiting turned out to be in vain.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::ANSWER_WAITERS_MAX;
+use super::lists::Digest;
+
+/// The requests that are asking: at most as many as there are requests.
+#[derive(Default)]
+pub struct Flights {
+    open: Mutex<HashMap<Digest, Waiting>>,
+}
+
+struct Waiting {
+    /// Nothing is ever sent: the sender's end is the news.
+    ended: watch::Receiver<()>,
+    waiters: usize,
+}
+
+pub enum Turn<'m> {
+    Ask(Flight<'m>),
+    Wait(watch::Receiver<()>),
+    /// An answer came in between.
+    LookAgain,
+    TooMany,
+}
+
+impl Flights {
+    /// Joins those who wait for this key, or begins to ask. `changed` is asked last and under the
+    /// lock: answers are filed before their flights end, so that it cannot miss one.
+    pub fn turn(&self, key: Digest, changed: impl FnOnce() -> bool) -> Turn<'_> {
+        match self.lock().entry(key) {
+            Entry::Occupied(waiting) => {
+                let waiting = waiting.into_mut();
+                if waiting.waiters >= ANSWER_WAITERS_MAX {
+                    return Turn::TooMany;
+                }
+                waiting.waiters += 1;
+                Turn::Wait(waiting.ended.clone())
+            }
+            Entry::Vacant(_) if changed() => Turn::LookAgain,
+            Entry::Vacant(place) => {
+                let (sender, ended) = watch::channel(());
+                place.insert(Waiting { ended, waiters: 0 });
+                Turn::Ask(Flight {
+                    flights: self,
+                    key,
+                    _ends: sender,
+                })
+            }
+        }
+    }
+
+    /// How many are asking.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Waiting>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that is asking. Those who wait wake when it is dropped.
+pub struct Flight<'m> {
+    flights: &'m Flights,
+    key: Digest,
+    _ends: watch::Sender<()>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        // Before the sender goes: whoever wakes must not find this flight again.
+        self.flights.lock().remove(&self.key);
+    }
+}
+
+/// Marks of requests whose answer was not to be remembered. A mark only says that waiting is in vain,
+/// so that it may be lost, and may be another's by chance: then a plugin is asked once more than needed.
+pub struct Declined {
+    marks: [AtomicU64; 256],
+}
+
+impl Declined {
+    pub fn new() -> Self {
+        Declined {
+            marks: [const { AtomicU64::new(0) }; 256],
+        }
+    }
+
+    pub fn has(&self, key: &Digest) -> bool {
+        let (place, mark) = self.place(key);
+        place.load(Ordering::Acquire) == mark
+    }
+
+    pub fn mark(&self, key: &Digest) {
+        let (place, mark) = self.place(key);
+        place.store(mark, Ordering::Release);
+    }
+
+    pub fn clear(&self, key: &Digest) {
+        let (place, mark) = self.place(key);
+        let _ = place.compare_exchange(mark, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn place(&self, key: &Digest) -> (&AtomicU64, u64) {
+        let [first, rest @ ..] = key;
+        let mut mark = [0; 8];
+        mark.copy_from_slice(&rest[..8]);
+        // Never 0, which is no mark.
+        (
+            &self.marks[usize::from(*first)],
+            u64::from_le_bytes(mark) | 1,
+        )
+    }
+}

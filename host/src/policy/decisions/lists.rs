@@ -1,0 +1,126 @@
+//! The lists of getters that a policy's decisions hang on, and digests of what a request gives them.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use super::{FACT_LISTS_MAX, FACT_NAME_BYTES_MAX, FACTS_MAX};
+use crate::http::facts::{Fact, Facts};
+
+/// SHA-256 (FIPS 180-4).
+pub type Digest = [u8; 32];
+
+/// What a request is filed under.
+pub struct Keys {
+    /// By each list that was known when it came.
+    pub each: Vec<Digest>,
+    /// By all of them: equal for requests that nothing known tells apart.
+    pub all: Digest,
+}
+
+/// Lists are added and never change, so that their readers need no lock.
+pub struct Lists {
+    memory: u64,
+    slots: [OnceLock<Box<[Fact]>>; FACT_LISTS_MAX],
+    learning: Mutex<()>,
+}
+
+pub enum Learned {
+    /// The list has this index, now or already.
+    At(usize),
+    /// There is no room for it, or it is beyond the bounds.
+    Not,
+}
+
+impl Lists {
+    pub fn new(memory: u64) -> Self {
+        Lists {
+            memory,
+            slots: [const { OnceLock::new() }; FACT_LISTS_MAX],
+            learning: Mutex::new(()),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[Fact]> {
+        self.slots
+            .iter()
+            .map_while(|slot| slot.get().map(|list| &**list))
+    }
+
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Adds a list, unless there are so many. The order of a call's questions does not matter, since
+    /// the same values lead to the same questions in the same order.
+    pub fn learn(&self, mut facts: Vec<Fact>, lists_max: usize) -> Learned {
+        facts.sort_unstable();
+        facts.dedup();
+        let name_bytes: usize = facts.iter().map(Fact::name_bytes).sum();
+        if facts.len() > FACTS_MAX || name_bytes > FACT_NAME_BYTES_MAX {
+            return Learned::Not;
+        }
+        let position = || self.iter().position(|list| *list == *facts);
+        if let Some(index) = position() {
+            return Learned::At(index);
+        }
+        let _learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = position() {
+            return Learned::At(index);
+        }
+        let index = self.len();
+        match self.slots.get(index) {
+            Some(slot) if index < lists_max && slot.set(facts.into()).is_ok() => Learned::At(index),
+            _ => Learned::Not,
+        }
+    }
+
+    /// What a request gives a list. None once more than `left` bytes were looked at.
+    pub fn digest(
+        &self,
+        index: usize,
+        list: &[Fact],
+        facts: Facts<'_>,
+        policy: &str,
+        left: &mut usize,
+    ) -> Option<Digest> {
+        let mut context = self.context(index);
+        for fact in list {
+            *left = left.checked_sub(facts.effort(fact))?;
+            let mut bytes = 0;
+            facts.feed(fact, policy, |piece| {
+                bytes += piece.len();
+                context.update(piece);
+            });
+            *left = left.checked_sub(bytes)?;
+        }
+        Some(finish(context))
+    }
+
+    pub fn keys(&self, each: Vec<Digest>) -> Keys {
+        let mut context = self.context(FACT_LISTS_MAX);
+        for key in &each {
+            context.update(key);
+        }
+        Keys {
+            all: finish(context),
+            each,
+        }
+    }
+
+    fn context(&self, index: usize) -> Context {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.memory.to_le_bytes());
+        context.update(&(index as u64).to_le_bytes());
+        context
+    }
+}
+
+fn finish(context: Context) -> Digest {
+    let mut digest = Digest::default();
+    // The lengths are equal by the algorithm; a panic for it would still be ours to answer for.
+    for (to, from) in digest.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    digest
+}

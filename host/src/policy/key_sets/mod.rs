@@ -1,0 +1,342 @@
+//! Key sets: the keys that signatures are verified against, by name, kept fresh in the background.
+//!
+//! A plugin says which set a token is held against; the keys never leave the host. Verifying takes what
+//! is there and never waits: files are read again by [`KeySets::run`], at their interval, or within a
+//! second when a token names a key that the set does not have. A file that has become unreadable or
+//! wrong changes nothing but the log.
+
+mod algorithm;
+mod json;
+mod jwk;
+mod jws;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub use algorithm::{PUBLIC_KEY_BYTES_MAX, RSA_BITS, verify};
+pub use jwk::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEYS_MAX, KeySet};
+pub use jws::{KEYS_TRIED_MAX, Refusal, TOKEN_BYTES_MAX, Verified, verify as verify_jws};
+
+// Bounds.
+
+/// How often a file is read again. Below a second nothing is gained over what a token with an unknown
+/// key brings about; over a day a withdrawn key would live on for too long.
+pub const RELOAD: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+/// A withdrawn key lives on for this long; reading a few KiB this often costs nothing.
+pub const RELOAD_DEFAULT: Duration = Duration::from_secs(30);
+/// How long after one reading of a file a token with an unknown key may bring about the next, so that
+/// clients who make up identifiers cannot keep the disk busy.
+pub const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+/// Characters of a name from outside (`alg`, `kid`, `kty`, `crv`) that a message shows.
+const NAME_CHARS_SHOWN: usize = 64;
+
+/// A name from outside, for a message: quoted, without control characters, and not longer than a
+/// message can bear.
+fn shown(name: &str) -> String {
+    let mut start: String = name.chars().take(NAME_CHARS_SHOWN).collect();
+    if start.len() < name.len() {
+        start.push('…');
+    }
+    format!("{start:?}")
+}
+
+/// Where the keys of a set are written.
+pub enum Source {
+    /// In the configuration: a JWK Set, a list of JWKs, or one JWK.
+    Inline(Value),
+    /// In a secret, as JSON.
+    Secret(Vec<u8>),
+    /// In a file, as JSON, read again at this interval.
+    File { path: PathBuf, reload: Duration },
+}
+
+/// What happened to one set, in words for the operator. Key material is not among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub set: String,
+    pub text: String,
+}
+
+/// Every key set of one configuration.
+#[derive(Default)]
+pub struct KeySets {
+    sets: BTreeMap<String, Entry>,
+    /// Wakes [`KeySets::run`].
+    wake: Arc<Notify>,
+}
+
+struct Entry {
+    current: ArcSwap<KeySet>,
+    file: Option<File>,
+}
+
+struct File {
+    path: PathBuf,
+    reload: Duration,
+    /// A token named a key that was not there since the file was last read.
+    wanted: AtomicBool,
+    last: Mutex<Reading>,
+}
+
+/// What the last reading of a file found.
+struct Reading {
+    at: Instant,
+    found: Found,
+}
+
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// The SHA-256 of what stands there, whether it could be used or not.
+    Content([u8; 32]),
+    Failure(String),
+}
+
+impl KeySets {
+    /// Reads every source. `now` is when: the first interval of a file begins there. Blocks on files.
+    ///
+    /// Also answers what the operator should know of each set, such as keys that are not used.
+    ///
+    /// # Errors
+    /// All sets that have no usable key, and why.
+    pub fn load(
+        sources: BTreeMap<String, Source>,
+        now: Instant,
+    ) -> Result<(KeySets, Vec<Notice>), Vec<Notice>> {
+        let mut sets = BTreeMap::new();
+        let mut warnings = Vec::new();
+        let mut problems = Vec::new();
+        for (name, source) in sources {
+            match Entry::load(source, now) {
+                Ok(entry) => {
+                    warnings.extend(notices(&name, entry.current.load().warnings()));
+                    sets.insert(name, entry);
+                }
+                Err(text) => problems.push(Notice { set: name, text }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let wake = Arc::new(Notify::new());
+        Ok((KeySets { sets, wake }, warnings))
+    }
+
+    /// The current keys of a set.
+    pub fn get(&self, name: &str) -> Option<Arc<KeySet>> {
+        Some(self.sets.get(name)?.current.load_full())
+    }
+
+    /// Verifies a JWS in compact form against the set of this name. Never waits.
+    ///
+    /// # Errors
+    /// Says why, for the log.
+    pub fn verify_jws(&self, token: &str, name: &str) -> Result<Verified, String> {
+        let Some(entry) = self.sets.get(name) else {
+            let name = shown(name);
+            return Err(format!(
+                "there is no key set {name}; add it to `[key-sets]`"
+            ));
+        };
+        jws::verify(token, &entry.current.load()).map_err(|refusal| {
+            if refusal.unknown_key {
+                self.want(entry);
+            }
+            refusal.reason
+        })
+    }
+
+    fn want(&self, entry: &Entry) {
+        if let Some(file) = &entry.file
+            && !file.wanted.swap(true, Ordering::Relaxed)
+        {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Keeps the sets that come from files fresh, until the last other handle to `self` is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let wake = Arc::clone(&self.wake);
+        let sets = Arc::downgrade(&self);
+        drop(self);
+        while let Some(due) = sets.upgrade().and_then(|sets| sets.next_reading()) {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = wake.notified() => {}
+            }
+            let Some(sets) = sets.upgrade() else { return };
+            let now = Instant::now();
+            let refresh = tokio::task::spawn_blocking(move || sets.refresh(now));
+            let Ok(changes) = refresh.await else { return };
+            for (change, notice) in changes {
+                let Notice { set, text } = &notice;
+                match change {
+                    Change::Replaced => tracing::info!(key_set = set, "{text}"),
+                    Change::Kept => tracing::warn!(key_set = set, "{text}"),
+                }
+            }
+        }
+    }
+
+    /// When the next file is due to be read. None if there are no files.
+    fn next_reading(&self) -> Option<Instant> {
+        self.files().map(|(_, _, file)| file.due()).min()
+    }
+
+    fn files(&self) -> impl Iterator<Item = (&String, &ArcSwap<KeySet>, &File)> {
+        self.sets
+            .iter()
+            .filter_map(|(name, entry)| Some((name, &entry.current, entry.file.as_ref()?)))
+    }
+
+    /// Reads the files that are due, and takes over the keys of those that changed. Blocks on files.
+    pub fn refresh(&self, now: Instant) -> Vec<(Change, Notice)> {
+        let mut changes = Vec::new();
+        for (name, current, file) in self.files().filter(|(_, _, file)| file.due() <= now) {
+            match file.read_again(now) {
+                None => {}
+                Some(Ok(set)) => {
+                    changes.extend(notices(name, set.warnings()).map(|one| (Change::Kept, one)));
+                    let text = format!("read again: {} keys", set.usable());
+                    current.store(Arc::new(set));
+                    changes.push((Change::Replaced, notice(name, text)));
+                }
+                Some(Err(error)) => {
+                    let text = format!("the keys stay as they were: {error}");
+                    changes.push((Change::Kept, notice(name, text)));
+                }
+            }
+        }
+        changes
+    }
+}
+
+/// So that [`KeySets::run`] ends at once, not at the next interval.
+impl Drop for KeySets {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+/// What a refresh did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The set has new keys.
+    Replaced,
+    /// Something in the file is not used.
+    Kept,
+}
+
+fn notice(set: &str, text: String) -> Notice {
+    Notice {
+        set: set.to_owned(),
+        text,
+    }
+}
+
+fn notices(set: &str, texts: &[String]) -> impl Iterator<Item = Notice> {
+    texts.iter().map(move |text| notice(set, text.clone()))
+}
+
+impl Entry {
+    fn load(source: Source, now: Instant) -> Result<Entry, String> {
+        let (set, file) = match source {
+            Source::Inline(value) => (KeySet::from_json(&value)?, None),
+            Source::Secret(text) => (KeySet::parse(&text)?, None),
+            Source::File { path, reload } => {
+                let text = read_bounded(&path)?;
+                let set = KeySet::parse(&text)
+                    .map_err(|error| format!("`{}`: {error}", path.display()))?;
+                let file = File {
+                    path,
+                    reload: reload.clamp(*RELOAD.start(), *RELOAD.end()),
+                    wanted: AtomicBool::new(false),
+                    last: Mutex::new(Reading {
+                        at: now,
+                        found: Found::content(&text),
+                    }),
+                };
+                (set, Some(file))
+            }
+        };
+        Ok(Entry {
+            current: ArcSwap::from_pointee(set),
+            file,
+        })
+    }
+}
+
+impl Found {
+    fn content(text: &[u8]) -> Found {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
+        Found::Content(sha256)
+    }
+}
+
+impl File {
+    fn last(&self) -> std::sync::MutexGuard<'_, Reading> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn due(&self) -> Instant {
+        let pause = if self.wanted.load(Ordering::Relaxed) {
+            self.reload.min(REFRESH_PAUSE)
+        } else {
+            self.reload
+        };
+        self.last().at + pause
+    }
+
+    /// None if what stands there is what stood there the last time, so that nothing is said twice. Read
+    /// whole each time: a file can change without its time or length telling, and it is small.
+    fn read_again(&self, now: Instant) -> Option<Result<KeySet, String>> {
+        // Held while reading, so that of two readings the later one is the later one to be taken over.
+        let mut last = self.last();
+        // Before the reading: a token that comes while it runs may need another one.
+        self.wanted.store(false, Ordering::Relaxed);
+        let text = read_bounded(&self.path);
+        let found = match &text {
+            Ok(text) => Found::content(text),
+            Err(error) => Found::Failure(error.clone()),
+        };
+        last.at = now;
+        if last.found == found {
+            return None;
+        }
+        last.found = found;
+        Some(text.and_then(|text| {
+            KeySet::parse(&text).map_err(|error| format!("`{}`: {error}", self.path.display()))
+        }))
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |why: &dyn std::fmt::Display| format!("`{}`: {why}", path.display());
+    // Opening a pipe would wait for its writer.
+    match std::fs::metadata(path) {
+        Ok(about) if !about.is_file() => return Err(failed(&"it is not a file")),
+        Ok(_) => {}
+        Err(error) => return Err(failed(&error)),
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| {
+            file.take(KEY_SET_BYTES_MAX as u64 + 1)
+                .read_to_end(&mut text)
+        })
+        .map_err(|error| failed(&error))?;
+    Ok(text)
+}

@@ -1,0 +1,248 @@
+//! What is counted under one key: arithmetic on values, no storage. Every number may come from a
+//! plugin, so every sum is bounded and nothing is rounded but for display.
+
+use super::calendar::{Calendar, Window};
+use super::charge::Finding;
+use super::{Bound, CLOCK_SKEW_MS, Now};
+
+const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_SECOND: u128 = 1_000_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// A token bucket, by what is missing from it: in units of which a token has as many as the period
+    /// has nanoseconds, so that `amount` units flow in each nanosecond, exactly. So a change of `burst`
+    /// keeps what is used. In two words, upper first: as one it would be aligned to 16 bytes.
+    Rate {
+        missing: [u64; 2],
+        at_ns: u64,
+        amount: u64,
+    },
+    Quota {
+        window: Window,
+        used: u64,
+    },
+    Concurrent {
+        held: u64,
+    },
+}
+
+/// Units of one token. The greatest period in nanoseconds is below 2^55, so products with any number
+/// of tokens fit.
+fn units(period_ms: u64) -> u128 {
+    u128::from(period_ms) * u128::from(NS_PER_MS)
+}
+
+fn join(words: [u64; 2]) -> u128 {
+    u128::from(words[0]) << 64 | u128::from(words[1])
+}
+
+fn split(units: u128) -> [u64; 2] {
+    [(units >> 64) as u64, units as u64]
+}
+
+/// What is missing when this much time has passed.
+fn flow(missing: [u64; 2], at_ns: u64, amount: u64, now: Now) -> u128 {
+    let elapsed = now.monotonic_ns.saturating_sub(at_ns);
+    join(missing).saturating_sub(u128::from(elapsed) * u128::from(amount))
+}
+
+impl Counter {
+    /// The counter as it is now, seen by this bound; a full bucket, an untouched window or no holder if
+    /// there is none yet.
+    pub fn at(stored: Option<Counter>, bound: &Bound, calendar: &Calendar, now: Now) -> Counter {
+        match (*bound, stored) {
+            (Bound::Rate { amount, .. }, Some(Counter::Rate { missing, at_ns, .. })) => {
+                Counter::Rate {
+                    missing: split(flow(missing, at_ns, amount, now)),
+                    // Threads read the clock one after another: an earlier reading takes nothing back.
+                    at_ns: at_ns.max(now.monotonic_ns),
+                    amount,
+                }
+            }
+            (Bound::Rate { amount, .. }, _) => Counter::Rate {
+                missing: [0, 0],
+                at_ns: now.monotonic_ns,
+                amount,
+            },
+            (Bound::Quota { period, .. }, stored) => {
+                let current = calendar.window(period, now.unix_ms);
+                match stored {
+                    Some(Counter::Quota { window, used }) if holds(window, current, now) => {
+                        Counter::Quota { window, used }
+                    }
+                    _ => Counter::Quota {
+                        window: current,
+                        used: 0,
+                    },
+                }
+            }
+            (Bound::Concurrent(_), Some(Counter::Concurrent { held })) => {
+                Counter::Concurrent { held }
+            }
+            (Bound::Concurrent(_), _) => Counter::Concurrent { held: 0 },
+        }
+    }
+
+    /// What the bound leaves, in whole units of cost.
+    pub fn left(&self, bound: &Bound) -> u64 {
+        match (*self, *bound) {
+            (
+                Counter::Rate { missing, .. },
+                Bound::Rate {
+                    period_ms, burst, ..
+                },
+            ) => {
+                let unit = units(period_ms);
+                let there = (u128::from(burst) * unit).saturating_sub(join(missing));
+                u64::try_from(there / unit).unwrap_or(u64::MAX)
+            }
+            (Counter::Quota { used, .. }, bound) => bound.most().saturating_sub(used),
+            (Counter::Concurrent { held }, bound) => bound.most().saturating_sub(held),
+            (Counter::Rate { .. }, _) => 0,
+        }
+    }
+
+    pub fn find(&self, bound: &Bound, cost: u64) -> Finding {
+        // A cost of nothing is within any bound, also beside a debt.
+        if cost > bound.most() {
+            Finding::Never
+        } else if cost > self.left(bound) {
+            Finding::Over
+        } else {
+            Finding::Within
+        }
+    }
+
+    /// Takes this much, whether it is there or not; says how much could be written down.
+    pub fn take(&mut self, bound: &Bound, cost: u64) -> u64 {
+        match (self, *bound) {
+            (Counter::Rate { missing, .. }, Bound::Rate { period_ms, .. }) => {
+                let more = u128::from(cost) * units(period_ms);
+                *missing = split(join(*missing).saturating_add(more));
+                cost
+            }
+            (Counter::Quota { used: sum, .. } | Counter::Concurrent { held: sum }, _) => {
+                let more = cost.min(u64::MAX - *sum);
+                *sum += more;
+                more
+            }
+            (Counter::Rate { .. }, _) => 0,
+        }
+    }
+
+    pub fn give_back(&mut self, bound: &Bound, cost: u64) {
+        match (self, *bound) {
+            (Counter::Rate { missing, .. }, Bound::Rate { period_ms, .. }) => {
+                let less = u128::from(cost) * units(period_ms);
+                *missing = split(join(*missing).saturating_sub(less));
+            }
+            (Counter::Quota { used: sum, .. } | Counter::Concurrent { held: sum }, _) => {
+                *sum = sum.saturating_sub(cost);
+            }
+            (Counter::Rate { .. }, _) => {}
+        }
+    }
+
+    /// Seconds, rounded up, until this cost would pass, if waiting helps and time alone decides.
+    pub fn wait_seconds(&self, bound: &Bound, cost: u64, now: Now) -> Option<u64> {
+        match (*self, *bound) {
+            _ if cost > bound.most() => None,
+            (
+                Counter::Rate { missing, .. },
+                Bound::Rate {
+                    amount,
+                    period_ms,
+                    burst,
+                },
+            ) => {
+                let unit = units(period_ms);
+                let most = u128::from(burst) * unit;
+                let after = join(missing).saturating_add(u128::from(cost) * unit);
+                Some(seconds_of_flow(after.saturating_sub(most), amount))
+            }
+            (Counter::Quota { window, .. }, _) => Some(seconds_to(window, now)),
+            (Counter::Concurrent { .. } | Counter::Rate { .. }, _) => None,
+        }
+    }
+
+    /// The effective window of the draft (section 4.1.2): seconds, rounded up, in which a client should
+    /// use no more than what is left. Of a rate these are as many as it takes to flow: then what is
+    /// left, by this window, is the policy's own rate, as section 8.5 asks; a few seconds beside a full
+    /// bucket of an hour's tokens would read as leave to send them each few seconds.
+    pub fn effective_seconds(&self, bound: &Bound, now: Now) -> Option<u64> {
+        match (*self, *bound) {
+            (
+                Counter::Rate { .. },
+                Bound::Rate {
+                    amount, period_ms, ..
+                },
+            ) => match self.left(bound) {
+                0 => self.wait_seconds(bound, 1, now),
+                left => Some(seconds_of_flow(u128::from(left) * units(period_ms), amount)),
+            },
+            (Counter::Quota { window, .. }, _) => Some(seconds_to(window, now)),
+            (Counter::Concurrent { .. } | Counter::Rate { .. }, _) => None,
+        }
+    }
+
+    /// Whether it is as good as none.
+    pub fn idle(&self, now: Now) -> bool {
+        match *self {
+            Counter::Rate {
+                missing,
+                at_ns,
+                amount,
+            } => flow(missing, at_ns, amount, now) == 0,
+            Counter::Quota { window, used } => {
+                used == 0 || now.unix_ms >= window.end_ms || is_reset(window, now)
+            }
+            Counter::Concurrent { held } => held == 0,
+        }
+    }
+
+    /// What loses least when it is displaced comes first: nanoseconds until it is idle, then what is
+    /// used in its window. `None` if it must not be displaced.
+    pub fn worth(&self, now: Now) -> Option<(u128, u64)> {
+        if self.idle(now) {
+            return Some((0, 0));
+        }
+        match *self {
+            Counter::Rate {
+                missing,
+                at_ns,
+                amount,
+            } => {
+                let units = flow(missing, at_ns, amount, now);
+                Some((units / u128::from(amount.max(1)), 0))
+            }
+            Counter::Quota { window, used } => {
+                let ms = window.end_ms.saturating_sub(now.unix_ms);
+                let ms = u128::try_from(ms).unwrap_or(0);
+                Some((ms * u128::from(NS_PER_MS), used))
+            }
+            Counter::Concurrent { .. } => None,
+        }
+    }
+}
+
+/// Whether what was used in this window counts in the current one: it is the same, or a little ahead
+/// of a clock that another thread read later.
+fn holds(window: Window, current: Window, now: Now) -> bool {
+    window == current || (window.start_ms > current.start_ms && !is_reset(window, now))
+}
+
+/// Whether the clock was set back since.
+fn is_reset(window: Window, now: Now) -> bool {
+    window.start_ms.saturating_sub(now.unix_ms) > CLOCK_SKEW_MS
+}
+
+fn seconds_to(window: Window, now: Now) -> u64 {
+    let ms = window.end_ms.saturating_sub(now.unix_ms);
+    u64::try_from(ms).unwrap_or(0).div_ceil(1_000)
+}
+
+fn seconds_of_flow(units: u128, amount: u64) -> u64 {
+    let ns = units.div_ceil(u128::from(amount.max(1)));
+    u64::try_from(ns.div_ceil(NS_PER_SECOND)).unwrap_or(u64::MAX)
+}

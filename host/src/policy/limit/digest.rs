@@ -1,0 +1,104 @@
+//! What a counter is stored under: a digest of its identity, 128 bits of SipHash-2-4 under a random
+//! key that never leaves the process.
+//!
+//! Two keys share a counter with a probability of 2^-128; of a million live ones, any two do with
+//! 2^-89. Who does not know the key can do no better than chance, and sees no digest to learn from.
+
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::{Bound, Limit, Place, Scope};
+
+/// The first word finds the counter in its shard, the second the shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u64; 2]);
+
+impl Digest {
+    pub fn shard_bits(self) -> u64 {
+        self.0[1]
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
+
+/// Takes the digest for what it is: a hash already.
+#[derive(Clone, Default)]
+pub struct ByDigest(u64);
+
+impl Hasher for ByDigest {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+
+    /// Never called: a digest writes one word.
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+}
+
+impl BuildHasher for ByDigest {
+    type Hasher = ByDigest;
+
+    fn build_hasher(&self) -> ByDigest {
+        ByDigest(0)
+    }
+}
+
+pub struct Digester {
+    keyed: SipHasher24,
+}
+
+impl Digester {
+    pub fn new() -> Self {
+        // The operating system's randomness, as the standard library's maps use it: a pseudo-random
+        // function of which two values make an independent key.
+        let random = RandomState::new();
+        Digester {
+            keyed: SipHasher24::new_with_keys(random.hash_one(0_u64), random.hash_one(1_u64)),
+        }
+    }
+
+    /// Every part is preceded by its length or has a fixed one, so no two identities are written as the
+    /// same bytes: `["a", "bc"]` is not `["ab", "c"]`.
+    pub fn digest(&self, place: Place<'_>, limit: &Limit) -> Digest {
+        let mut hasher = self.keyed;
+        match limit.scope {
+            Scope::Entry => write_part(&mut hasher, 0, place.entry),
+            Scope::Route => write_part(&mut hasher, 1, place.route),
+            Scope::Gateway => hasher.write_u8(2),
+        }
+        match limit.bound {
+            Bound::Rate { period_ms, .. } => {
+                hasher.write_u8(0);
+                hasher.write_u64(period_ms);
+            }
+            Bound::Quota { period, .. } => {
+                hasher.write_u8(1);
+                hasher.write_u8(period as u8);
+            }
+            Bound::Concurrent(_) => hasher.write_u8(2),
+        }
+        for part in &limit.key {
+            write_part(&mut hasher, 0, part);
+        }
+        let hash = hasher.finish128();
+        Digest([hash.h1, hash.h2])
+    }
+}
+
+fn write_part(hasher: &mut SipHasher24, tag: u8, part: &str) {
+    hasher.write_u8(tag);
+    hasher.write_u64(part.len() as u64);
+    hasher.write(part.as_bytes());
+}

@@ -1,0 +1,215 @@
+//! All counters of a gateway. See the module above for what is decided.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::asked::check;
+use super::calendar::Calendar;
+use super::charge::{Charge, Counted, Finding};
+use super::counter::Counter;
+use super::digest::{Digest, Digester};
+use super::shard::Shard;
+use super::{BadLimits, LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX, Limit, Now, Place};
+
+pub struct Limiter {
+    /// A power of two of them.
+    shards: Box<[Mutex<Shard>]>,
+    digester: Digester,
+    calendar: Calendar,
+}
+
+impl Limiter {
+    /// Keeps at most this many keys, and at least one. Each shard has its share of them, so chance lets
+    /// a shard displace a little before all are full: at some 98% of a million keys, 94% of 100,000.
+    pub fn new(keys_max: usize) -> Self {
+        let keys_max = keys_max.max(1);
+        let most = (keys_max / LIMIT_SHARD_KEYS_MIN).clamp(1, LIMIT_SHARDS_MAX);
+        let count = 1 << most.ilog2();
+        let shards = (0..count).map(|_| Mutex::new(Shard::new(keys_max / count)));
+        Limiter {
+            shards: shards.collect(),
+            digester: Digester::new(),
+            calendar: Calendar::default(),
+        }
+    }
+
+    /// Judges a request by all limits, and charges all of them if none refuses.
+    pub fn charge(
+        self: &Arc<Self>,
+        place: Place<'_>,
+        limits: &[Limit],
+        now: Now,
+    ) -> Result<Charge, BadLimits> {
+        check(limits)?;
+        let digests = limits
+            .iter()
+            .map(|limit| self.digester.digest(place, limit));
+        let digests: Vec<Digest> = digests.collect();
+        check_distinct(limits, &digests)?;
+
+        let mut locked = self.lock(&digests);
+        for shard in &mut locked.shards {
+            shard.expire(now);
+        }
+        let judged = limits.iter().zip(&digests).map(|(limit, &digest)| {
+            let stored = locked.shard(digest).get(digest);
+            Counted::judge(limit, digest, stored, &self.calendar, now)
+        });
+        let mut counted: Vec<Counted> = judged.collect();
+        if !refused(&counted) {
+            make_room(&mut locked, &mut counted, &digests, now);
+        }
+        if !refused(&counted) {
+            for counted in counted.iter_mut().filter(|counted| counted.is_charged()) {
+                counted.charge();
+                locked
+                    .shard(counted.digest)
+                    .set(counted.digest, counted.counter);
+            }
+        }
+        drop(locked);
+        for counted in &mut counted {
+            counted.report(now);
+        }
+        Ok(Charge {
+            limiter: Arc::clone(self),
+            counted,
+        })
+    }
+
+    pub(super) fn settle(&self, counted: &mut Counted, cost: u64, now: Now) {
+        let Some(charged) = counted.charged else {
+            return;
+        };
+        let bound = counted.standing.bound;
+        let mut shard = self.shard(counted.digest);
+        let mut counter = Counter::at(shard.get(counted.digest), &bound, &self.calendar, now);
+        if let (Counter::Quota { window, .. }, Some(ours)) = (counter, counted.standing.window)
+            && window != ours
+        {
+            return;
+        }
+        if cost > charged {
+            // The key may have expired since, or been displaced. Without room there is nothing to
+            // write the debt on.
+            if !shard.place(counted.digest, counter, now, &[counted.digest]) {
+                return;
+            }
+            counted.charged = Some(charged + counter.take(&bound, cost - charged));
+        } else {
+            counter.give_back(&bound, charged - cost);
+            counted.charged = Some(cost);
+        }
+        store(&mut shard, counted.digest, counter);
+        drop(shard);
+        counted.counter = counter;
+        counted.report(now);
+    }
+
+    pub(super) fn release(&self, digest: Digest, held: u64) {
+        let mut shard = self.shard(digest);
+        if let Some(Counter::Concurrent { held: all }) = shard.get(digest) {
+            let held = all.saturating_sub(held);
+            store(&mut shard, digest, Counter::Concurrent { held });
+        }
+    }
+
+    /// Drops every idle key. For a timer, since without traffic no charge does; a shard is locked for
+    /// some 10 ns per key of it.
+    pub fn sweep(&self, now: Now) {
+        for shard in &self.shards {
+            lock(shard).sweep(now);
+        }
+    }
+
+    /// How many keys there are, idle ones included.
+    pub fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    fn shard(&self, digest: Digest) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[self.index(digest)])
+    }
+
+    fn index(&self, digest: Digest) -> usize {
+        digest.shard_bits() as usize & (self.shards.len() - 1)
+    }
+
+    /// Locks the shards of these, each once and in ascending order, so that no two requests wait for
+    /// each other.
+    fn lock(&self, digests: &[Digest]) -> Locked<'_> {
+        let bits = digests.iter().map(|&digest| 1_u64 << self.index(digest));
+        let set = bits.fold(0, |set, bit| set | bit);
+        let members = (0..self.shards.len()).filter(|index| set & 1 << index != 0);
+        Locked {
+            limiter: self,
+            set,
+            shards: members.map(|index| lock(&self.shards[index])).collect(),
+        }
+    }
+}
+
+/// Nothing panics while a shard is locked; were it so, a count off by one is better than no answers.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Locked<'a> {
+    limiter: &'a Limiter,
+    /// A bit for each locked shard.
+    set: u64,
+    /// In the order of their bits.
+    shards: Vec<MutexGuard<'a, Shard>>,
+}
+
+impl Locked<'_> {
+    fn shard(&mut self, digest: Digest) -> &mut Shard {
+        let below = (1_u64 << self.limiter.index(digest)) - 1;
+        &mut self.shards[(self.set & below).count_ones() as usize]
+    }
+}
+
+fn refused(counted: &[Counted]) -> bool {
+    counted.iter().any(|counted| counted.standing.refuses())
+}
+
+/// Gives every counter that will be charged a place, before any is. Those that got one when another
+/// did not are idle, and go as such.
+fn make_room(locked: &mut Locked<'_>, counted: &mut [Counted], keep: &[Digest], now: Now) {
+    for counted in counted {
+        // What takes nothing needs no place.
+        if counted.cost == 0 || !counted.is_charged() {
+            continue;
+        }
+        let shard = locked.shard(counted.digest);
+        if !shard.place(counted.digest, counted.counter, now, keep) {
+            counted.standing.finding = Finding::NoRoom;
+            if counted.standing.enforce {
+                return;
+            }
+        }
+    }
+}
+
+/// Writes a counter where it has a place. What nobody holds needs none, and the next holder brings it
+/// back; other idle ones wait for the hand.
+fn store(shard: &mut Shard, digest: Digest, counter: Counter) {
+    if counter == (Counter::Concurrent { held: 0 }) {
+        shard.remove(digest);
+    } else {
+        shard.set(digest, counter);
+    }
+}
+
+/// Two limits on one counter would count each request twice.
+fn check_distinct(limits: &[Limit], digests: &[Digest]) -> Result<(), BadLimits> {
+    for (index, digest) in digests.iter().enumerate() {
+        if let Some(other) = digests[..index].iter().position(|other| other == digest) {
+            return Err(BadLimits(format!(
+                "limits \"{}\" and \"{}\" have one scope, kind, period and key, so they would share a \
+                 counter: add a part to the key of one",
+                limits[other].name, limits[index].name
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! A request's head, cleaned, and the route it goes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN,
+};
+use http::{HeaderMap, Method, Request, Version};
+use hyper::body::Incoming;
+
+use super::REQUEST_ID;
+use crate::error::{Failure, FailureKind};
+use crate::gateway::{Gateway, Listener, Route};
+use crate::http::body::{Content, RequestBody};
+use crate::http::exchange::{Attributes, Exchange, RequestHead};
+use crate::http::{fields, forwarded};
+use crate::limits;
+use crate::route::Found;
+
+/// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
+pub(super) fn host_as_sent(request: &Request<Incoming>) -> String {
+    const HOST_BYTES_MAX: usize = 255;
+    let sent = match request.uri().authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => request
+            .headers()
+            .get(HOST)
+            .map_or(&b""[..], HeaderValue::as_bytes),
+    };
+    String::from_utf8_lossy(&sent[..sent.len().min(HOST_BYTES_MAX)]).into_owned()
+}
+
+/// Cleans a request's head and finds its route.
+pub(super) fn admit(
+    gateway: &Gateway,
+    listener: &Listener,
+    peer: IpAddr,
+    id: &str,
+    head: http::request::Parts,
+    body: RequestBody,
+) -> Result<(Arc<Route>, Box<Exchange>), Failure> {
+    let mut headers = head.headers;
+    acceptable(&head.method, &head.uri, &headers)?;
+    let authority = authority(&head.uri, head.version, &headers)?;
+    fields::remove_hop_by_hop(&mut headers);
+    fields::remove_expectation(&mut headers);
+    // The body's length is known from its framing; a field that says something else must not reach
+    // an upstream.
+    headers.remove(CONTENT_LENGTH);
+    let host = authority
+        .as_ref()
+        .and_then(|value| value.to_str().ok().map(str::to_owned));
+    if let Some(authority) = authority {
+        headers.insert(HOST, authority);
+    }
+    let client = forwarded::resolve(&mut headers, peer, &listener.trusted_proxies, "http");
+    if let Ok(value) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, value);
+    }
+
+    let preflight = preflight(&head.method, &headers);
+    let asked = preflight.as_ref().unwrap_or(&head.method);
+    let found = gateway
+        .router
+        .find(asked, host.as_deref(), head.uri.path());
+    let (route, parameters) = match found {
+        Found::Route { index, parameters } => {
+            let parameters = parameters
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.into_owned()))
+                .collect();
+            (Arc::clone(&gateway.routes[index]), parameters)
+        }
+        Found::MethodNotAllowed { allow } => {
+            let kind = FailureKind::MethodNotAllowed(allow);
+            return Err(Failure::new(kind, "the path has routes for other methods"));
+        }
+        Found::Nothing => return Err(Failure::new(FailureKind::NoRoute, "no route")),
+        Found::BadPath(reason) => {
+            return Err(Failure::new(FailureKind::BadRequest(reason), reason));
+        }
+    };
+    let uri = match head.uri.into_parts().path_and_query {
+        Some(target) => target.into(),
+        None => http::Uri::from_static("/"),
+    };
+    let exchange = Box::new(Exchange {
+        id: id.to_owned(),
+        scheme: "http",
+        client,
+        route: Arc::clone(&route.name),
+        variables: Arc::clone(&route.variables),
+        parameters,
+        preflight,
+        request: RequestHead {
+            method: head.method,
+            uri,
+            headers,
+        },
+        request_body: body,
+        response: None,
+        response_body: Content::default(),
+        grant: None,
+        attributes: Attributes::default(),
+    });
+    Ok((route, exchange))
+}
+
+/// The method that a CORS preflight asks for (the Fetch standard, "CORS-preflight request"): it goes
+/// the route of that method, so that what guards the one also answers the other.
+fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    if method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
+        return None;
+    }
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    Method::from_bytes(asked.as_bytes()).ok()
+}
+
+/// Refuses what no route may see.
+fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Result<(), Failure> {
+    if method == Method::CONNECT {
+        let text = "this is a gateway, not a tunnel";
+        return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
+    if !fields::plain_framing(headers) {
+        let text = "the request has a transfer coding that is not `chunked`";
+        return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
+    if uri
+        .scheme_str()
+        .is_some_and(|scheme| !matches!(scheme, "http" | "https"))
+    {
+        let text = "the target's scheme is neither http nor https";
+        return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
+    if uri.path().len() + uri.query().map_or(0, str::len) > limits::TARGET_BYTES_MAX {
+        let detail = format!("more than {} bytes", limits::TARGET_BYTES_MAX);
+        return Err(Failure::new(FailureKind::TargetTooLong, detail));
+    }
+    if fields::bytes(headers) > limits::MESSAGE_HEADER_BYTES_MAX {
+        let detail = format!("more than {} bytes", limits::MESSAGE_HEADER_BYTES_MAX);
+        return Err(Failure::new(FailureKind::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// Whom the client wants: of an absolute target its authority, else `Host`, of which HTTP/1.1 has
+/// exactly one (RFC 9112, section 3.2).
+fn authority(
+    uri: &http::Uri,
+    version: Version,
+    headers: &http::HeaderMap,
+) -> Result<Option<HeaderValue>, Failure> {
+    let bad = |text: &'static str| Failure::new(FailureKind::BadRequest(text), text);
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("the request has more than one Host"));
+    }
+    if host.is_none() && version != Version::HTTP_10 {
+        return Err(bad("the request has no Host"));
+    }
+    let valid = fields::is_authority;
+    if let Some(host) = host
+        && !host
+            .to_str()
+            .is_ok_and(|text| text.is_empty() || valid(text))
+    {
+        return Err(bad("the request's Host is not a host with a port"));
+    }
+    match uri.authority() {
+        Some(authority) if valid(authority.as_str()) => {
+            Ok(HeaderValue::try_from(authority.as_str()).ok())
+        }
+        Some(_) => Err(bad("the target's authority is not a host with a port")),
+        None => Ok(host.cloned()),
+    }
+}
+

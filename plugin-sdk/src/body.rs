@@ -1,0 +1,38 @@
+#[cfg(target_family = "wasm")]
+use crate::bindings::imports::tollgate::plugin as backing;
+#[cfg(not(target_family = "wasm"))]
+use crate::testing::backing;
+
+/// Why a body could not be read or replaced.
+///
+/// `?` makes a fault of it, which the client sees as a 5xx. Where a body that is too large is the
+/// client's doing, answer with a [`Reply`](crate::Reply) of 413 instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyError {
+    /// Larger than the operator's grant, whose bytes are said.
+    TooLarge(u64),
+    /// The peer broke off, or the encoding is broken; the text says which.
+    Failed(String),
+}
+
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BodyError::TooLarge(limit) => {
+                write!(f, "the body is larger than the {limit} bytes granted")
+            }
+            BodyError::Failed(reason) => write!(f, "the body could not be read: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl From<backing::bodies::BodyError> for BodyError {
+    fn from(error: backing::bodies::BodyError) -> Self {
+        match error {
+            backing::bodies::BodyError::TooLarge(limit) => BodyError::TooLarge(limit),
+            backing::bodies::BodyError::Failed(reason) => BodyError::Failed(reason),
+        }
+    }
+}
