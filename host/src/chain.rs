@@ -51,16 +51,20 @@ impl Weigh for Decided {
     fn bytes(&self) -> usize {
         let verdict = match &self.verdict {
             Verdict::Allow(grant) => {
-                let claims = grant.claims.iter().map(|(name, value)| name.len() + value.len());
+                let claims = grant
+                    .claims
+                    .iter()
+                    .map(|(name, value)| name.len() + value.len());
                 grant.principal.len()
                     + grant.usage_key.as_ref().map_or(0, String::len)
                     + claims.sum::<usize>()
             }
-            Verdict::Deny(reply) => {
-                crate::http::fields::bytes(&reply.headers) + reply.body.len()
-            }
+            Verdict::Deny(reply) => crate::http::fields::bytes(&reply.headers) + reply.body.len(),
         };
-        let writes = self.writes.iter().map(|(name, value)| name.len() + value.len());
+        let writes = self
+            .writes
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
         size_of::<Decided>() + verdict + writes.sum::<usize>()
     }
 }
@@ -167,7 +171,10 @@ impl Entry {
     fn is_for(&self, exchange: &Exchange) -> bool {
         let Some(when) = &self.when else { return true };
         let request = &exchange.request;
-        let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = request
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok());
         when.holds(
             exchange.preflight.as_ref().unwrap_or(&request.method),
             host,
@@ -203,7 +210,8 @@ impl Entry {
         record: &mut Record,
     ) {
         let kind = fault.map(|fault| fault.kind);
-        self.metrics.count(side, visited.elapsed.as_secs_f64(), kind);
+        self.metrics
+            .count(side, visited.elapsed.as_secs_f64(), kind);
         record.entries.push(EntryVisit {
             policy: Arc::clone(&self.policy.identity.policy),
             side,

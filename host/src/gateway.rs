@@ -86,7 +86,10 @@ impl Gateway {
     ) -> Result<Gateway, Problems> {
         let (key_sets, mut problems) = key_sets::load(config);
         let fetched = upstreams(config, |name| {
-            config.plugins.values().any(|plugin| plugin.grant.fetch.contains(name))
+            config
+                .plugins
+                .values()
+                .any(|plugin| plugin.grant.fetch.contains(name))
         });
         let shared = plugins::Shared {
             key_sets: Arc::clone(&key_sets),
@@ -182,9 +185,18 @@ impl Gateway {
     /// Brings the metrics up to date that are read from the mechanisms.
     pub fn measure(&self) {
         let cache = self.mechanisms.cache.stats();
-        self.metrics.cache_hits.inner().store(cache.hits, Ordering::Relaxed);
-        self.metrics.cache_misses.inner().store(cache.misses, Ordering::Relaxed);
-        self.metrics.cache_collapsed.inner().store(cache.collapsed, Ordering::Relaxed);
+        self.metrics
+            .cache_hits
+            .inner()
+            .store(cache.hits, Ordering::Relaxed);
+        self.metrics
+            .cache_misses
+            .inner()
+            .store(cache.misses, Ordering::Relaxed);
+        self.metrics
+            .cache_collapsed
+            .inner()
+            .store(cache.collapsed, Ordering::Relaxed);
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.metrics.cache_bytes.set(gauge(cache.bytes));
         self.metrics.cache_keys.set(gauge(cache.entries));
@@ -210,10 +222,7 @@ impl Gateway {
 }
 
 /// The upstreams that are wanted, each with connections of its own.
-fn upstreams(
-    config: &Config,
-    wanted: impl Fn(&String) -> bool,
-) -> BTreeMap<String, Arc<Upstream>> {
+fn upstreams(config: &Config, wanted: impl Fn(&String) -> bool) -> BTreeMap<String, Arc<Upstream>> {
     let upstream = |upstream: &crate::config::Upstream| {
         let servers = upstream
             .servers
@@ -270,7 +279,9 @@ impl Built<'_> {
             .filter_map(|link| self.entry(config, route, link))
             .collect();
         let destination = match &route.end {
-            RouteEnd::Upstream(name) => Destination::Upstream(Arc::clone(self.upstreams.get(name)?)),
+            RouteEnd::Upstream(name) => {
+                Destination::Upstream(Arc::clone(self.upstreams.get(name)?))
+            }
             RouteEnd::Respond(reply) => respond(reply),
         };
         Some(Route {

@@ -124,7 +124,15 @@ fn refresh(
         record.on_route(&route.name, &route.metrics);
         let mut passage = Passage::storing(index, fill, &mut again);
         let again = Box::new(again);
-        let done = exchange(&gateway, &route, again, index + 1, &mut passage, &mut record).await;
+        let done = exchange(
+            &gateway,
+            &route,
+            again,
+            index + 1,
+            &mut passage,
+            &mut record,
+        )
+        .await;
         if let Some(response) = &done.response {
             record.status = response.status.as_u16();
         }
@@ -137,7 +145,10 @@ async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Res
     if exchange.preflight.is_some() && !route.takes_options {
         // Nobody in the chain speaks CORS, so as far as the browser goes there is nothing here.
         let kind = FailureKind::MethodNotAllowed(route.methods.clone());
-        return Err(Failure::new(kind, "no entry of the chain answers preflights"));
+        return Err(Failure::new(
+            kind,
+            "no entry of the chain answers preflights",
+        ));
     }
     match &route.destination {
         Destination::Upstream(_) => {
@@ -161,7 +172,10 @@ async fn ask(
     exchange: &mut Exchange,
 ) -> Result<(ResponseHead, Content, UpstreamVisit), Failure> {
     let Destination::Upstream(upstream) = &route.destination else {
-        return Err(Failure::new(FailureKind::Unreachable, "the route has no upstream"));
+        return Err(Failure::new(
+            FailureKind::Unreachable,
+            "the route has no upstream",
+        ));
     };
     let upload = Arc::clone(exchange.request_body.upload());
     let sent = exchange.request_body.empty_again();

@@ -63,7 +63,11 @@ pub async fn serve(
             drained.clone(),
         ));
     }
-    let admin = tokio::spawn(admin::serve(admin, Arc::clone(&metrics), Arc::clone(&gateway)));
+    let admin = tokio::spawn(admin::serve(
+        admin,
+        Arc::clone(&metrics),
+        Arc::clone(&gateway),
+    ));
     drop(drained);
 
     stop.await;

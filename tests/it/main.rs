@@ -1,12 +1,14 @@
 //! The tests: each starts the real binary on free ports, with real components. One file per feature.
 
 mod components;
+mod kinds;
 mod scene;
 
 mod attacks;
 mod cache;
 mod config;
 mod contract;
+mod decisions;
 mod edits;
 mod faults;
 mod fidelity;
@@ -14,9 +16,11 @@ mod h1;
 mod hostile;
 mod isolation;
 mod layers;
+mod limits;
 mod loading;
 mod observed;
 mod odd;
+mod onion;
 mod plugins;
 mod refused;
 mod secrets;

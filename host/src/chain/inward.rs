@@ -62,7 +62,8 @@ pub async fn inward(
             Memory::Empty => Some(None),
             Memory::Ask(asking) => Some(Some(asking)),
         };
-        let (visited, ended) = enter(entry, index, exchange, asking, mechanisms, passage, record).await;
+        let (visited, ended) =
+            enter(entry, index, exchange, asking, mechanisms, passage, record).await;
         exchange = visited;
         if let Some(ended) = ended {
             return (exchange, ended);
@@ -81,11 +82,7 @@ enum Memory<'m> {
     Ask(Asking<'m, Decided>),
 }
 
-async fn recall<'m>(
-    entry: &'m Entry,
-    exchange: &mut Exchange,
-    record: &mut Record,
-) -> Memory<'m> {
+async fn recall<'m>(entry: &'m Entry, exchange: &mut Exchange, record: &mut Record) -> Memory<'m> {
     let Some(memory) = &entry.memory else {
         return Memory::Empty;
     };
@@ -180,7 +177,8 @@ async fn enter(
     match said {
         Ok(Said::Next) => passage.enter(index, charge, None),
         Ok(Said::Lookup(lookup)) => {
-            let (verdict, ended) = look_up(entry, index, exchange, lookup, charge, mechanisms, passage).await;
+            let (verdict, ended) =
+                look_up(entry, index, exchange, lookup, charge, mechanisms, passage).await;
             entry.note(Side::In, verdict, &visited, None, record);
             return (visited.exchange, ended);
         }
@@ -222,7 +220,10 @@ async fn ask(
         let limits = visit.limits().await?;
         let place = Place {
             entry: &entry.place,
-            route: &visit.exchange().map(|e| Arc::clone(&e.route)).unwrap_or_default(),
+            route: &visit
+                .exchange()
+                .map(|e| Arc::clone(&e.route))
+                .unwrap_or_default(),
         };
         let charge = mechanisms
             .limiter
@@ -260,7 +261,13 @@ async fn authorize(
     };
     if let Some(exchange) = visit.exchange() {
         if let Some(asking) = asking {
-            remember(asking, exchange, decision.reads, decision.remember, &decision.verdict);
+            remember(
+                asking,
+                exchange,
+                decision.reads,
+                decision.remember,
+                &decision.verdict,
+            );
         }
         if let Verdict::Allow(grant) = &decision.verdict {
             allow(exchange, grant.clone());
@@ -314,7 +321,11 @@ async fn look_up(
     };
     let namespace = &entry.policy.identity.policy;
     let now = SystemTime::now();
-    match mechanisms.cache.lookup(&request, mode, namespace, now).await {
+    match mechanisms
+        .cache
+        .lookup(&request, mode, namespace, now)
+        .await
+    {
         Found::Answer(answer) => {
             passage.answer_cached(exchange, answer);
             ("hit", Some(Ended::Answered))

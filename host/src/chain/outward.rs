@@ -138,7 +138,10 @@ async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage
         && let Some(response) = &mut exchange.response
         && let Some((status, headers)) = fill.freshened(response.status, &response.headers)
     {
-        not_modified = Some(std::mem::replace(response, ResponseHead { status, headers }));
+        not_modified = Some(std::mem::replace(
+            response,
+            ResponseHead { status, headers },
+        ));
     }
     let storage = visit.store().await;
     if let (Some(head), Some(exchange)) = (not_modified, visit.exchange()) {
@@ -148,12 +151,7 @@ async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage
 }
 
 /// Hands the response to the cache, which answers what is sent on.
-fn fill(
-    cached: Option<Cached>,
-    exchange: &mut Exchange,
-    passage: &mut Passage,
-    storage: Storage,
-) {
+fn fill(cached: Option<Cached>, exchange: &mut Exchange, passage: &mut Passage, storage: Storage) {
     let Some(cached) = cached else { return };
     if let Cached::Fill { request, .. } = &cached {
         exchange.request.clone_from(request);

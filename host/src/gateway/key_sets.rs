@@ -41,7 +41,10 @@ pub fn load(config: &Config) -> (Arc<KeySets>, Vec<Problem>) {
         Err(notices) => {
             problems.extend(notices.into_iter().map(|notice| {
                 let position = config.key_sets.get(&notice.set).map(|set| set.position);
-                Problem::new(position, format!("key set `{}`: {}", notice.set, notice.text))
+                Problem::new(
+                    position,
+                    format!("key set `{}`: {}", notice.set, notice.text),
+                )
             }));
             (Arc::default(), problems)
         }

@@ -12,8 +12,8 @@ use crate::config::{self, Config, PluginCache, PluginCode, Problem, SecretSource
 use crate::limits;
 use crate::observe::PluginMetrics;
 use crate::plugin::{
-    Artefacts, Granted, Instances, LoadError, Plugin, PluginSpec, Policy, PoolSize, Runtime, Secrets, hex,
-    quiet_caught_panics,
+    Artefacts, Granted, Instances, LoadError, Plugin, PluginSpec, Policy, PoolSize, Runtime,
+    Secrets, hex, quiet_caught_panics,
 };
 use crate::policy::key_sets::KeySets;
 use crate::store::memory::Kv;

@@ -159,7 +159,10 @@ impl Metrics {
             gauge
         };
         let cache_bytes = gauge("cache_stored_bytes", "What the cache holds, in bytes");
-        let cache_keys = gauge("cache_keys", "Keys that the cache has something stored under");
+        let cache_keys = gauge(
+            "cache_keys",
+            "Keys that the cache has something stored under",
+        );
         let limit_keys = gauge("limit_keys", "Counters of limits that are kept");
         let plugins = PluginMetrics::register(&mut registry);
         let log_lines_dropped = Counter::default();

@@ -108,8 +108,18 @@ fn read_exports(
         problems.push("it exports no hook, so there is nothing to run".to_owned());
     }
     for (second, first, has_second, has_first) in [
-        ("limiter-settle", "limiter", hooks.limiter_settle, hooks.limiter),
-        ("cache-store", "cache-lookup", hooks.cache_store, hooks.cache_lookup),
+        (
+            "limiter-settle",
+            "limiter",
+            hooks.limiter_settle,
+            hooks.limiter,
+        ),
+        (
+            "cache-store",
+            "cache-lookup",
+            hooks.cache_store,
+            hooks.cache_lookup,
+        ),
     ] {
         if has_second && !has_first {
             problems.push(format!(

@@ -290,10 +290,7 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
         }),
         Ok(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
-            format!(
-                "the plugin refuses its configuration: {}",
-                one_line(&text)
-            ),
+            format!("the plugin refuses its configuration: {}", one_line(&text)),
         )),
         Ok(Err(error)) => {
             let mut fault = fault_of(&error, store.data_mut(), plugin.spec.cpu);

@@ -1,11 +1,11 @@
 //! The first instance of a policy, made and thrown away while loading.
 
+use super::imports::one_line;
+use super::lease;
 use super::load::{self, LoadError};
 use super::policy::Policy;
 use super::state::Phase;
 use super::wasi::Witness;
-use super::imports::one_line;
-use super::lease;
 use crate::limits;
 
 /// Makes one instance while loading: what every call would fail over fails the load instead. The

@@ -54,10 +54,7 @@ impl Policy {
     ///
     /// # Errors
     /// If there is none. The message comes back.
-    pub async fn visit(
-        &self,
-        exchange: Box<Exchange>,
-    ) -> Result<Visit<'_>, (Visited, Fault)> {
+    pub async fn visit(&self, exchange: Box<Exchange>) -> Result<Visit<'_>, (Visited, Fault)> {
         let started = Instant::now();
         match Lease::take(self, exchange).await {
             Ok(lease) => Ok(Visit { lease, started }),

@@ -163,8 +163,7 @@ impl Output {
     }
 
     fn tell(&self, line: &mut Vec<u8>) {
-        let text =
-            imports::one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
+        let text = imports::one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
         let (plugin, policy) = (&*self.identity.plugin, &*self.identity.policy);
         tracing::info!(target: "plugin", plugin, policy, "{text}");
         line.clear();

@@ -3,9 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN,
-};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 
@@ -61,9 +59,7 @@ pub(super) fn admit(
 
     let preflight = preflight(&head.method, &headers);
     let asked = preflight.as_ref().unwrap_or(&head.method);
-    let found = gateway
-        .router
-        .find(asked, host.as_deref(), head.uri.path());
+    let found = gateway.router.find(asked, host.as_deref(), head.uri.path());
     let (route, parameters) = match found {
         Found::Route { index, parameters } => {
             let parameters = parameters
@@ -177,4 +173,3 @@ fn authority(
         None => Ok(host.cloned()),
     }
 }
-

@@ -47,7 +47,11 @@ pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, gateway: Arc<Gate
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, gateway: &Gateway) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    gateway: &Gateway,
+) -> Response<Full<Bytes>> {
     let stopping = metrics.stopping.get() != 0;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {

@@ -5,6 +5,7 @@
 //! that one which has less than an equal share never loses anything to another. Within a namespace a
 //! hand goes round (CLOCK, second chance): what was read since it last passed stays once more.
 
+mod entries;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use entries::{Entries, weight};
 use indexmap::IndexMap;
 
 // Bounds.
@@ -48,25 +50,6 @@ struct Namespace {
     entries: Mutex<Entries>,
     /// As in `entries`, to be read without the lock.
     bytes: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Entries {
-    /// By key, and by place, for the hands.
-    map: IndexMap<Box<str>, Entry>,
-    bytes: usize,
-    /// The place that is looked at next to make room.
-    evicting: usize,
-    /// The place that is looked at next for having expired.
-    sweeping: usize,
-}
-
-struct Entry {
-    value: Bytes,
-    /// None: never.
-    until: Option<Instant>,
-    /// Since the hand last passed.
-    was_read: bool,
 }
 
 impl Kv {
@@ -325,98 +308,6 @@ impl Namespace {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Entries {
-    /// The entry of this key, unless it has expired.
-    fn live(&mut self, key: &str, now: Instant) -> Option<&mut Entry> {
-        let index = self.map.get_index_of(key)?;
-        if self.expired(index, now) {
-            self.remove_at(index);
-            return None;
-        }
-        self.map.get_index_mut(index).map(|(_, entry)| entry)
-    }
-
-    fn put(&mut self, key: &str, value: Bytes, until: Option<Instant>) {
-        if let Some(entry) = self.map.get_mut(key) {
-            self.bytes = self.bytes - entry.value.len() + value.len();
-            entry.value = value;
-            entry.until = until;
-            return;
-        }
-        self.bytes += weight(key, value.len());
-        let entry = Entry {
-            value,
-            until,
-            was_read: false,
-        };
-        self.map.insert(key.into(), entry);
-    }
-
-    fn remove(&mut self, key: &str) {
-        if let Some(index) = self.map.get_index_of(key) {
-            self.remove_at(index);
-        }
-    }
-
-    /// The last entry takes its place.
-    fn remove_at(&mut self, index: usize) {
-        /// Tables of this size are not worth being made smaller.
-        const SMALL: usize = 64;
-        if let Some((key, entry)) = self.map.swap_remove_index(index) {
-            self.bytes -= weight(&key, entry.value.len());
-        }
-        let capacity = self.map.capacity();
-        if capacity > SMALL && self.map.len() < capacity / 4 {
-            self.map.shrink_to(capacity / 2);
-        }
-    }
-
-    fn expired(&self, index: usize, now: Instant) -> bool {
-        let entry = self.map.get_index(index).map(|(_, entry)| entry);
-        entry.is_some_and(|entry| entry.until.is_some_and(|until| until <= now))
-    }
-
-    fn sweep(&mut self, now: Instant) {
-        for _ in 0..KV_SWEPT_PER_WRITE {
-            if self.sweeping >= self.map.len() {
-                self.sweeping = 0;
-            }
-            if self.expired(self.sweeping, now) {
-                // What takes its place is looked at next.
-                self.remove_at(self.sweeping);
-            } else {
-                self.sweeping += 1;
-            }
-        }
-    }
-
-    /// Removes one entry; answers whether there was one.
-    fn evict(&mut self, now: Instant) -> bool {
-        for step in 0..=KV_SPARED_MAX {
-            if self.evicting >= self.map.len() {
-                self.evicting = 0;
-            }
-            let expired = self.expired(self.evicting, now);
-            let Some((_, entry)) = self.map.get_index_mut(self.evicting) else {
-                return false;
-            };
-            let place = self.evicting;
-            // What takes the place of a removed entry is the newest, whose turn is not now.
-            self.evicting += 1;
-            if expired || !entry.was_read || step == KV_SPARED_MAX {
-                self.remove_at(place);
-                return true;
-            }
-            entry.was_read = false;
-        }
-        false
-    }
-}
-
-fn weight(key: &str, value_bytes: usize) -> usize {
-    key.len() + value_bytes + KV_ENTRY_OVERHEAD_BYTES
 }
 
 /// None where the time is beyond what the clock can say: that is never.

@@ -32,14 +32,44 @@ pub struct Taken {
     pub headers: Vec<(String, String)>,
 }
 
-/// Why a token is refused: a name for metrics, and a text for the log that has nothing of the token.
+/// Why a token is refused. The text is for the log, and has nothing of the token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub reason: &'static str,
+    pub reason: Reason,
     pub text: String,
 }
 
-fn refusal(reason: &'static str, text: impl Into<String>) -> Refusal {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    Signature,
+    Algorithm,
+    Type,
+    Claims,
+    Issuer,
+    Audience,
+    Expired,
+    Early,
+    Scope,
+}
+
+impl Reason {
+    /// As metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Signature => "signature",
+            Reason::Algorithm => "algorithm",
+            Reason::Type => "type",
+            Reason::Claims => "claims",
+            Reason::Issuer => "issuer",
+            Reason::Audience => "audience",
+            Reason::Expired => "expired",
+            Reason::Early => "early",
+            Reason::Scope => "scope",
+        }
+    }
+}
+
+pub fn refusal(reason: Reason, text: impl Into<String>) -> Refusal {
     Refusal {
         reason,
         text: text.into(),
@@ -48,17 +78,20 @@ fn refusal(reason: &'static str, text: impl Into<String>) -> Refusal {
 
 type Claims = Map<String, Value>;
 
+/// Header fields and their values.
+pub type Lines<'a> = Vec<(&'a str, String)>;
+
 impl Rules {
     pub fn check(&self, header: &Value, claims: &Claims, now_s: f64) -> Result<(), Refusal> {
         self.check_header(header)?;
         if let Some(missing) = self.require.iter().find(|name| is_missing(claims, name)) {
-            return Err(refusal("claims", format!("it has no `{missing}`")));
+            return Err(refusal(Reason::Claims, format!("it has no `{missing}`")));
         }
         if let Some(issuers) = &self.issuers {
             match claims.get("iss") {
                 Some(Value::String(issuer)) if issuers.contains(issuer) => {}
-                Some(_) => return Err(refusal("issuer", "its `iss` is another")),
-                None => return Err(refusal("issuer", "it has no `iss`")),
+                Some(_) => return Err(refusal(Reason::Issuer, "its `iss` is another")),
+                None => return Err(refusal(Reason::Issuer, "it has no `iss`")),
             }
         }
         if let Some(audiences) = &self.audiences {
@@ -66,8 +99,8 @@ impl Rules {
             match claims.get("aud") {
                 Some(Value::Array(several)) if several.iter().any(is_ours) => {}
                 Some(one) if is_ours(one) => {}
-                Some(_) => return Err(refusal("audience", "its `aud` is another")),
-                None => return Err(refusal("audience", "it has no `aud`")),
+                Some(_) => return Err(refusal(Reason::Audience, "its `aud` is another")),
+                None => return Err(refusal(Reason::Audience, "it has no `aud`")),
             }
         }
         self.check_times(claims, now_s)
@@ -77,14 +110,17 @@ impl Rules {
         if let Some(algorithms) = &self.algorithms {
             let used = header["alg"].as_str().unwrap_or_default();
             if !algorithms.iter().any(|name| name == used) {
-                return Err(refusal("algorithm", "its `alg` is not one of `algorithms`"));
+                return Err(refusal(
+                    Reason::Algorithm,
+                    "its `alg` is not one of `algorithms`",
+                ));
             }
         }
         // RFC 8725, section 3.11: so that a token of another kind, by the same issuer, is not taken.
         if let Some(kind) = &self.kind {
             let own = header["typ"].as_str().unwrap_or_default();
             if !media_type(own).eq_ignore_ascii_case(kind) {
-                return Err(refusal("type", "its `typ` is another, or missing"));
+                return Err(refusal(Reason::Type, "its `typ` is another, or missing"));
             }
         }
         Ok(())
@@ -94,13 +130,16 @@ impl Rules {
         if let Some(end_s) = time(claims, "exp")?
             && now_s >= end_s + self.leeway_s
         {
-            return Err(refusal("expired", "its `exp` is over"));
+            return Err(refusal(Reason::Expired, "its `exp` is over"));
         }
         for name in ["nbf", "iat"] {
             if let Some(start_s) = time(claims, name)?
                 && now_s < start_s - self.leeway_s
             {
-                return Err(refusal("early", format!("its `{name}` is still to come")));
+                return Err(refusal(
+                    Reason::Early,
+                    format!("its `{name}` is still to come"),
+                ));
             }
         }
         Ok(())
@@ -118,7 +157,10 @@ impl Rules {
             .iter()
             .find(|scope| !held.contains(&scope.as_str()))
         {
-            Some(missing) => Err(refusal("scope", format!("it lacks the scope {missing:?}"))),
+            Some(missing) => Err(refusal(
+                Reason::Scope,
+                format!("it lacks the scope {missing:?}"),
+            )),
             None => Ok(()),
         }
     }
@@ -142,7 +184,10 @@ fn time(claims: &Claims, name: &str) -> Result<Option<f64>, Refusal> {
         None => Ok(None),
         Some(value) => match value.as_f64() {
             Some(seconds) => Ok(Some(seconds)),
-            None => Err(refusal("claims", format!("its `{name}` is not a number"))),
+            None => Err(refusal(
+                Reason::Claims,
+                format!("its `{name}` is not a number"),
+            )),
         },
     }
 }
@@ -160,7 +205,7 @@ impl Taken {
     pub fn grant(&self, claims: &Claims) -> Result<Grant, Refusal> {
         let principal = name(claims, &self.principal)?.ok_or_else(|| {
             refusal(
-                "claims",
+                Reason::Claims,
                 format!("it has no `{}`, which names the caller", self.principal),
             )
         })?;
@@ -179,7 +224,7 @@ impl Taken {
             .collect();
         if taken.len() > CLAIMS_MAX {
             return Err(refusal(
-                "claims",
+                Reason::Claims,
                 format!("it has more than {CLAIMS_MAX} claims"),
             ));
         }
@@ -191,8 +236,8 @@ impl Taken {
     }
 
     /// The header fields to write, each with its value.
-    pub fn headers(&self, claims: &Claims) -> Result<Vec<(&str, String)>, Refusal> {
-        let mut lines = Vec::new();
+    pub fn headers(&self, claims: &Claims) -> Result<Lines<'_>, Refusal> {
+        let mut lines = Lines::new();
         for (claim, field) in &self.headers {
             let value = match claims.get(claim) {
                 None | Some(Value::Null) => continue,
@@ -202,7 +247,7 @@ impl Taken {
             // Blanks at the ends would be lost on the way, and ` alice` become `alice`.
             if value.trim_matches([' ', '\t']) != value || value.contains(char::is_control) {
                 let text = format!("its `{claim}` cannot stand in a header field");
-                return Err(refusal("claims", text));
+                return Err(refusal(Reason::Claims, text));
             }
             lines.push((field.as_str(), value));
         }
@@ -218,12 +263,12 @@ fn name(claims: &Claims, claim: &str) -> Result<Option<String>, Refusal> {
         Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
         Some(_) => {
             let text = format!("its `{claim}` is neither a text nor a whole number");
-            return Err(refusal("claims", text));
+            return Err(refusal(Reason::Claims, text));
         }
     };
     if name.is_empty() || name.trim() != name || name.contains(char::is_control) {
         let text = format!("its `{claim}` is empty, or has control characters or blanks around it");
-        return Err(refusal("claims", text));
+        return Err(refusal(Reason::Claims, text));
     }
     Ok(Some(name))
 }

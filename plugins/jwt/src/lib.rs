@@ -9,13 +9,13 @@ mod claims;
 mod config;
 mod place;
 
-use claims::{Refusal, Rules, Taken};
+use claims::{Lines, Reason, Refusal, Rules, Taken, refusal};
 use config::Config;
 use place::{Places, Shown};
 use serde_json::{Map, Value};
 use tollgate_plugin::{
-    Authorizer, Decision, EditableRequest, Outcome, Plugin, Reply, Request, RequestTransformer,
-    Result, clock, export, log, metrics, signatures,
+    Authorizer, Decision, EditableRequest, Grant, Outcome, Plugin, Reply, Request,
+    RequestTransformer, Result, clock, export, log, metrics, signatures,
 };
 
 /// Where the authorizer notes the header lines that the transformer writes.
@@ -115,20 +115,20 @@ impl Authorizer for Jwt {
             Shown::Several => return Ok(denied("several", &self.several)),
         };
         let refusal = match self.judge(&token) {
-            Ok((decision, headers)) => {
+            Ok((grant, headers)) => {
                 if !headers.is_empty() {
                     request.set_attribute(HEADERS_NOTE, &serde_json::to_string(&headers)?)?;
                 }
-                return Ok(decision);
+                return Ok(grant.into());
             }
             Err(refusal) => refusal,
         };
         log::debug(&format!("a token was refused: {}", refusal.text));
         let reply = match refusal.reason {
-            "scope" => &self.scope,
+            Reason::Scope => &self.scope,
             _ => &self.invalid,
         };
-        Ok(denied(refusal.reason, reply))
+        Ok(denied(refusal.reason.name(), reply))
     }
 }
 
@@ -161,20 +161,19 @@ fn denied(reason: &str, reply: &Reply) -> Decision {
 
 impl Jwt {
     /// What the token grants, and the header lines for the upstream.
-    fn judge(&self, token: &str) -> Result<(Decision, Vec<(&str, String)>), Refusal> {
-        let refusal = |reason, text: String| Refusal { reason, text };
+    fn judge(&self, token: &str) -> Result<(Grant, Lines<'_>), Refusal> {
         let token = signatures::verify_jws(token, &self.key_set)
-            .map_err(|why| refusal("signature", why.to_string()))?;
+            .map_err(|why| refusal(Reason::Signature, why.to_string()))?;
         // The parser's own words could quote the token.
         let claims: Map<String, Value> = token
             .claims()
-            .map_err(|_| refusal("claims", "its payload is not a JSON object".into()))?;
+            .map_err(|_| refusal(Reason::Claims, "its payload is not a JSON object"))?;
         let now_s = clock::since_epoch().as_secs_f64();
         self.rules.check(&token.header, &claims, now_s)?;
         let grant = self.taken.grant(&claims)?;
         let headers = self.taken.headers(&claims)?;
         self.rules.check_scopes(&claims)?;
-        Ok((grant.into(), headers))
+        Ok((grant, headers))
     }
 }
 

@@ -99,7 +99,11 @@ impl Counter {
         match by.len() {
             0 => return Err("`per` is empty; write \"all\" for one counter".into()),
             1..=PARTS_MAX => {}
-            count => return Err(format!("`per` has {count} parts; at most {PARTS_MAX} count")),
+            count => {
+                return Err(format!(
+                    "`per` has {count} parts; at most {PARTS_MAX} count"
+                ));
+            }
         }
         if by.len() > 1 && by.contains(&By::All) {
             return Err("`per`: \"all\" is everybody, and stands alone".into());
@@ -135,16 +139,23 @@ impl Counter {
             parts.extend(["group".to_owned(), self.group.clone()]);
         }
         let mut missed = false;
-        for by in &self.by {
-            let (kind, name) = by.tag();
-            let Some((kind, value)) = by.value(request, self.prefixes)?.or_all(by, kind) else {
-                // The kind is one that nothing that is there has, so that no client can choose a
-                // value that is counted with these.
-                missed = true;
-                parts.extend([format!("no-{kind}"), name.to_owned()]);
-                continue;
-            };
-            parts.extend([kind, name.to_owned(), value]);
+        for by in self.by.iter().filter(|by| **by != By::All) {
+            let name = by.name().unwrap_or_default().to_owned();
+            // Each value stands behind its kind and its name, so that no client can choose one that
+            // is counted with something else, or with what is missing.
+            match by.value(request, self.prefixes)? {
+                Some((kind, value)) if value.len() <= VALUE_BYTES_MAX => {
+                    parts.extend([kind.to_owned(), name, value]);
+                }
+                Some((kind, value)) => {
+                    let digest = crypto::sha256(value.as_bytes());
+                    parts.extend([format!("{kind} sha256"), name, hex(&digest)]);
+                }
+                None => {
+                    missed = true;
+                    parts.extend([format!("no {}", by.kind()), name]);
+                }
+            }
         }
         Ok(match self.missing {
             Missing::Skip if missed => Key::Skipped,
@@ -152,4 +163,109 @@ impl Counter {
             _ => Key::Is(parts),
         })
     }
+}
+
+impl By {
+    fn kind(&self) -> &'static str {
+        match self {
+            By::All => "all",
+            By::Principal => "principal",
+            By::UsageKey => "usage-key",
+            By::ClientAddress => "client-address",
+            By::Header(_) => "header",
+            By::Claim(_) => "claim",
+            By::PathParameter(_) => "path-parameter",
+            By::Query(_) => "query",
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            By::All | By::Principal | By::UsageKey | By::ClientAddress => None,
+            By::Header(name) | By::Claim(name) | By::PathParameter(name) | By::Query(name) => {
+                Some(name)
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Some(name) = self.name() else {
+            return Ok(());
+        };
+        let kind = self.kind();
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() {
+            return Err(format!("`per`: the name of the {kind} is empty"));
+        }
+        if name.len() > NAME_BYTES_MAX {
+            return Err(format!(
+                "`per`: the name of the {kind} has more than {NAME_BYTES_MAX} bytes"
+            ));
+        }
+        if matches!(self, By::Header(_)) && !name.bytes().all(token) {
+            return Err(format!("`per`: {name:?} is not the name of a header"));
+        }
+        Ok(())
+    }
+
+    /// What this request has of it, and of which kind that is.
+    fn value(
+        &self,
+        request: &Request,
+        prefixes: Prefixes,
+    ) -> Result<Option<(&'static str, String)>> {
+        let value = match self {
+            By::All => None,
+            By::Principal => request.principal(),
+            // A principal's name may be somebody else's usage key.
+            By::UsageKey => match request.usage_key() {
+                Some(key) => Some(key),
+                None => {
+                    return Ok(request
+                        .principal()
+                        .map(|name| ("usage-key's principal", name)));
+                }
+            },
+            By::ClientAddress => Some(network(&request.client_address(), prefixes)),
+            By::Header(name) => header(request, name),
+            // As JSON, so that the number 7 and the string "7" are two.
+            By::Claim(name) => match request.claim::<Value>(name)? {
+                None | Some(Value::Null) => None,
+                Some(value) => Some(value.to_string()),
+            },
+            By::PathParameter(name) => request.path_parameter(name),
+            By::Query(name) => request.query_parameter(name),
+        };
+        Ok(value.map(|value| (self.kind(), value)))
+    }
+}
+
+/// All lines of a header as one list, as whoever reads it behind the gateway may take it (RFC 9110,
+/// section 5.3): by the first alone, a client would choose its counter and still be taken for another.
+fn header(request: &Request, name: &str) -> Option<String> {
+    let values = request.header_values(name);
+    (!values.is_empty()).then(|| String::from_utf8_lossy(&values.join(&b", "[..])).into_owned())
+}
+
+/// The network of an address. An IPv4 address written in IPv6 is that IPv4 address.
+fn network(address: &str, prefixes: Prefixes) -> String {
+    let mask = |length: u8, of: u8| u128::MAX.checked_shl(u32::from(of - length)).unwrap_or(0);
+    match address
+        .parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+    {
+        Ok(IpAddr::V4(address)) => {
+            let bits = address.to_bits() & mask(prefixes.ipv4, 32) as u32;
+            format!("{}/{}", Ipv4Addr::from_bits(bits), prefixes.ipv4)
+        }
+        Ok(IpAddr::V6(address)) => {
+            let bits = address.to_bits() & mask(prefixes.ipv6, 128);
+            format!("{}/{}", Ipv6Addr::from_bits(bits), prefixes.ipv6)
+        }
+        Err(_) => address.to_owned(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -153,13 +153,20 @@ fn weaken(headers: &mut HeaderMap) {
 }
 
 /// Undoes the content encodings that the headers name, the last one first (RFC 9110, section 8.4).
-fn decode(headers: &HeaderMap, body: &Bytes, max: usize) -> std::result::Result<Vec<u8>, BodyError> {
+fn decode(
+    headers: &HeaderMap,
+    body: &Bytes,
+    max: usize,
+) -> std::result::Result<Vec<u8>, BodyError> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
         let text = value
             .to_str()
             .map_err(|_| BodyError::Failed("its content-encoding is not text".to_owned()))?;
-        codings.extend(text.split(',').map(|coding| coding.trim().to_ascii_lowercase()));
+        codings.extend(
+            text.split(',')
+                .map(|coding| coding.trim().to_ascii_lowercase()),
+        );
     }
     let mut decoded = body.to_vec();
     for coding in codings.iter().rev() {

@@ -22,7 +22,11 @@ type Answer = std::result::Result<Reply, FetchError>;
 impl fetch::Host for State {
     async fn send(&mut self, upstream: String, outbound: Outbound) -> Result<Answer> {
         self.only_in_calls("fetch.send")?;
-        let headers: usize = outbound.headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+        let headers: usize = outbound
+            .headers
+            .iter()
+            .map(|(n, v)| n.len() + v.len())
+            .sum();
         self.works(upstream.len() + outbound.target.len() + headers + outbound.body.len())?;
         self.spoil_reads();
         let Some(upstream) = self.granted.fetch.get(&upstream).cloned() else {
@@ -31,7 +35,9 @@ impl fetch::Host for State {
                 upstream.escape_debug()
             ))));
         };
-        let time = outbound.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
+        let time = outbound
+            .timeout_ms
+            .map(|ms| Duration::from_millis(ms.into()));
         let request = match request(outbound) {
             Ok(request) => request,
             Err(text) => return Ok(Err(FetchError::Failed(text))),
@@ -103,7 +109,10 @@ async fn ask(upstream: &Upstream, request: Request<RequestBody>) -> Answer {
         })?;
     let (mut head, body) = answer.response.into_parts();
     let body: BoxBody = Box::pin(body);
-    let body = match Content::stream(body).collect(limits::FETCH_BODY_BYTES_MAX).await {
+    let body = match Content::stream(body)
+        .collect(limits::FETCH_BODY_BYTES_MAX)
+        .await
+    {
         Ok(body) => body.to_vec(),
         Err(Incomplete::TooLarge) => {
             return Err(FetchError::TooLarge(limits::FETCH_BODY_BYTES_MAX as u64));

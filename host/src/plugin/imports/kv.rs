@@ -31,7 +31,11 @@ impl kv::Host for State {
     fn get(&mut self, key: String) -> Answer<Option<Vec<u8>>> {
         let (kv, plugin) = self.store("kv.get", key.len())?;
         let value = kv.get(&plugin, &key);
-        self.works(value.as_ref().map_or(0, |v| v.as_ref().map_or(0, |v| v.len())))?;
+        self.works(
+            value
+                .as_ref()
+                .map_or(0, |v| v.as_ref().map_or(0, |v| v.len())),
+        )?;
         Ok(value.map(|value| value.map(|value| value.to_vec())))
     }
 

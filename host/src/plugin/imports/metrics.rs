@@ -20,7 +20,9 @@ impl metrics::Host for State {
         self.only_in_calls("metrics.counter-add")?;
         self.works(bytes(&name, &labels))?;
         let plugin = &self.identity.plugin;
-        self.granted.metrics.counter_add(plugin, &name, &labels, value);
+        self.granted
+            .metrics
+            .counter_add(plugin, &name, &labels, value);
         Ok(())
     }
 
@@ -33,7 +35,9 @@ impl metrics::Host for State {
         self.only_in_calls("metrics.histogram-record")?;
         self.works(bytes(&name, &labels))?;
         let plugin = &self.identity.plugin;
-        self.granted.metrics.histogram_record(plugin, &name, &labels, value);
+        self.granted
+            .metrics
+            .histogram_record(plugin, &name, &labels, value);
         Ok(())
     }
 }

@@ -60,13 +60,21 @@ impl wit::HostRequest for State {
         Ok(self.facts()?.query().map(str::to_owned))
     }
 
-    fn query_parameter(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+    fn query_parameter(
+        &mut self,
+        _: Resource<RequestHandle>,
+        name: String,
+    ) -> Result<Option<String>> {
         self.works(name.len() + limits::TARGET_BYTES_MAX)?;
         self.looks_at(|| Fact::QueryParameter(name.clone()));
         Ok(self.facts()?.query_parameter(&name).map(Cow::into_owned))
     }
 
-    fn path_parameter(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<String>> {
+    fn path_parameter(
+        &mut self,
+        _: Resource<RequestHandle>,
+        name: String,
+    ) -> Result<Option<String>> {
         self.works(name.len())?;
         self.looks_at(|| Fact::PathParameter(name.clone()));
         Ok(self.facts()?.path_parameter(&name).map(str::to_owned))
@@ -81,7 +89,11 @@ impl wit::HostRequest for State {
     fn header_values(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Vec<Vec<u8>>> {
         self.works(name.len())?;
         self.looks_at(|| Fact::HeaderValues(name.clone()));
-        Ok(self.facts()?.header_values(&name).map(<[u8]>::to_vec).collect())
+        Ok(self
+            .facts()?
+            .header_values(&name)
+            .map(<[u8]>::to_vec)
+            .collect())
     }
 
     fn header_names(&mut self, _: Resource<RequestHandle>) -> Result<Vec<String>> {
@@ -166,7 +178,10 @@ impl wit::HostRequest for State {
         self.works(name.len())?;
         self.looks_at(|| Fact::OwnAttribute(name.clone()));
         let policy = &self.identity.policy;
-        Ok(self.facts()?.own_attribute(policy, &name).map(str::to_owned))
+        Ok(self
+            .facts()?
+            .own_attribute(policy, &name)
+            .map(str::to_owned))
     }
 
     fn set_attribute(&mut self, _: Resource<RequestHandle>, name: String, value: String) -> Edit {
@@ -288,4 +303,3 @@ impl wit::HostRequestEdits for State {
         Ok(())
     }
 }
-

@@ -31,6 +31,11 @@ impl signatures::Host for State {
         self.only_in_calls("signatures.verify")?;
         let bytes = public_key.len() + message.len() + signature.len();
         self.works(bytes + limits::SIGNATURE_WORK_BYTES)?;
-        Ok(key_sets::verify(&algorithm, &public_key, &message, &signature))
+        Ok(key_sets::verify(
+            &algorithm,
+            &public_key,
+            &message,
+            &signature,
+        ))
     }
 }

@@ -46,5 +46,8 @@ pub const CACHE_ENTRY_OVERHEAD_BYTES: usize = 512;
 pub const CACHE_FIELD_OVERHEAD_BYTES: usize = 96;
 /// Parts of the store that have a lock each.
 pub const CACHE_SHARDS_MAX: usize = 64;
-/// Locks and generations of keys; two keys that share one cost each other a fill at worst.
+/// Locks for changes of entries: a change takes a microsecond.
 pub const CACHE_STRIPES: usize = 256;
+/// Counters of what was made obsolete, half a MiB. Keys that share one cost each other a fill when one
+/// is invalidated while the other is fetched.
+pub const CACHE_GENERATIONS: usize = 65_536;

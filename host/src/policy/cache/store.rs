@@ -15,8 +15,8 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::bounds::{
-    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_FIELD_OVERHEAD_BYTES, CACHE_SHARDS_MAX, CACHE_STRIPES,
-    CACHE_VARIANTS_MAX,
+    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_FIELD_OVERHEAD_BYTES, CACHE_GENERATIONS, CACHE_SHARDS_MAX,
+    CACHE_STRIPES, CACHE_VARIANTS_MAX,
 };
 use super::freshness::Lifetime;
 use super::growing::Growing;
@@ -86,8 +86,9 @@ pub struct Generation(u64);
 pub struct Store {
     items: Cache<Key, Variants, Bytes, RandomState, DefaultLifecycle<Key, Variants>>,
     hasher: RandomState,
-    /// The generation of all keys with the same hash here; locked for each change of their entries.
-    stripes: Vec<Mutex<u64>>,
+    /// The generations of keys, by their hash: a lock, held for each change of an entry, and the
+    /// counters under it.
+    stripes: Vec<Mutex<Vec<u64>>>,
     /// The heaviest entry that is taken.
     entry_weight_max: u64,
 }
@@ -123,7 +124,9 @@ impl Store {
         Store {
             items,
             hasher,
-            stripes: (0..CACHE_STRIPES).map(|_| Mutex::new(0)).collect(),
+            stripes: (0..CACHE_STRIPES)
+                .map(|_| Mutex::new(vec![0; CACHE_GENERATIONS / CACHE_STRIPES]))
+                .collect(),
             entry_weight_max,
         }
     }
@@ -133,14 +136,15 @@ impl Store {
     }
 
     pub fn generation(&self, key: &Key) -> Generation {
-        Generation(*self.stripe(key))
+        let (stripe, cell) = self.stripe(key);
+        Generation(stripe[cell])
     }
 
     /// Stores a response in place of the one that the same requests select, unless it was made
     /// obsolete meanwhile.
     pub fn put(&self, key: &Key, kept: Kept, generation: Generation) -> bool {
-        let stripe = self.stripe(key);
-        if Generation(*stripe) != generation {
+        let (stripe, cell) = self.stripe(key);
+        if Generation(stripe[cell]) != generation {
             return false;
         }
         let old = self.items.peek(key).unwrap_or_else(|| Arc::from([]));
@@ -186,8 +190,8 @@ impl Store {
 
     /// Drops all variants of a key, and what is being fetched for it. Answers whether there were any.
     pub fn invalidate(&self, key: &Key) -> bool {
-        let mut stripe = self.stripe(key);
-        *stripe += 1;
+        let (mut stripe, cell) = self.stripe(key);
+        stripe[cell] += 1;
         self.items.remove(key).is_some()
     }
 
@@ -195,7 +199,8 @@ impl Store {
     /// not stored either, since it might be one of them. Answers how many there were.
     pub fn invalidate_all(&self, wanted: impl Fn(&Key, &[Kept]) -> bool) -> usize {
         for stripe in &self.stripes {
-            *stripe.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            let mut stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            stripe.iter_mut().for_each(|generation| *generation += 1);
         }
         let dropped = AtomicUsize::new(0);
         self.items.retain(|key, variants| {
@@ -214,9 +219,10 @@ impl Store {
         self.items.len() as u64
     }
 
-    fn stripe(&self, key: &Key) -> MutexGuard<'_, u64> {
+    fn stripe(&self, key: &Key) -> (MutexGuard<'_, Vec<u64>>, usize) {
         let hash = self.hasher.hash_one(key) as usize;
-        let stripe = &self.stripes[hash % self.stripes.len()];
-        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+        let stripe = &self.stripes[hash % CACHE_STRIPES];
+        let cell = hash / CACHE_STRIPES % (CACHE_GENERATIONS / CACHE_STRIPES);
+        (stripe.lock().unwrap_or_else(PoisonError::into_inner), cell)
     }
 }

@@ -20,16 +20,16 @@
 //!   debts and what is settled later.
 //! - **Settling** corrects a charge. More may go into debt, which is repaid as usual; less is given
 //!   back, never beyond a full bucket or below nothing used.
-//! - **Keys** are stored as digests of 128 bits under a random key of the process ([`digest`]), so a key
+//! - **Keys** are stored as digests of 128 bits under a random key of the process (`digest.rs`), so a key
 //!   of any length takes the same memory: 75 to 150 bytes, 64 of them its own and the rest index and
 //!   room to grow. No key, and nothing made from one, is in any answer or error.
 //! - **Idle keys** (full bucket, ended window, nothing held) behave exactly as unknown ones and are
 //!   dropped: each charge looks at two keys of each shard that it locks, and [`Limiter::sweep`] at all.
-//! - **At the bound** of keys, a new key displaces, of [`DISPLACE_SAMPLE`] that come next under the
-//!   shard's hand, the one nearest to being idle, and of equally near ones the least used: fresh keys
-//!   displace each other before they displace an exhausted one. A key that holds `concurrent` is never
-//!   displaced. Where nothing can be, an enforced limit refuses with 503, because what cannot be
-//!   counted cannot be kept to; a count-only limit lets the request go on uncounted.
+//! - **At the bound** of keys, a new key displaces, of [`DISPLACE_SAMPLE`] of its shard drawn by lot, the
+//!   one nearest to being idle, and of equally near ones the least used: fresh keys displace each other
+//!   before they displace an exhausted one. A key that holds `concurrent` is never displaced. Where
+//!   nothing can be, an enforced limit refuses with 503, because what cannot be counted cannot be kept
+//!   to; a count-only limit lets the request go on uncounted.
 
 mod asked;
 mod calendar;
@@ -75,7 +75,7 @@ pub const EXPIRE_STEPS: usize = 2;
 /// Keys among which a new one displaces the one nearest to being idle. Of 8, it is among the nearest
 /// quarter with a chance of 90%.
 pub const DISPLACE_SAMPLE: usize = 8;
-/// Keys looked at, at most, to find that many that can be displaced.
+/// Keys looked at, at most, to find that many that can be displaced. Of a shard with no more, all are.
 pub const DISPLACE_STEPS_MAX: usize = 64;
 /// How far a quota's window may lie ahead of the clock, in milliseconds, and still hold: threads read
 /// the clock one after another, and time servers turn it back a little. Beyond, it has been reset.

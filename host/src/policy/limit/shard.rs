@@ -1,5 +1,5 @@
-//! A part of the counters, with its share of the bound. A hand goes around it like a clock's: it drops
-//! what is idle, and it is where a displaced key is looked for.
+//! A part of the counters, with its share of the bound. A hand goes around it like a clock's and drops
+//! what is idle.
 
 use indexmap::IndexMap;
 
@@ -12,6 +12,8 @@ pub struct Shard {
     /// The place that is looked at next. May lie behind the last, which means the first.
     hand: usize,
     keys_max: usize,
+    /// State of the lot that chooses among keys to displace.
+    lot: u64,
 }
 
 impl Shard {
@@ -20,6 +22,7 @@ impl Shard {
             counters: IndexMap::default(),
             hand: 0,
             keys_max,
+            lot: 0,
         }
     }
 
@@ -44,8 +47,12 @@ impl Shard {
         if self.counters.contains_key(&digest) {
             return true;
         }
-        if self.counters.len() >= self.keys_max && !self.displace(now, keep) {
-            return false;
+        if self.counters.len() >= self.keys_max {
+            // Nobody outside knows a digest, so nobody foresees the lot.
+            self.lot ^= digest.shard_bits();
+            if !self.displace(now, keep) {
+                return false;
+            }
         }
         self.counters.insert(digest, fresh);
         true
@@ -55,12 +62,15 @@ impl Shard {
         self.counters.swap_remove(&digest);
     }
 
+    /// Looks at keys drawn by lot, or at all if they are few. Neighbours would not do: they came at one
+    /// time, so who used up some keys and then floods with others would find them side by side.
     fn displace(&mut self, now: Now, keep: &[Digest]) -> bool {
+        let count = self.counters.len();
+        let few = count <= DISPLACE_STEPS_MAX;
         let mut seen = 0;
         let mut least: Option<((u128, u64), usize)> = None;
-        for _ in 0..DISPLACE_STEPS_MAX.min(self.counters.len()) {
-            let index = self.under_hand();
-            self.hand = index + 1;
+        for step in 0..count.min(DISPLACE_STEPS_MAX) {
+            let index = if few { step } else { self.draw(count) };
             let Some((digest, counter)) = self.counters.get_index(index) else {
                 break;
             };
@@ -74,11 +84,22 @@ impl Shard {
                 least = Some((worth, index));
             }
             seen += 1;
-            if seen == DISPLACE_SAMPLE {
+            if seen == DISPLACE_SAMPLE && !few {
                 break;
             }
         }
         least.is_some_and(|(_, index)| self.counters.swap_remove_index(index).is_some())
+    }
+
+    /// A number below this one (SplitMix64).
+    fn draw(&mut self, below: usize) -> usize {
+        self.lot = self.lot.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.lot;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        // Scaled, so below it and a usize.
+        ((u128::from(mixed) * below as u128) >> 64) as usize
     }
 
     /// Drops what is idle among the next few. What takes the place of a dropped one came from the end

@@ -116,6 +116,12 @@ impl Bench {
 use Finding::{Never, NoRoom, Over, Within};
 
 #[test]
+fn a_charge_goes_where_a_body_goes() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Charge>();
+}
+
+#[test]
 fn a_rate_lets_a_burst_pass_and_then_what_flows() {
     let bench = Bench::new();
     let ten = [rate("ten", 10, 1_000, 3)];

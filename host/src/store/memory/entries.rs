@@ -1,0 +1,127 @@
+//! The entries of one namespace: found by key, and gone round by two hands, one to make room and one
+//! to take away what expired.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+use super::{KV_ENTRY_OVERHEAD_BYTES, KV_SPARED_MAX, KV_SWEPT_PER_WRITE};
+
+#[derive(Default)]
+pub struct Entries {
+    /// By key, and by place, for the hands.
+    map: IndexMap<Box<str>, Entry>,
+    pub bytes: usize,
+    /// The place that is looked at next to make room.
+    evicting: usize,
+    /// The place that is looked at next for having expired.
+    sweeping: usize,
+}
+
+pub struct Entry {
+    pub value: Bytes,
+    /// None: never.
+    pub until: Option<Instant>,
+    /// Since the hand last passed.
+    pub was_read: bool,
+}
+
+impl Entries {
+    /// The entry of this key, unless it has expired.
+    pub fn live(&mut self, key: &str, now: Instant) -> Option<&mut Entry> {
+        let index = self.map.get_index_of(key)?;
+        if self.expired(index, now) {
+            self.remove_at(index);
+            return None;
+        }
+        self.map.get_index_mut(index).map(|(_, entry)| entry)
+    }
+
+    pub fn put(&mut self, key: &str, value: Bytes, until: Option<Instant>) {
+        if let Some(entry) = self.map.get_mut(key) {
+            self.bytes = self.bytes - entry.value.len() + value.len();
+            entry.value = value;
+            entry.until = until;
+            return;
+        }
+        self.bytes += weight(key, value.len());
+        let entry = Entry {
+            value,
+            until,
+            was_read: false,
+        };
+        self.map.insert(key.into(), entry);
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        if let Some(index) = self.map.get_index_of(key) {
+            self.remove_at(index);
+        }
+    }
+
+    /// The last entry takes its place.
+    fn remove_at(&mut self, index: usize) {
+        /// Tables of this size are not worth being made smaller.
+        const SMALL: usize = 64;
+        if let Some((key, entry)) = self.map.swap_remove_index(index) {
+            self.bytes -= weight(&key, entry.value.len());
+        }
+        let capacity = self.map.capacity();
+        if capacity > SMALL && self.map.len() < capacity / 4 {
+            self.map.shrink_to(capacity / 2);
+        }
+    }
+
+    /// How many there is room for without new tables.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.map.capacity()
+    }
+
+    fn expired(&self, index: usize, now: Instant) -> bool {
+        let entry = self.map.get_index(index).map(|(_, entry)| entry);
+        entry.is_some_and(|entry| entry.until.is_some_and(|until| until <= now))
+    }
+
+    pub fn sweep(&mut self, now: Instant) {
+        for _ in 0..KV_SWEPT_PER_WRITE {
+            if self.sweeping >= self.map.len() {
+                self.sweeping = 0;
+            }
+            if self.expired(self.sweeping, now) {
+                // What takes its place is looked at next.
+                self.remove_at(self.sweeping);
+            } else {
+                self.sweeping += 1;
+            }
+        }
+    }
+
+    /// Removes one entry; answers whether there was one.
+    pub fn evict(&mut self, now: Instant) -> bool {
+        for step in 0..=KV_SPARED_MAX {
+            if self.evicting >= self.map.len() {
+                self.evicting = 0;
+            }
+            let expired = self.expired(self.evicting, now);
+            let Some((_, entry)) = self.map.get_index_mut(self.evicting) else {
+                return false;
+            };
+            let place = self.evicting;
+            // What takes the place of a removed entry is the newest, whose turn is not now.
+            self.evicting += 1;
+            if expired || !entry.was_read || step == KV_SPARED_MAX {
+                self.remove_at(place);
+                return true;
+            }
+            entry.was_read = false;
+        }
+        false
+    }
+}
+
+/// What an entry counts, in bytes.
+pub fn weight(key: &str, value_bytes: usize) -> usize {
+    key.len() + value_bytes + KV_ENTRY_OVERHEAD_BYTES
+}
