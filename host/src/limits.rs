@@ -1,7 +1,13 @@
 //! Every bound and every default, with its unit and its reason.
 
+mod config;
+mod policies;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use config::*;
+pub use policies::*;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -91,15 +91,16 @@ async fn recall<'m>(entry: &'m Entry, exchange: &mut Exchange, record: &mut Reco
         Recalled::Known(decided) => decided,
     };
     let identity = &entry.policy.identity;
-    for (name, value) in &decided.writes {
-        let attributes = &mut exchange.attributes;
-        if attributes
-            .set(&identity.plugin, &identity.policy, name, value)
-            .is_err()
-        {
+    if !decided.writes.is_empty() {
+        let mut attributes = exchange.attributes.clone();
+        let mut write = |(name, value): &(String, String)| {
+            attributes.set(&identity.plugin, &identity.policy, name, value)
+        };
+        if decided.writes.iter().any(|note| write(note).is_err()) {
             // There is no room for a note that belongs to the decision: the plugin sees to that.
             return Memory::Empty;
         }
+        exchange.attributes = attributes;
     }
     let (verdict, outcome) = match &decided.verdict {
         Verdict::Allow(grant) => {

@@ -10,21 +10,8 @@ use super::matching::{hosts, predicate};
 use super::plugins::Names;
 use super::reader::{Item, Named, Reader, Table, quoted};
 use crate::limits;
+use crate::limits::{API_BASE_BYTES_MAX, API_HOSTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX};
 use crate::route::{HostPattern, PathTemplate};
-
-// Bounds.
-
-/// Hosts of an API: the names that one service has. Every route of the API has a copy of them, so
-/// that there are fewer than a route may have of its own.
-pub const API_HOSTS_MAX: usize = 32;
-/// The base of an API, in bytes. It stands in front of every path of the API, and longer ones than
-/// this are not read by people.
-pub const API_BASE_BYTES_MAX: usize = 1_024;
-/// Variables of one route, with those that it inherits.
-pub const VARIABLES_MAX: usize = 64;
-/// Names and values of them, in bytes. They are settings; a document belongs to a plugin's
-/// configuration. A route with variables of its own has a copy of those that it inherits.
-pub const VARIABLES_BYTES_MAX: usize = 8 << 10;
 
 /// What a section hands down to the routes below it.
 #[derive(Default, Clone)]

@@ -1,10 +1,7 @@
 //! `[key-sets]`: public keys that signatures are verified with (RFC 7517).
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
 use serde_json::Value;
+use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::json::json;
@@ -12,20 +9,7 @@ use super::reader::{Item, Named, Reader, Table, quoted};
 use super::sections::path;
 use super::source::Problem;
 use super::{KeySet, KeySource, Position, SecretSource};
-
-// Bounds.
-
-/// Key sets of one gateway. Each issuer of tokens has one; more are a mistake.
-pub const KEY_SETS_MAX: usize = 64;
-/// Keys of one set that stand in the file. Issuers that rotate have two or three; what has more than
-/// this is no list that a person keeps.
-pub const KEY_SET_KEYS_MAX: usize = 100;
-/// How often the file of a key set is looked at. More often than each second is waste; less often
-/// than each day, a withdrawn key is trusted too long.
-pub const KEY_SET_RELOAD: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(86_400);
-/// Soon enough for a key that is rotated in an emergency, and next to no work.
-pub const KEY_SET_RELOAD_DEFAULT: Duration = Duration::from_secs(30);
+use crate::limits::{KEY_SET_KEYS_MAX, KEY_SET_RELOAD, KEY_SET_RELOAD_DEFAULT, KEY_SETS_MAX};
 
 const KEYS: &str = "[{ kty = \"OKP\", crv = \"Ed25519\", x = \"…\" }]";
 

@@ -8,13 +8,8 @@ use super::reader::{Item, Reader, Table, quoted};
 use super::respond::framing;
 use super::source::Problem;
 use crate::limits;
+use crate::limits::FIELD_TESTS_MAX;
 use crate::route::{FieldTest, HostPattern, Match, PathTemplate, Predicate, Wanted};
-
-// Bounds.
-
-/// Header fields, and as many query parameters, that one entry asks for. Each is looked up in every
-/// request.
-pub const FIELD_TESTS_MAX: usize = 32;
 
 pub(super) const MATCH: &str = "\"GET,HEAD /pets/{id}\"";
 

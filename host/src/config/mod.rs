@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-pub use file::{load, parse};
+pub use file::load;
 pub use source::{Problem, Problems, Source};
 
 use crate::route::{Match, Predicate};

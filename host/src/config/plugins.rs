@@ -1,10 +1,7 @@
 //! `[plugins]` and `[policies]`: the code that runs, and the code with its configuration.
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
 use serde_json::Value;
+use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::json::plugin_config;
@@ -14,15 +11,7 @@ use super::source::Problem;
 use super::units::show_duration;
 use super::{Grant, Instances, OnFault, Plugin, PluginCode, PluginConfig, PluginLimits, Policy};
 use crate::limits;
-
-// Bounds.
-
-/// The size up to which a plugin is given whole bodies, in bytes. They are held in memory, for each
-/// request that passes it; what is larger than this is streamed and not looked into.
-pub const GRANTED_BODY_BYTES: RangeInclusive<u64> = 1..=16 << 20;
-/// Elapsed time of one call of a plugin that may wait for peers, bodies or upstreams: as long as a
-/// client may stall and an upstream may take to its first byte.
-pub const GRANTED_WALL_DEFAULT: Duration = Duration::from_secs(30);
+use crate::limits::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT};
 
 /// The names that others refer to, as written: a reference to an entry that is itself wrong is not
 /// a second problem.

@@ -1,35 +1,13 @@
 //! `[store]`: how much shared state is kept.
 
-use std::ops::RangeInclusive;
-
 use super::Store;
 use super::reader::{Reader, Table};
 use super::units::show_size;
-
-// Bounds.
-
-/// Cached responses, in bytes. Below 1 MiB a cache holds no more than a page; above 64 GiB it belongs
-/// on a machine of its own.
-pub const STORE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
-/// A tenth of a small server's memory.
-pub const STORE_CACHE_BYTES_DEFAULT: u64 = 256 << 20;
-/// The largest body that is cached, in bytes. It is held whole while it is stored.
-pub const STORE_CACHE_ENTRY_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 30;
-/// Pages, scripts and most images fit, and thirty-two such entries fit the default cache.
-pub const STORE_CACHE_ENTRY_BYTES_DEFAULT: u64 = 8 << 20;
-/// Remembered decisions of authorizers, in bytes. A decision is some hundred bytes to a few KiB.
-pub const STORE_DECISIONS_BYTES: RangeInclusive<u64> = 64 << 10..=4 << 30;
-/// Some 20,000 callers.
-pub const STORE_DECISIONS_BYTES_DEFAULT: u64 = 16 << 20;
-/// What plugins keep, in bytes.
-pub const STORE_KV_BYTES: RangeInclusive<u64> = 64 << 10..=16 << 30;
-/// Some 100,000 sessions or nonces.
-pub const STORE_KV_BYTES_DEFAULT: u64 = 64 << 20;
-/// Counters of limits, all keys together: a caller beyond them displaces another's counter, which then
-/// begins anew, so that there must be more than there are callers. Each is some hundred bytes.
-pub const STORE_LIMIT_KEYS: RangeInclusive<usize> = 1_000..=100_000_000;
-/// Some 100 MiB once that many callers came.
-pub const STORE_LIMIT_KEYS_DEFAULT: usize = 1_000_000;
+use crate::limits::{
+    STORE_CACHE_BYTES, STORE_CACHE_BYTES_DEFAULT, STORE_CACHE_ENTRY_BYTES,
+    STORE_CACHE_ENTRY_BYTES_DEFAULT, STORE_DECISIONS_BYTES, STORE_DECISIONS_BYTES_DEFAULT,
+    STORE_KV_BYTES, STORE_KV_BYTES_DEFAULT, STORE_LIMIT_KEYS, STORE_LIMIT_KEYS_DEFAULT,
+};
 
 impl Default for Store {
     fn default() -> Store {

@@ -11,6 +11,9 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::limits::{
+    METRIC_LABEL_BYTES_MAX, METRIC_LABELS_MAX, METRIC_NAME_BYTES_MAX, PLUGIN_SERIES_MAX,
+};
 use indexmap::IndexMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -19,17 +22,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use series::{Asked, Kind, Labelled, Names, Series, SeriesKey};
-
-// Bounds.
-
-/// Series of one plugin: what the contract says. A label with a value for each caller meets it soon.
-pub const PLUGIN_SERIES_MAX: usize = 100;
-/// Labels of one series, beside the plugin's name.
-pub const METRIC_LABELS_MAX: usize = 8;
-/// The value of a label, in bytes; the rest is cut.
-pub const METRIC_LABEL_BYTES_MAX: usize = 128;
-/// The name of a metric or of a label, in bytes: as names in the configuration.
-pub const METRIC_NAME_BYTES_MAX: usize = 64;
 
 /// The buckets of every plugin's histogram, in whatever its unit is: from a millisecond to a minute in
 /// seconds, and counts and sizes up to a million, in steps that still tell magnitudes apart.

@@ -1,7 +1,7 @@
 //! What a call looked at, where its decision may be remembered.
 
 use crate::http::facts::Fact;
-use crate::policy::decisions::{FACT_NAME_BYTES_MAX, FACTS_MAX};
+use crate::limits::{FACT_NAME_BYTES_MAX, FACTS_MAX};
 
 /// The getters that `authorize` called, each once, in the order of their first calls.
 #[derive(Debug, Default)]

@@ -141,6 +141,10 @@ pub struct Wasi {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        // Its clocks and randomness are behind here, as is what depends on neither.
+        if let Some(reads) = &mut self.reads {
+            reads.spoil();
+        }
         let wasi = self
             .wasi
             .get_or_insert_with(|| Box::new(super::wasi::context(&self.identity)));

@@ -9,14 +9,14 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64ct::{Base64Bcrypt, Encoding};
 use tollgate_plugin::crypto;
 
-/// The cost of bcrypt: each step doubles the time. 15 takes about four seconds of the ten that a call
+/// The cost of bcrypt: each step doubles the time. 15 takes about three seconds of the ten that a call
 /// can be given at most.
 const BCRYPT_COST: std::ops::RangeInclusive<u32> = 4..=15;
 /// What bcrypt reads of a password, in bytes.
 const BCRYPT_BYTES_MAX: usize = 72;
 /// Memory of Argon2, in KiB: half of what a plugin can be given at most.
 const ARGON2_MEMORY_KIB_MAX: u32 = 512 << 10;
-/// Memory of Argon2 times its passes, in KiB: it takes about as long as bcrypt with its highest cost.
+/// Memory of Argon2 times its passes, in KiB: this takes about two seconds.
 const ARGON2_WORK_KIB_MAX: u64 = 1 << 20;
 
 pub enum Hash {

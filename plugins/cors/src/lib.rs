@@ -36,7 +36,8 @@ struct Config {
     private_network: bool,
 }
 
-/// After ten minutes a changed policy counts in every browser.
+/// Twice the time in which somebody who changes the policy still looks at it. Chromium keeps no answer
+/// for longer than two hours, Firefox none for longer than a day.
 fn max_age_default() -> String {
     "10m".into()
 }

@@ -159,6 +159,7 @@ impl Plugin for RateLimit {
             quota: config.quota,
             limits: config.limits,
         };
+        let said = bounds.limits.is_some();
         let rules = bounds.rules("", &mut counters, &config.cost)?;
         let tiers = config
             .tiers
@@ -166,6 +167,13 @@ impl Plugin for RateLimit {
         let tiers = tiers.transpose()?;
         if rules.is_empty() && tiers.is_none() {
             return Err("there is no limit: give a `rate`, a `quota` or `limits`".into());
+        }
+        if rules.is_empty() && !said {
+            return Err(
+                "nothing is said of callers in no tier: give a `rate`, a `quota` or \
+                        `limits`; if they have no limit, write `limits = []`"
+                    .into(),
+            );
         }
         Ok(RateLimit {
             counters: counters.all,
@@ -192,24 +200,16 @@ impl Limiter for RateLimit {
                 Some(key) => key,
                 unknown => unknown.insert(self.counters[rule.counter].key(request)?),
             };
-            let (key, limit) = match key {
-                Key::Is(key) => (key, rule.limit()),
-                Key::Skipped => continue,
-                // Nothing ever fits into it.
-                Key::Refused(key) => (key, Limit::quota(&rule.name, 0, Period::Minute)),
-            };
-            let refused = matches!(limit.bound, tollgate_plugin::Bound::Quota { amount: 0, .. });
-            let limit = Limit {
-                key: key.clone(),
-                scope: self.scope,
-                cost,
-                effect: self.effect,
-                ..limit
-            };
-            if refused {
-                return Ok(vec![limit]);
+            match key {
+                Key::Is(key) => limits.push(self.complete(rule.limit(), key, cost)),
+                Key::Skipped => {}
+                // Nothing ever fits into it. The others are left out: two of one key would be one
+                // counter.
+                Key::Refused(key) => {
+                    let nothing = Limit::quota(&rule.name, 0, Period::Minute);
+                    return Ok(vec![self.complete(nothing, key, cost.max(1))]);
+                }
             }
-            limits.push(limit);
         }
         Ok(limits)
     }
@@ -218,6 +218,16 @@ impl Limiter for RateLimit {
 export!(RateLimit: Limiter);
 
 impl RateLimit {
+    fn complete(&self, limit: Limit, key: &[String], cost: u64) -> Limit {
+        Limit {
+            key: key.to_owned(),
+            scope: self.scope,
+            cost,
+            effect: self.effect,
+            ..limit
+        }
+    }
+
     fn rules(&self, request: &Request) -> Result<&[Rule]> {
         let Some((source, tiers)) = &self.tiers else {
             return Ok(&self.rules);

@@ -62,13 +62,17 @@ fn preflight(gateway: &Gateway, path: &str, method: &str, more: &[&str]) -> Resp
     options(gateway, path, &headers)
 }
 
+/// A 405 whose `Allow` has at least these methods, and no OPTIONS, which nobody would answer.
 #[track_caller]
 fn assert_not_allowed(response: &Response, allow: &[&str], passed: &str) {
     assert_eq!(response.status, 405, "{response:?}");
     let allowed = response.headers("allow").join(", ");
-    let mut methods: Vec<&str> = allowed.split(", ").collect();
-    methods.sort_unstable();
-    assert_eq!(methods, allow);
+    let methods: Vec<&str> = allowed.split(", ").collect();
+    assert!(
+        allow.iter().all(|method| methods.contains(method)),
+        "{allowed}"
+    );
+    assert!(!methods.contains(&"OPTIONS"), "{allowed}");
     assert_eq!(outwards(response), passed);
     assert_eq!(response.json()["status"], 405);
 }

@@ -5,9 +5,6 @@ use std::time::Duration;
 /// Heuristic freshness at most (RFC 9111, section 4.2.2). A tenth of an old document's age would be
 /// months; what nobody gave a lifetime should not outlive its change by more than this.
 pub const CACHE_HEURISTIC_MAX: Duration = Duration::from_secs(3_600);
-/// How long a stale response may stand in for an upstream that cannot be reached, where the origin
-/// said nothing about it (RFC 9111, section 4.2.4). An outage of an hour is noticed.
-pub const CACHE_STALE_DISCONNECTED: Duration = Duration::from_secs(3_600);
 /// Seconds in a directive, at most: what RFC 9111, section 1.2.2 has for larger ones.
 pub const CACHE_SECONDS_MAX: u64 = 1 << 31;
 /// Responses stored under one key, chosen by `Vary`. They are searched linearly, and a key with more
@@ -48,6 +45,3 @@ pub const CACHE_FIELD_OVERHEAD_BYTES: usize = 96;
 pub const CACHE_SHARDS_MAX: usize = 64;
 /// Locks for changes of entries: a change takes a microsecond.
 pub const CACHE_STRIPES: usize = 256;
-/// Counters of what was made obsolete, half a MiB. Keys that share one cost each other a fill when one
-/// is invalidated while the other is fetched.
-pub const CACHE_GENERATIONS: usize = 65_536;

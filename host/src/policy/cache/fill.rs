@@ -17,12 +17,11 @@ use super::flight::{Landing, Lead};
 use super::freshness::{self, Times};
 use super::growing::Growing;
 use super::head::{merge, stored_fields};
-use super::key::Key;
 use super::object::Stored;
 use super::pump::pump;
 use super::serve::{Client, Whole};
 use super::status::{Forward, Report};
-use super::store::{Content, Generation, Head, Kept};
+use super::store::{Content, Head, Kept, Watch};
 use super::vary::Selection;
 use super::{Answer, Cache, InnerBody, Storage};
 
@@ -30,8 +29,7 @@ use super::{Answer, Cache, InnerBody, Storage};
 /// plugin failed), it lets one of those who wait take its place.
 pub struct Fill {
     pub(super) cache: Arc<Cache>,
-    pub(super) key: Key,
-    pub(super) generation: Generation,
+    pub(super) watch: Watch,
     pub(super) is_head: bool,
     /// The client's request.
     pub(super) request: HeaderMap,
@@ -97,7 +95,7 @@ impl Fill {
         now: SystemTime,
     ) -> Answer {
         if gateway_error || STALE_IF_ERROR.contains(&status) {
-            if let Some(answer) = self.stand_in(status, gateway_error, now) {
+            if let Some(answer) = self.stand_in(status, now) {
                 return answer;
             }
         } else if status == StatusCode::NOT_MODIFIED
@@ -147,10 +145,9 @@ impl Fill {
 
     /// Answers with what is stored where the upstream fails, if it may (RFC 9111, section 4.2.4; RFC
     /// 5861, section 4).
-    fn stand_in(&self, status: StatusCode, disconnected: bool, now: SystemTime) -> Option<Answer> {
+    fn stand_in(&self, status: StatusCode, now: SystemTime) -> Option<Answer> {
         let stale = self.stale.as_ref()?;
-        let lifetime = &stale.head.lifetime;
-        if !lifetime.may_answer_for_failure(now, disconnected) {
+        if !stale.head.lifetime.may_answer_for_failure(now) {
             return None;
         }
         self.land(Landing::Shared(stale.clone()));
@@ -191,12 +188,12 @@ impl Fill {
                 content: stale.content.clone(),
             };
             let store = &self.cache.store;
-            report.stored = store.put(&self.key, kept.clone(), self.generation);
+            report.stored = store.put(&self.watch, kept.clone());
             report.ttl = Some(kept.head.lifetime.ttl(now));
             headers.insert(AGE, kept.head.lifetime.age(now).as_secs().into());
             self.share(kept, now);
         } else {
-            self.cache.store.drop_variant(&self.key, stale);
+            self.cache.store.drop_variant(&self.watch.key, stale);
             self.land(Landing::Alone);
         }
         // In the store all is complete.
@@ -279,21 +276,22 @@ impl Fill {
         self.share(kept.clone(), now);
         let shared = kept.head.lifetime.is_fresh(now);
         let lead = self.lead.take().filter(|_| shared);
-        let (key, generation) = (Arc::clone(&self.key), self.generation);
-        let (flights, flown) = (Arc::clone(&cache.flights), Arc::clone(&key));
+        let (flights, key) = (Arc::clone(&cache.flights), Arc::clone(&self.watch.key));
+        let answer = response.finish(self.client(), report);
+        let watch = self.watch;
         let keep = move |stored: Arc<Stored>| {
             let content = Content::Stored(stored);
             let kept = Kept { content, ..kept };
-            cache.store.put(&key, kept, generation);
+            cache.store.put(&watch, kept);
         };
         // Those who come while it grows are told to read along, until the lead is dropped: with this,
         // at the end of the pump.
         let give_up = move || {
-            flights.note_unshared(&flown, now);
+            flights.note_unshared(&key, now);
             drop(lead);
         };
         tokio::spawn(pump(body, growing, reservation, bytes_max, keep, give_up));
-        response.finish(self.client(), report)
+        answer
     }
 
     fn keep_empty(self, head: Head, mut response: Whole, now: SystemTime) -> Answer {
@@ -304,9 +302,7 @@ impl Fill {
             content: Content::Stored(stored),
         };
         let report = self.report_stored(&kept, now);
-        self.cache
-            .store
-            .put(&self.key, kept.clone(), self.generation);
+        self.cache.store.put(&self.watch, kept.clone());
         self.share(kept, now);
         response.finish(self.client(), report)
     }
@@ -323,11 +319,11 @@ impl Fill {
     /// Tells those who wait, if it may answer them.
     fn share(&self, kept: Kept, now: SystemTime) {
         if kept.head.lifetime.is_fresh(now) {
-            self.cache.flights.note_shared(&self.key);
+            self.cache.flights.note_shared(&self.watch.key);
             self.land(Landing::Shared(kept));
         } else {
             if self.lead.is_some() {
-                self.cache.flights.note_unshared(&self.key, now);
+                self.cache.flights.note_unshared(&self.watch.key, now);
             }
             self.land(Landing::Alone);
         }
@@ -336,7 +332,7 @@ impl Fill {
     /// Remembers that the key's responses are each for one, and drops what this one replaces.
     fn note_unshared(&self, status: StatusCode, now: SystemTime) {
         if self.lead.is_some() {
-            self.cache.flights.note_unshared(&self.key, now);
+            self.cache.flights.note_unshared(&self.watch.key, now);
         }
         self.land(Landing::Alone);
         let replaces = status.is_success() || status.is_redirection() || GONE.contains(&status);
@@ -345,7 +341,7 @@ impl Fill {
             && !self.is_head
             && status != StatusCode::NOT_MODIFIED
         {
-            self.cache.store.drop_variant(&self.key, stale);
+            self.cache.store.drop_variant(&self.watch.key, stale);
         }
     }
 

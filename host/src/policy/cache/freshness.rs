@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 
-use super::bounds::{CACHE_HEURISTIC_MAX, CACHE_SECONDS_MAX, CACHE_STALE_DISCONNECTED};
+use super::bounds::{CACHE_HEURISTIC_MAX, CACHE_SECONDS_MAX};
 use super::directives::ResponseDirectives;
 use super::{Retention, SetCookie, Storage};
 
@@ -18,10 +18,8 @@ pub struct Lifetime {
     fresh: Duration,
     /// How long beyond that, while another is fetched.
     while_revalidate: Duration,
-    /// How long beyond that, when the upstream answers with an error.
+    /// How long beyond that, when the upstream fails.
     if_error: Duration,
-    /// How long beyond that, when the upstream does not answer.
-    if_disconnected: Duration,
     /// Whether a client may take it stale.
     on_request: bool,
 }
@@ -56,12 +54,8 @@ impl Lifetime {
         self.staleness(now) < self.while_revalidate
     }
 
-    pub fn may_answer_for_failure(&self, now: SystemTime, disconnected: bool) -> bool {
-        let window = match disconnected {
-            true => self.if_disconnected,
-            false => self.if_error,
-        };
-        self.staleness(now) < window
+    pub fn may_answer_for_failure(&self, now: SystemTime) -> bool {
+        self.staleness(now) < self.if_error
     }
 
     pub fn may_answer_stale_on_request(&self, now: SystemTime, max_stale: u64) -> bool {
@@ -132,7 +126,6 @@ fn retained(
             fresh: initial_age.saturating_add(retention.fresh),
             while_revalidate: retention.stale_while_revalidate,
             if_error: retention.stale_if_error,
-            if_disconnected: retention.stale_if_error,
             on_request: false,
         },
         withheld,
@@ -213,20 +206,14 @@ fn lifetime_of(
     response: &HeaderMap,
     times: Times,
 ) -> Lifetime {
-    let seconds = |value: Option<u64>| value.map(Duration::from_secs);
-    // RFC 9111, section 4.2.4. `s-maxage` alone forbids too; beside an explicit `stale-...` the more
-    // specific word holds, as origins mean it and other shared caches read it.
+    // RFC 9111, section 4.2.4. A cache may serve stale responses on its own account while it cannot
+    // reach the origin; this one asks for the origin's word, or the plugin's, since what calls an API
+    // is seldom a reader who would notice. `s-maxage` alone forbids it, too; beside an explicit
+    // `stale-...` the more specific word holds, as origins mean it and other shared caches read it.
     let never = directives.must_revalidate || directives.proxy_revalidate || directives.no_cache;
-    let silent = never || directives.s_maxage.is_some();
-    let while_revalidate = seconds(directives.stale_while_revalidate).unwrap_or_default();
-    let if_error = seconds(directives.stale_if_error);
-    let unsaid = match silent {
+    let window = |seconds: Option<u64>| match never {
         true => Duration::ZERO,
-        false => CACHE_STALE_DISCONNECTED,
-    };
-    let allowed = |window: Duration| match never {
-        true => Duration::ZERO,
-        false => window,
+        false => Duration::from_secs(seconds.unwrap_or_default()),
     };
     Lifetime {
         received: times.received,
@@ -235,10 +222,9 @@ fn lifetime_of(
             true => Duration::ZERO,
             false => fresh,
         },
-        while_revalidate: allowed(while_revalidate),
-        if_error: allowed(if_error.unwrap_or_default()),
-        if_disconnected: allowed(if_error.unwrap_or(unsaid)),
-        on_request: !silent,
+        while_revalidate: window(directives.stale_while_revalidate),
+        if_error: window(directives.stale_if_error),
+        on_request: !never && directives.s_maxage.is_none(),
     }
 }
 

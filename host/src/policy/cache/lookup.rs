@@ -17,7 +17,7 @@ use super::key::{self, Key, Target};
 use super::pass::{Invalidates, Pass};
 use super::serve::Client;
 use super::status::{Forward, Report};
-use super::store::{Generation, Head, Kept};
+use super::store::{Head, Kept, Watch};
 use super::{Answer, Cache, CacheRequest, Found, KeyMode, conditions};
 
 /// A request that the cache may answer.
@@ -33,7 +33,6 @@ struct Wanted<'a> {
 
 /// A request that it cannot answer.
 struct Miss {
-    generation: Generation,
     forward: Forward,
     stale: Option<Kept>,
     /// What the responses of this key vary by, and this request has for it.
@@ -63,14 +62,15 @@ impl Cache {
                 Ok(found) => return found,
                 Err(miss) => miss,
             };
+            let watch = self.store.watch(&wanted.key);
             if miss.alone || rounds == CACHE_COLLAPSE_ROUNDS {
-                return self.fetch(&wanted, miss, None, now);
+                return self.fetch(&wanted, miss, watch, None, now);
             }
             rounds += 1;
             let place = (Arc::clone(&wanted.key), miss.secondary.clone());
-            let landing = match self.flights.join(place, miss.generation) {
-                Place::Leads(lead) => return self.fetch(&wanted, miss, Some(lead), now),
-                Place::Crowded => return self.fetch(&wanted, miss, None, now),
+            let landing = match self.flights.join(place, watch.generation) {
+                Place::Leads(lead) => return self.fetch(&wanted, miss, watch, Some(lead), now),
+                Place::Crowded => return self.fetch(&wanted, miss, watch, None, now),
                 Place::Follows(landing) => landing,
             };
             match wait(landing, began).await {
@@ -83,7 +83,9 @@ impl Cache {
                 }
                 // The leader gave up: now another leads.
                 Some(Landing::Waiting) => {}
-                Some(Landing::Alone) | None => return self.fetch(&wanted, miss, None, now),
+                Some(Landing::Alone) | None => {
+                    return self.fetch(&wanted, miss, watch, None, now + began.elapsed());
+                }
             }
         }
     }
@@ -148,8 +150,6 @@ impl Cache {
 
     /// Answers from the store, if it can.
     fn hit(self: &Arc<Self>, wanted: &Wanted<'_>, now: SystemTime) -> Result<Found, Miss> {
-        // Before the look at the store: so what is found there is never older than it says.
-        let generation = self.store.generation(&wanted.key);
         let variants = self.store.get(&wanted.key);
         let variants = variants.as_deref().unwrap_or_default();
         let best = variants.iter().rev().find(|kept| wanted.selects(kept));
@@ -159,7 +159,6 @@ impl Cache {
         let varies_as = varies_as.or(variants.last().map(|kept| &*kept.head));
         let secondary = varies_as.map(|head| head.selection.secondary_key(wanted.client.headers));
         let mut miss = Miss {
-            generation,
             forward: match best {
                 Some(_) if insists => Forward::Request,
                 Some(_) => Forward::Stale,
@@ -190,12 +189,11 @@ impl Cache {
             return Ok(Found::Answer(answer));
         }
         let place = (Arc::clone(&wanted.key), std::mem::take(&mut miss.secondary));
-        match self.flights.join(place, miss.generation) {
+        let watch = self.store.watch(&wanted.key);
+        match self.flights.join(place, watch.generation) {
             Place::Leads(lead) => {
-                let fill = Fill {
-                    is_head: false,
-                    ..self.fill(wanted, miss, Some(lead), now)
-                };
+                let mut fill = self.fill(wanted, miss, watch, Some(lead), now);
+                fill.is_head = false;
                 Ok(Found::AnswerAndRevalidate(answer, fill))
             }
             Place::Follows(_) | Place::Crowded => Ok(Found::Answer(answer)),
@@ -245,24 +243,25 @@ impl Cache {
         self: &Arc<Self>,
         wanted: &Wanted<'_>,
         miss: Miss,
+        watch: Watch,
         lead: Option<Lead>,
         now: SystemTime,
     ) -> Found {
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
-        Found::Fetch(self.fill(wanted, miss, lead, now))
+        Found::Fetch(self.fill(wanted, miss, watch, lead, now))
     }
 
     fn fill(
         self: &Arc<Self>,
         wanted: &Wanted<'_>,
         miss: Miss,
+        watch: Watch,
         lead: Option<Lead>,
         now: SystemTime,
     ) -> Fill {
         Fill {
             cache: Arc::clone(self),
-            key: Arc::clone(&wanted.key),
-            generation: miss.generation,
+            watch,
             is_head: wanted.client.is_head,
             request: wanted.client.headers.clone(),
             requested: now,

@@ -163,7 +163,7 @@ pub enum Found {
 /// A shared cache.
 pub struct Cache {
     settings: Settings,
-    store: Store,
+    store: Arc<Store>,
     flights: Arc<Flights>,
     /// What bodies on their way into the store may hold.
     filling: Arc<Budget>,
@@ -182,7 +182,7 @@ impl Cache {
         let filling = settings.bytes_max / CACHE_FILLING_PART;
         Arc::new(Cache {
             settings,
-            store: Store::new(settings.bytes_max, settings.entry_bytes_max),
+            store: Arc::new(Store::new(settings.bytes_max, settings.entry_bytes_max)),
             flights: Flights::new(),
             filling: Budget::new(filling.max(settings.entry_bytes_max)),
             counters: Counters::default(),

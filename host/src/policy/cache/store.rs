@@ -4,8 +4,9 @@
 //! (S3-FIFO and CLOCK-Pro, so a scan does no harm). All variants of a key are one entry of it, which
 //! is why one removal drops them all.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -15,8 +16,8 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::bounds::{
-    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_FIELD_OVERHEAD_BYTES, CACHE_GENERATIONS, CACHE_SHARDS_MAX,
-    CACHE_STRIPES, CACHE_VARIANTS_MAX,
+    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_FIELD_OVERHEAD_BYTES, CACHE_SHARDS_MAX, CACHE_STRIPES,
+    CACHE_VARIANTS_MAX,
 };
 use super::freshness::Lifetime;
 use super::growing::Growing;
@@ -79,18 +80,43 @@ impl Weighter<Key, Variants> for Bytes {
     }
 }
 
-/// How often what is stored under a key was made obsolete. A fetch that began before does not store.
+/// Responses asked for in one generation of a key are of the same worth: nothing made them obsolete in
+/// between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation(u64);
 
 pub struct Store {
     items: Cache<Key, Variants, Bytes, RandomState, DefaultLifecycle<Key, Variants>>,
     hasher: RandomState,
-    /// The generations of keys, by their hash: a lock, held for each change of an entry, and the
-    /// counters under it.
-    stripes: Vec<Mutex<Vec<u64>>>,
+    /// The keys that are being fetched, by their hash. Locked for each change of an entry, too.
+    stripes: Vec<Mutex<HashMap<Key, Fetched>>>,
+    next_generation: AtomicU64,
     /// The heaviest entry that is taken.
     entry_weight_max: u64,
+}
+
+struct Fetched {
+    fetches: usize,
+    generation: Generation,
+}
+
+/// A fetch for a key, which notices if what it asked for is made obsolete before it is stored.
+pub struct Watch {
+    store: Arc<Store>,
+    pub key: Key,
+    pub generation: Generation,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut stripe = self.store.stripe(&self.key);
+        if let Some(fetched) = stripe.get_mut(&self.key) {
+            fetched.fetches -= 1;
+            if fetched.fetches == 0 {
+                stripe.remove(&self.key);
+            }
+        }
+    }
 }
 
 impl Store {
@@ -124,9 +150,8 @@ impl Store {
         Store {
             items,
             hasher,
-            stripes: (0..CACHE_STRIPES)
-                .map(|_| Mutex::new(vec![0; CACHE_GENERATIONS / CACHE_STRIPES]))
-                .collect(),
+            stripes: (0..CACHE_STRIPES).map(|_| Mutex::default()).collect(),
+            next_generation: AtomicU64::new(0),
             entry_weight_max,
         }
     }
@@ -135,16 +160,28 @@ impl Store {
         self.items.get(key)
     }
 
-    pub fn generation(&self, key: &Key) -> Generation {
-        let (stripe, cell) = self.stripe(key);
-        Generation(stripe[cell])
+    /// To be called before a response for `key` is asked for.
+    pub fn watch(self: &Arc<Self>, key: &Key) -> Watch {
+        let mut stripe = self.stripe(key);
+        let fetched = stripe.entry(Arc::clone(key)).or_insert_with(|| Fetched {
+            fetches: 0,
+            generation: self.new_generation(),
+        });
+        fetched.fetches += 1;
+        Watch {
+            store: Arc::clone(self),
+            key: Arc::clone(key),
+            generation: fetched.generation,
+        }
     }
 
     /// Stores a response in place of the one that the same requests select, unless it was made
     /// obsolete meanwhile.
-    pub fn put(&self, key: &Key, kept: Kept, generation: Generation) -> bool {
-        let (stripe, cell) = self.stripe(key);
-        if Generation(stripe[cell]) != generation {
+    pub fn put(&self, watch: &Watch, kept: Kept) -> bool {
+        let key = &watch.key;
+        let stripe = self.stripe(key);
+        let current = stripe.get(key).map(|fetched| fetched.generation);
+        if current != Some(watch.generation) {
             return false;
         }
         let old = self.items.peek(key).unwrap_or_else(|| Arc::from([]));
@@ -190,8 +227,10 @@ impl Store {
 
     /// Drops all variants of a key, and what is being fetched for it. Answers whether there were any.
     pub fn invalidate(&self, key: &Key) -> bool {
-        let (mut stripe, cell) = self.stripe(key);
-        stripe[cell] += 1;
+        let mut stripe = self.stripe(key);
+        if let Some(fetched) = stripe.get_mut(key) {
+            fetched.generation = self.new_generation();
+        }
         self.items.remove(key).is_some()
     }
 
@@ -200,7 +239,9 @@ impl Store {
     pub fn invalidate_all(&self, wanted: impl Fn(&Key, &[Kept]) -> bool) -> usize {
         for stripe in &self.stripes {
             let mut stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-            stripe.iter_mut().for_each(|generation| *generation += 1);
+            for fetched in stripe.values_mut() {
+                fetched.generation = self.new_generation();
+            }
         }
         let dropped = AtomicUsize::new(0);
         self.items.retain(|key, variants| {
@@ -219,10 +260,13 @@ impl Store {
         self.items.len() as u64
     }
 
-    fn stripe(&self, key: &Key) -> (MutexGuard<'_, Vec<u64>>, usize) {
+    fn stripe(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Fetched>> {
         let hash = self.hasher.hash_one(key) as usize;
         let stripe = &self.stripes[hash % CACHE_STRIPES];
-        let cell = hash / CACHE_STRIPES % (CACHE_GENERATIONS / CACHE_STRIPES);
-        (stripe.lock().unwrap_or_else(PoisonError::into_inner), cell)
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_generation(&self) -> Generation {
+        Generation(self.next_generation.fetch_add(1, Ordering::Relaxed))
     }
 }

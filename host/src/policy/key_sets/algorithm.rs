@@ -137,25 +137,22 @@ impl Verifier {
 
     /// The key is a SubjectPublicKeyInfo in DER.
     pub fn public(algorithm: Algorithm, key: &[u8]) -> Result<Verifier, &'static str> {
-        if key.len() > PUBLIC_KEY_BYTES_MAX || !is_public_key_info(key) {
-            return Err("the public key is not a SubjectPublicKeyInfo in DER");
-        }
-        let parameters: &'static dyn VerificationAlgorithm = match algorithm {
+        let (head, parameters): (&[u8], &'static dyn VerificationAlgorithm) = match algorithm {
             Algorithm::Hmac(_) => return Err("the algorithm has no public key"),
-            Algorithm::Ecdsa(curve) => curve.ecdsa(),
-            Algorithm::Ed25519 => &signature::ED25519,
-            Algorithm::RsaPkcs1(hash) => {
-                check_rsa(key)?;
-                pkcs1(hash)
-            }
-            Algorithm::RsaPss(hash) => {
-                check_rsa(key)?;
-                pss(hash)
-            }
+            Algorithm::Ecdsa(curve) => (curve.info(), curve.ecdsa()),
+            Algorithm::Ed25519 => (ED25519_INFO, &signature::ED25519),
+            Algorithm::RsaPkcs1(hash) => (RSA_INFO, pkcs1(hash)),
+            Algorithm::RsaPss(hash) => (RSA_INFO, pss(hash)),
         };
+        if key.len() > PUBLIC_KEY_BYTES_MAX || !is_info_of(key, head) {
+            return Err("the public key is not a SubjectPublicKeyInfo of the algorithm");
+        }
+        if head == RSA_INFO {
+            check_rsa(key)?;
+        }
         ParsedPublicKey::new(parameters, key)
             .map(Verifier::Signature)
-            .map_err(|_| "the public key is not one of the algorithm, or not valid")
+            .map_err(|_| "the public key is not valid")
     }
 
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -187,7 +184,7 @@ fn check_rsa(key: &[u8]) -> Result<(), &'static str> {
     let bits = RsaSubjectPublicKey::from_der(key)
         .ok()
         .and_then(|key| RsaParameters::public_modulus_len(key.as_ref()).ok())
-        .ok_or("the public key is not one of RSA, or not valid")?;
+        .ok_or("the numbers are not a key of RSA")?;
     if RSA_BITS.contains(&(bits as usize)) {
         Ok(())
     } else {
@@ -195,9 +192,36 @@ fn check_rsa(key: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// The library reads a key in any of several encodings, and nothing behind it. The contract names one:
-/// a sequence that fills all of the bytes and begins with another (RFC 5280, section 4.1).
-fn is_public_key_info(der: &[u8]) -> bool {
+/// What a SubjectPublicKeyInfo (RFC 5280, section 4.1) of RSA holds up to its key: the algorithm
+/// `rsaEncryption` with NULL (RFC 3279, section 2.3.1).
+const RSA_INFO: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03";
+/// The same of Ed25519 (RFC 8410, section 4).
+const ED25519_INFO: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+
+impl Curve {
+    /// The same of ECDSA: `ecPublicKey` with the curve, and a point in uncompressed form (RFC 5480,
+    /// sections 2.1.1 and 2.2).
+    fn info(self) -> &'static [u8] {
+        match self {
+            Curve::P256 => {
+                b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\
+                  \x03\x42\x00\x04"
+            }
+            Curve::P384 => {
+                b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\
+                  \x03\x62\x00\x04"
+            }
+            Curve::P521 => {
+                b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\
+                  \x03\x81\x86\x00\x04"
+            }
+        }
+    }
+}
+
+/// The library reads a key in any of several encodings and with other algorithms' names, and nothing
+/// behind it. The contract names one form: a sequence that fills all of the bytes, with this head.
+fn is_info_of(der: &[u8], head: &[u8]) -> bool {
     const SEQUENCE: u8 = 0x30;
     let (length, content) = match der {
         [SEQUENCE, 0x81, length, content @ ..] => (usize::from(*length), content),
@@ -207,11 +231,11 @@ fn is_public_key_info(der: &[u8]) -> bool {
         [SEQUENCE, length @ 0..=0x7f, content @ ..] => (usize::from(*length), content),
         _ => return false,
     };
-    content.len() == length && content.first() == Some(&SEQUENCE)
+    content.len() == length && content.starts_with(head)
 }
 
-/// Verifies a raw signature. The algorithm is a JWA name, the public key a SubjectPublicKeyInfo in DER,
-/// and the signature has JWA's form: ECDSA's is its two numbers at full length (RFC 7518, section 3.4).
+/// Verifies a raw signature. The algorithm is a JWA name, the public key a SubjectPublicKeyInfo in DER
+/// (a point of a curve in uncompressed form), and the signature has JWA's form: ECDSA's is its two numbers at full length (RFC 7518, section 3.4).
 ///
 /// # Errors
 /// Says what cannot be used: the algorithm or the key.

@@ -3,7 +3,7 @@
 //! A plugin says which set a token is held against; the keys never leave the host. Verifying takes what
 //! is there and never waits: files are read again by [`KeySets::run`], at their interval, or within a
 //! second when a token names a key that the set does not have. A file that has become unreadable or
-//! wrong changes nothing but the log.
+//! wrong changes nothing but the log, and is read again each second.
 
 mod algorithm;
 mod json;
@@ -38,7 +38,8 @@ pub const RELOAD: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 /// A withdrawn key lives on for this long; reading a few KiB this often costs nothing.
 pub const RELOAD_DEFAULT: Duration = Duration::from_secs(30);
 /// How long after one reading of a file a token with an unknown key may bring about the next, so that
-/// clients who make up identifiers cannot keep the disk busy.
+/// clients who make up identifiers cannot keep the disk busy. A file that could not be used is read
+/// again after as long.
 pub const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// Characters of a name from outside (`alg`, `kid`, `kty`, `crv`) that a message shows.
 const NAME_CHARS_SHOWN: usize = 64;
@@ -95,6 +96,8 @@ struct File {
 struct Reading {
     at: Instant,
     found: Found,
+    /// Whether it could be used. What could not may have been read in the middle of being written.
+    usable: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -266,6 +269,7 @@ impl Entry {
                     last: Mutex::new(Reading {
                         at: now,
                         found: Found::content(&text),
+                        usable: true,
                     }),
                 };
                 (set, Some(file))
@@ -292,12 +296,12 @@ impl File {
     }
 
     fn due(&self) -> Instant {
-        let pause = if self.wanted.load(Ordering::Relaxed) {
-            self.reload.min(REFRESH_PAUSE)
+        let last = self.last();
+        if self.wanted.load(Ordering::Relaxed) || !last.usable {
+            last.at + self.reload.min(REFRESH_PAUSE)
         } else {
-            self.reload
-        };
-        self.last().at + pause
+            last.at + self.reload
+        }
     }
 
     /// None if what stands there is what stood there the last time, so that nothing is said twice. Read
@@ -317,9 +321,11 @@ impl File {
             return None;
         }
         last.found = found;
-        Some(text.and_then(|text| {
+        let set = text.and_then(|text| {
             KeySet::parse(&text).map_err(|error| format!("`{}`: {error}", self.path.display()))
-        }))
+        });
+        last.usable = set.is_ok();
+        Some(set)
     }
 }
 

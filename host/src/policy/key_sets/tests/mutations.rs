@@ -60,7 +60,11 @@ fn edited<T: Clone>(mut text: Vec<T>, edits: &[Edit], from: impl Fn(char) -> T) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn changed_tokens_do_not_verify(

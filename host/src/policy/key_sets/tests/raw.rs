@@ -59,10 +59,18 @@ fn a_key_has_one_encoding() {
             [&key[..], &[0]].concat(),
             key[..key.len() - 1].to_vec(),
         ];
-        for place in 0..8 {
-            let mut changed = key.clone();
-            changed[place] ^= 1;
-            wrong.push(changed);
+        // Up to where the key itself begins.
+        let head = match algorithm {
+            "RS256" => 20,
+            "ES256" => 27,
+            _ => 12,
+        };
+        for place in 0..head {
+            for bit in 0..8 {
+                let mut changed = key.clone();
+                changed[place] ^= 1 << bit;
+                wrong.push(changed);
+            }
         }
         for key in wrong {
             assert!(

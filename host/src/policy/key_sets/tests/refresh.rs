@@ -226,6 +226,23 @@ fn a_file_gone_bad_changes_nothing_and_is_told_once() {
 }
 
 #[test]
+fn a_file_read_in_the_middle_of_being_written_is_read_again_soon() {
+    let folder = Folder::new("half-written");
+    let path = folder.write(jwk("ES256"));
+    let start = Instant::now();
+    let sets = load([("issuer", file(&path))], start);
+    let whole = jwk("EdDSA").to_string();
+    folder.write(&whole[..whole.len() / 2]);
+    assert_eq!(sets.refresh(start + RELOAD).len(), 1);
+    assert_eq!(sets.next_reading(), Some(start + RELOAD + REFRESH_PAUSE));
+    folder.write(&whole);
+    let now = start + RELOAD + REFRESH_PAUSE;
+    assert_eq!(texts(&sets.refresh(now)), ["read again: 1 keys"]);
+    assert!(verifies(&sets, &plain("EdDSA")));
+    assert_eq!(sets.next_reading(), Some(now + RELOAD));
+}
+
+#[test]
 fn an_unknown_key_brings_about_one_reading_a_second() {
     let folder = Folder::new("unknown");
     let path = folder.write(named("EdDSA", "old"));
