@@ -27,6 +27,15 @@ fn scene(folder: &Folder, origin: &Origin, authorize: &str, more: &str) -> Scene
         .policy("tell", "trace", "config.tell.x-principal = \"principal\"")
 }
 
+/// Gives the first plugin more time than it needs on any machine.
+fn with_time(toml: &str) -> String {
+    toml.replacen(
+        "wasm =",
+        "limits = { cpu = \"5s\", wall = \"20s\" }\nwasm =",
+        1,
+    )
+}
+
 /// How often the plugin was asked.
 #[track_caller]
 fn calls(gateway: &Gateway) -> u64 {
@@ -178,7 +187,7 @@ fn what_may_change_by_itself_is_never_remembered() {
     ] {
         for instances in INSTANCES {
             let toml = scene(&folder, &origin, authorize, instances).toml();
-            let gateway = Gateway::start(&toml);
+            let gateway = Gateway::start(&with_time(&toml));
             for round in 1..=4 {
                 assert_eq!(gateway.get("/a").status, 200);
                 assert_eq!(calls(&gateway), round, "{authorize} {instances}");
@@ -188,7 +197,20 @@ fn what_may_change_by_itself_is_never_remembered() {
     }
 }
 
-/// One request in a hundred reads the clock; that spoils its own decision alone.
+/// What the gateway's generator of random numbers needs to begin is not on the account of the plugin
+/// that happens to ask first, in the process or on a thread of it.
+#[test]
+fn the_first_random_number_is_within_the_default_bounds() {
+    let (folder, origin) = (Folder::new(), Origin::echo());
+    let authorize = "{ reads = [\"random\"] }";
+    let gateway = Gateway::start(&scene(&folder, &origin, authorize, "").toml());
+    for _ in 0..8 {
+        let response = gateway.get("/a");
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+}
+
+/// One kind of request reads the clock; that spoils its own decision alone.
 #[test]
 fn what_is_not_remembered_does_not_stand_in_the_way_of_what_is() {
     let (folder, origin) = (Folder::new(), Origin::echo());
@@ -325,7 +347,9 @@ fn a_decision_behind_another_hangs_on_it() {
                 assert!(said.ends_with(&format!("={user}")), "{said}");
             }
         }
-        assert_eq!(calls(&gateway), 2, "{read}");
+        // The very first shows that the call may itself change what it read, and only the second time
+        // is it known what that was before.
+        assert_eq!(calls(&gateway), 3, "{read}");
     }
 }
 
@@ -404,7 +428,7 @@ fn identical_requests_at_once_are_decided_by_one_call() {
     for verdict in ["allow", "deny"] {
         // Long enough that the others come while the first is being decided.
         let authorize = "{ reads = [\"path\"], verdict = \"header:x-verdict\", \
-                         remember-ms = 3_600_000, work = 10_000_000 }";
+                         remember-ms = 3_600_000, work = 3_000_000 }";
         let toml = scene(&folder, &origin, authorize, "").toml().replacen(
             "wasm =",
             "limits = { cpu = \"5s\", wall = \"20s\" }\nwasm =",

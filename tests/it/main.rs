@@ -5,6 +5,7 @@ mod kinds;
 mod scene;
 
 mod attacks;
+mod bodies;
 mod cache;
 mod config;
 mod contract;
@@ -22,6 +23,7 @@ mod observed;
 mod odd;
 mod onion;
 mod plugins;
+mod readmes;
 mod refused;
 mod secrets;
 mod snapshot;

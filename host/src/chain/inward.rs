@@ -7,9 +7,9 @@ use http::header::HOST;
 
 use super::{Cached, Decided, Entry, Mechanisms, Passage};
 use crate::http::exchange::{Exchange, Grant};
-use crate::http::facts::{Fact, Facts};
+use crate::http::facts::Facts;
 use crate::observe::{EntryVisit, Record, Side};
-use crate::plugin::{Fault, FaultKind, Lookup, Reply, Verdict, Visit};
+use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit};
 use crate::policy::cache::{CacheRequest, Fill, Found, KeyMode};
 use crate::policy::decisions::{Asking, Recalled};
 use crate::policy::limit::{Charge, Now, Place};
@@ -283,17 +283,19 @@ async fn authorize(
 fn remember(
     asking: Asking<'_, Decided>,
     exchange: &Exchange,
-    reads: Option<(Vec<Fact>, Vec<(String, String)>)>,
+    reads: Option<Reads>,
     time: Option<Duration>,
     verdict: &Verdict,
 ) {
     match (reads, time) {
-        (Some((facts, writes)), Some(time)) => {
-            let verdict = verdict.clone();
-            let decided = Arc::new(Decided { verdict, writes });
-            asking.learn(Facts::of(exchange), facts, time, &decided);
+        (Some(reads), Some(time)) => {
+            let decided = Arc::new(Decided {
+                verdict: verdict.clone(),
+                writes: reads.writes,
+            });
+            asking.learn(Facts::of(exchange), reads.facts, time, &decided);
         }
-        (reads, _) => asking.decline(reads.map(|(facts, _)| facts)),
+        (reads, _) => asking.decline(reads.map(|reads| reads.facts)),
     }
 }
 

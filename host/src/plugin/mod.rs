@@ -27,5 +27,6 @@ pub use granted::Granted;
 pub use lease::Visited;
 pub use load::{LoadError, Plugin, PluginSpec, quiet_caught_panics};
 pub use policy::{Instances, Policy};
+pub use reads::Reads;
 pub use secrets::Secrets;
 pub use visit::{Lookup, Reply, Verdict, Visit};

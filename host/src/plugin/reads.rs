@@ -6,12 +6,12 @@ use crate::limits::{FACT_NAME_BYTES_MAX, FACTS_MAX};
 /// The getters that `authorize` called, each once, in the order of their first calls.
 #[derive(Debug, Default)]
 pub struct Reads {
-    facts: Vec<Fact>,
+    pub facts: Vec<Fact>,
     name_bytes: usize,
     /// Whether the call depended on something that no request shows, or on too much to note.
     spoilt: bool,
     /// The notes that it wrote, which belong to what it did.
-    writes: Vec<(String, String)>,
+    pub writes: Vec<(String, String)>,
 }
 
 impl Reads {
@@ -40,8 +40,8 @@ impl Reads {
         self.writes.clear();
     }
 
-    /// The facts and the notes, if a decision made from them can be used again.
-    pub fn finish(self) -> Option<(Vec<Fact>, Vec<(String, String)>)> {
-        (!self.spoilt).then_some((self.facts, self.writes))
+    /// Itself, if a decision made from it can be used again.
+    pub fn finish(self) -> Option<Reads> {
+        (!self.spoilt).then_some(self)
     }
 }

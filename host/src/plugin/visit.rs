@@ -12,7 +12,6 @@ use super::lease::{Answer, Hook, Lease, Visited};
 use super::policy::Policy;
 use super::reads::Reads;
 use crate::http::exchange::{Exchange, Grant};
-use crate::http::facts::Fact;
 use crate::http::fields;
 use crate::limits;
 use crate::policy::cache::{KeyMode, Retention, Storage};
@@ -40,7 +39,7 @@ pub struct Decision {
     /// How long the plugin lets it be reused.
     pub remember: Option<Duration>,
     /// The getters that were called and the notes that were written, where it hung on nothing else.
-    pub reads: Option<(Vec<Fact>, Vec<(String, String)>)>,
+    pub reads: Option<Reads>,
 }
 
 /// A policy's instance while it looks at one message.

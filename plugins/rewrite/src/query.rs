@@ -1,7 +1,7 @@
 //! Changes of a query. Parameters that no change names are kept byte for byte, in their order.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tollgate_plugin::{Request, Result};
 
@@ -33,8 +33,8 @@ enum Values {
 
 /// Changes, checked and parsed. Names are decoded.
 pub struct Changes {
-    keep_only: Option<BTreeSet<String>>,
-    remove: BTreeSet<String>,
+    keep_only: Option<Vec<String>>,
+    remove: Vec<String>,
     rename: BTreeMap<String, String>,
     /// Those to set before those to append.
     values: Vec<Value>,
@@ -55,29 +55,27 @@ struct Piece<'q> {
 impl Changes {
     /// The error begins with the place.
     pub fn new(query: Query, groups: &[Option<String>]) -> Result<Changes, String> {
-        let named = |key: &str, name: &String| match name.is_empty() {
-            true => Err(format!("{key} has an empty name")),
-            false => Ok(name.clone()),
-        };
-        let names = |key, names: &[String]| -> Result<BTreeSet<String>, String> {
-            names.iter().map(|name| named(key, name)).collect()
-        };
-        let mut news = BTreeSet::new();
+        let kept = query.keep_only.as_deref().unwrap_or_default();
+        for (key, names) in [("keep-only", kept), ("remove", &query.remove)] {
+            for name in names {
+                named(key, name)?;
+            }
+        }
+        let mut news = Vec::new();
         for (old, new) in &query.rename {
             named("rename", old)?;
+            named("rename", new)?;
             if old == new {
                 return Err(format!("rename.{old:?} is its own new name"));
             }
-            if !news.insert(named("rename", new)?) {
+            if news.contains(&new) {
                 return Err(format!("rename.{old:?}: {new:?} is named twice"));
             }
+            news.push(new);
         }
         let mut changes = Changes {
-            keep_only: match &query.keep_only {
-                Some(kept) => Some(names("keep-only", kept)?),
-                None => None,
-            },
-            remove: names("remove", &query.remove)?,
+            keep_only: query.keep_only,
+            remove: query.remove,
             rename: query.rename,
             values: Vec::new(),
         };
@@ -130,8 +128,8 @@ impl Changes {
             .collect();
         pieces.retain(|piece| {
             let kept = self.keep_only.as_ref();
-            kept.is_none_or(|names| names.contains(&*piece.name))
-                && !self.remove.contains(&*piece.name)
+            let is_named = |names: &Vec<String>| names.iter().any(|name| *name == piece.name);
+            kept.is_none_or(is_named) && !is_named(&self.remove)
         });
         self.rename(&mut pieces);
         for Value {
@@ -159,13 +157,14 @@ impl Changes {
 
     /// What is renamed takes the place of what had the new name; names may be swapped.
     fn rename<'q>(&'q self, pieces: &mut Vec<Piece<'q>>) {
-        let present = pieces.iter().filter_map(|it| self.rename.get(&*it.name));
-        let taken: BTreeSet<&str> = present.map(String::as_str).collect();
+        let is_there = |name: &String| pieces.iter().any(|piece| piece.name == *name);
+        let renamed = self.rename.iter().filter(|(old, _)| is_there(old));
+        let taken: Vec<&str> = renamed.map(|(_, new)| new.as_str()).collect();
         if taken.is_empty() {
             return;
         }
         pieces.retain(|piece| {
-            self.rename.contains_key(&*piece.name) || !taken.contains(&*piece.name)
+            self.rename.contains_key(&*piece.name) || !taken.contains(&piece.name.as_ref())
         });
         for piece in pieces {
             if let Some(new) = self.rename.get(&*piece.name) {
@@ -174,6 +173,13 @@ impl Changes {
                 piece.name = Cow::Borrowed(new);
             }
         }
+    }
+}
+
+fn named(key: &str, name: &str) -> Result<(), String> {
+    match name.is_empty() {
+        true => Err(format!("{key} has an empty name")),
+        false => Ok(()),
     }
 }
 

@@ -15,7 +15,8 @@ fn coded() -> Vec<(&'static str, Vec<u8>)> {
     let text = stored(TEXT);
     let two_members = [stored(&TEXT[..5]).gzip(), stored(&TEXT[5..]).gzip()].concat();
     // Compressed, and with a file's name in its head, as gzip writes it.
-    let real = b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\x03a.txt\x00\x2b\xce\xcf\x4d\x55\x28\x49\xad\x28\
+    let real =
+        b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\x03a.txt\x00\x2b\xce\xcf\x4d\x55\x28\x49\xad\x28\
                  \xd1\x51\x28\x06\x31\x73\xf3\x8b\x20\x7c\x00";
     let check = text.gzip();
     let real = [&real[..], &check[check.len() - 8..]].concat();
@@ -60,7 +61,10 @@ fn a_coded_request_is_decoded_for_the_plugin() {
 
             let only_read = origin.request(number);
             assert!(read_as_text(&told_in(&only_read)), "{what}: {only_read:?}");
-            assert_eq!(only_read.header("content-encoding").as_deref(), Some(coding));
+            assert_eq!(
+                only_read.header("content-encoding").as_deref(),
+                Some(coding)
+            );
             assert_body(&only_read.body, &body, &what);
 
             let replaced = origin.request(number + 1);
@@ -82,11 +86,18 @@ fn a_coded_response_is_decoded_for_the_plugin() {
 
         client.send(sized("GET /one", &[("x-one-out", r#"["read"]"#)], b""));
         let only_read = client.read();
-        assert!(read_as_text(&told_out(&only_read)), "{coding}: {only_read:?}");
+        assert!(
+            read_as_text(&told_out(&only_read)),
+            "{coding}: {only_read:?}"
+        );
         assert_eq!(only_read.headers("content-encoding"), [coding]);
         assert_body(&only_read.body, &body, coding);
 
-        client.send(sized("GET /one", &[("x-one-out", r#"["read", "shout"]"#)], b""));
+        client.send(sized(
+            "GET /one",
+            &[("x-one-out", r#"["read", "shout"]"#)],
+            b"",
+        ));
         let replaced = client.read();
         assert!(read_as_text(&told_out(&replaced)), "{coding}: {replaced:?}");
         assert_eq!(replaced.header("content-encoding"), None, "{coding}");
@@ -108,12 +119,20 @@ fn broken() -> Vec<(String, Vec<u8>, &'static str)> {
     let is_broken = "failed its content-encoding is broken";
     let unknown = "failed its content-encoding `br` is not gzip or deflate";
     vec![
-        ("gzip".to_owned(), gzip[..gzip.len() - 1].to_vec(), is_broken),
+        (
+            "gzip".to_owned(),
+            gzip[..gzip.len() - 1].to_vec(),
+            is_broken,
+        ),
         ("gzip".to_owned(), gzip[..12].to_vec(), is_broken),
         ("gzip".to_owned(), wrong_check, is_broken),
         ("gzip".to_owned(), TEXT.to_vec(), is_broken),
         ("gzip".to_owned(), zlib.clone(), is_broken),
-        ("deflate".to_owned(), zlib[..zlib.len() - 5].to_vec(), is_broken),
+        (
+            "deflate".to_owned(),
+            zlib[..zlib.len() - 5].to_vec(),
+            is_broken,
+        ),
         ("deflate".to_owned(), wrong_adler, is_broken),
         ("gzip, gzip".to_owned(), gzip, is_broken),
         ("br".to_owned(), TEXT.to_vec(), unknown),
@@ -140,8 +159,7 @@ fn a_broken_coding_of_a_request_is_the_clients() {
         // Or say that it cannot.
         for path in ["one", "open"] {
             let first = format!("POST /{path}");
-            let response =
-                gateway.request(sized(&first, &headers(r#"["must-read"]"#), &body));
+            let response = gateway.request(sized(&first, &headers(r#"["must-read"]"#), &body));
             assert!(
                 (400..500).contains(&response.status),
                 "{path} {coding}: {response:?}"
@@ -211,15 +229,28 @@ fn what_unfolds_beyond_the_grant_is_too_large() {
     for (gateway, coding, body, told) in [
         (&narrow, "gzip", &fits, format!("{GRANT}:")),
         (&narrow, "gzip", &twice, format!("too-large {GRANT}")),
-        (&narrow, "deflate", &zeros(GRANT + 1).zlib(), format!("too-large {GRANT}")),
+        (
+            &narrow,
+            "deflate",
+            &zeros(GRANT + 1).zlib(),
+            format!("too-large {GRANT}"),
+        ),
         (&wide, "gzip, gzip", &bomb, format!("too-large {}", 1 << 20)),
-        (&wide, "gzip", &many.gzip(), format!("too-large {}", 1 << 20)),
+        (
+            &wide,
+            "gzip",
+            &many.gzip(),
+            format!("too-large {}", 1 << 20),
+        ),
     ] {
         let before = peak(gateway);
         let number = origin.requests();
         let coded = ("content-encoding", coding);
         let tolerated = [coded, ("x-one-in", r#"["read"]"#)];
-        assert_eq!(gateway.request(sized("POST /one", &tolerated, body)).status, 200);
+        assert_eq!(
+            gateway.request(sized("POST /one", &tolerated, body)).status,
+            200
+        );
         let request = origin.request(number);
         let said = told_in(&request);
         assert!(said[0].starts_with(&told), "{said:?} in place of {told}");
@@ -255,7 +286,10 @@ fn codings_are_not_undone_without_end() {
     let coding = codings.join(",");
     let origin = Origin::echo();
     let gateway = gateway(&origin);
-    let headers = [("content-encoding", coding.as_str()), ("x-one-in", r#"["read"]"#)];
+    let headers = [
+        ("content-encoding", coding.as_str()),
+        ("x-one-in", r#"["read"]"#),
+    ];
     let response = gateway.request(sized("POST /one", &headers, &body));
     assert_eq!(response.status, 200, "{response:?}");
     let told = told_in(&origin.request(0));

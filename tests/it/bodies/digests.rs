@@ -2,13 +2,22 @@
 
 use tollgate_tests::{Gateway, Origin};
 
-use super::{answer, gateway, sized, scene, told_out};
+use super::{answer, gateway, scene, sized, told_out};
 
 const DIGESTS: [(&str, &str); 4] = [
     ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
-    ("digest", "sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
-    ("content-digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"),
-    ("repr-digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"),
+    (
+        "digest",
+        "sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    ),
+    (
+        "content-digest",
+        "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+    ),
+    (
+        "repr-digest",
+        "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+    ),
 ];
 
 #[test]
@@ -50,12 +59,19 @@ fn a_strong_etag_becomes_a_weak_one() {
         ] {
             let response = gateway.request(sized("GET /one", &[("x-one-out", script)], b""));
             assert_eq!(response.headers("etag"), [expected], "{script}");
-            assert_eq!(response.header("accept-ranges").as_deref(), ranges, "{script}");
+            assert_eq!(
+                response.header("accept-ranges").as_deref(),
+                ranges,
+                "{script}"
+            );
         }
     }
     let origin = Origin::fixed(answer("200 OK", &[], b"body"));
-    let response =
-        gateway(&origin).request(sized("GET /one", &[("x-one-out", r#"[{"replace": "a"}]"#)], b""));
+    let response = gateway(&origin).request(sized(
+        "GET /one",
+        &[("x-one-out", r#"[{"replace": "a"}]"#)],
+        b"",
+    ));
     assert_eq!(response.header("etag"), None);
 }
 
@@ -65,8 +81,7 @@ fn a_replaced_part_claims_no_range() {
     let headers = [("content-range", "bytes 0-3/100")];
     let origin = Origin::fixed(answer("206 Partial Content", &headers, b"body"));
     let gateway = gateway(&origin);
-    let response =
-        gateway.request(sized("GET /one", &[("x-one-out", r#"["read"]"#)], b""));
+    let response = gateway.request(sized("GET /one", &[("x-one-out", r#"["read"]"#)], b""));
     assert_eq!(response.headers("content-range"), ["bytes 0-3/100"]);
     let response = gateway.request(sized(
         "GET /one",
@@ -81,7 +96,11 @@ fn a_replaced_part_claims_no_range() {
 fn the_upstream_is_asked_for_no_coding_where_a_plugin_reads_the_answer() {
     let origin = Origin::echo();
     let scene = scene(&origin, "")
-        .plugin("door", &tollgate_tests::guest("guest_reach_door"), "grant.bodies = \"64KiB\"")
+        .plugin(
+            "door",
+            &tollgate_tests::guest("guest_reach_door"),
+            "grant.bodies = \"64KiB\"",
+        )
         .policy("door", "door", "")
         .route("door", "/door", &["door"])
         .route("outer", "/outer", &["mark", "one"])
@@ -120,5 +139,8 @@ fn the_upstream_is_asked_for_no_coding_where_a_plugin_reads_the_answer() {
     let origin = Origin::fixed(answer("200 OK", &[], b"body"));
     let gateway = super::gateway(&origin);
     let headers = [("x-one-out", r#"["read"]"#), ("accept-encoding", "gzip")];
-    assert_eq!(told_out(&gateway.request(sized("GET /one", &headers, b""))), ["4:body"]);
+    assert_eq!(
+        told_out(&gateway.request(sized("GET /one", &headers, b""))),
+        ["4:body"]
+    );
 }

@@ -62,10 +62,7 @@ fn a_request_that_is_only_read_arrives_as_it_came() {
         assert!(request.complete, "request {number}");
         assert_body(&request.body, body, &format!("request {number}"));
         let told = told_in(&request);
-        assert!(
-            told[0].starts_with(&format!("{}:", body.len())),
-            "{told:?}"
-        );
+        assert!(told[0].starts_with(&format!("{}:", body.len())), "{told:?}");
     }
     assert_eq!(origin.requests(), requests.len());
 }
@@ -222,7 +219,14 @@ fn answers_without_a_body_stay_without_one() {
             // Were there a body, it would be taken for the next answer.
         }
     }
-    assert_eq!(gateway.records().iter().filter(|record| record["complete"] == false).count(), 0);
+    assert_eq!(
+        gateway
+            .records()
+            .iter()
+            .filter(|record| record["complete"] == false)
+            .count(),
+        0
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bodies larger than the grant, and plugins without one.
 
-use tollgate_tests::{Gateway, Origin, Step, chunked, check, guest, ok};
+use tollgate_tests::{Gateway, Origin, Step, check, chunked, guest, ok};
 
 use crate::scene::Scene;
 
@@ -16,7 +16,11 @@ const TOO_LARGE: &str = "too-large 65536";
 fn a_request_beyond_the_grant_is_answered_413() {
     let origin = Origin::echo();
     let gateway = gateway(&origin);
-    for (path, length) in [("/one", GRANT + 1), ("/open", GRANT + 1), ("/both", 1 << 20)] {
+    for (path, length) in [
+        ("/one", GRANT + 1),
+        ("/open", GRANT + 1),
+        ("/both", 1 << 20),
+    ] {
         let body = noise(length);
         let first = format!("POST {path}");
         let script = [("x-one-in", MUST_READ)];
@@ -42,7 +46,11 @@ fn a_request_beyond_the_grant_is_answered_413() {
         assert_failed(&gateway, path, 413, "client", "body-too-large");
     }
     let through = origin.received().into_iter();
-    assert!(through.into_iter().all(|request| request.target == "/plain"));
+    assert!(
+        through
+            .into_iter()
+            .all(|request| request.target == "/plain")
+    );
     let faults = [("kind", "body-too-large")];
     assert_eq!(gateway.metric("tollgate_plugin_faults_total", &faults), 9.0);
     assert!(
@@ -142,7 +150,10 @@ fn the_grant_is_met_to_the_byte() {
     let bytes = answer("200 OK", &[], &body);
     let origin = Origin::raw(move |_| vec![Step::Send(bytes.clone())]);
     let gateway = gateway(&origin);
-    let script = format!(r#"["read", {{"fill": {GRANT}}}, {{"fill": {}}}]"#, GRANT + 1);
+    let script = format!(
+        r#"["read", {{"fill": {GRANT}}}, {{"fill": {}}}]"#,
+        GRANT + 1
+    );
     let headers = [("x-one-in", script.as_str()), ("x-one-out", &script)];
     for raw in [
         sized("POST /one", &headers, &body),

@@ -38,7 +38,10 @@ fn read_until(stream: &mut impl Read, seen: &mut Vec<u8>, end: &[u8]) {
 fn a_response_streams() {
     for form in ["sized", "chunked", "closing"] {
         let parts = match form {
-            "sized" => ["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfirst", "later"],
+            "sized" => [
+                "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfirst",
+                "later",
+            ],
             "chunked" => [
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n",
                 "5\r\nlater\r\n0\r\n\r\n",
@@ -102,7 +105,9 @@ fn uploads(gateway: &Gateway, played: &Played, client: &mut Client, path: &str, 
     let scripts = UNREAD.iter().find(|(other, _)| *other == path);
     let head = head(&format!("POST {path}"), scripts.map_or(&[], |(_, it)| it));
     let (first, later) = if chunked {
-        client.send(format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n"));
+        client.send(format!(
+            "{head}transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+        ));
         ("first\r\n", "later\r\n0\r\n\r\n")
     } else {
         client.send(format!("{head}content-length: 10\r\n\r\nfirst"));
@@ -121,7 +126,14 @@ fn uploads(gateway: &Gateway, played: &Played, client: &mut Client, path: &str, 
     stream.write_all(answer.as_bytes()).expect("a write");
     assert_eq!(client.read().text(), "taken", "{path}");
     drop(stream);
-    assert_eq!(gateway.records().iter().filter(|record| record["status"] != 200).count(), 0);
+    assert_eq!(
+        gateway
+            .records()
+            .iter()
+            .filter(|record| record["status"] != 200)
+            .count(),
+        0
+    );
 }
 
 /// The scene's text, with another upstream.
@@ -157,7 +169,12 @@ fn what_was_read_before_does_not_hold_what_comes_after() {
             ("x-one-out", script),
             ("x-two-out", script),
         ];
-        client.send(super::in_chunks(&format!("POST {path}"), &scripts, b"first", 2));
+        client.send(super::in_chunks(
+            &format!("POST {path}"),
+            &scripts,
+            b"first",
+            2,
+        ));
         let mut stream = played.accept();
         let mut seen = Vec::new();
         read_until(&mut stream, &mut seen, b"FIRST");

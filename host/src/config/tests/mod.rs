@@ -13,6 +13,7 @@ mod upstreams;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::file::parse;
 use super::*;
 
 const BUNDLED: &[&str] = &["api-key", "rate-limit"];

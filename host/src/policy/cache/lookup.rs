@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -107,7 +107,11 @@ impl Cache {
         let wishes = RequestDirectives::of(request.headers);
         let (key, is_keyed) = match mode {
             KeyMode::Bypass => return Err(pass(Forward::Bypass)),
-            _ if wishes.no_store || conditions::is_for_origin(request.headers) => {
+            // What a body asks for is not in the key.
+            _ if wishes.no_store
+                || conditions::is_for_origin(request.headers)
+                || has_body(request.headers) =>
+            {
                 return Err(pass(Forward::Request));
             }
             KeyMode::Standard => (target(request).key(namespace), false),
@@ -301,6 +305,11 @@ impl Wanted<'_> {
             || self.wishes.max_age.is_some_and(older)
             || self.wishes.min_fresh.is_some_and(staler)
     }
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
 fn target(request: &CacheRequest<'_>) -> Target {

@@ -178,7 +178,9 @@ struct Counters {
 }
 
 impl Cache {
-    pub fn new(settings: Settings) -> Arc<Cache> {
+    pub fn new(mut settings: Settings) -> Arc<Cache> {
+        // A body that fills the store would push out all others.
+        settings.entry_bytes_max = settings.entry_bytes_max.min(settings.bytes_max / 2);
         let filling = settings.bytes_max / CACHE_FILLING_PART;
         Arc::new(Cache {
             settings,

@@ -1,20 +1,12 @@
 //! The signature algorithms (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC 9864, section 2.2), and
 //! a key made ready for one of them.
 
+use crate::limits::{PUBLIC_KEY_BYTES_MAX, RSA_BITS};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, RsaSubjectPublicKey,
     VerificationAlgorithm,
 };
-
-// Bounds.
-
-/// Modulus of an RSA key, in bits. The least is RFC 7518's (sections 3.3 and 3.5); verifying with more
-/// than the most takes milliseconds, and the library refuses it.
-pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// A public key in DER, in bytes: the largest RSA key has some 1,100, and an exponent of its own size
-/// would double that.
-pub const PUBLIC_KEY_BYTES_MAX: usize = 4 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {

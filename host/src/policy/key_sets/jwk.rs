@@ -11,15 +11,7 @@ use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Curve, Hash, Verifier};
 use super::{json, shown};
-
-// Bounds.
-
-/// A key set, in bytes: a hundred large RSA keys with their certificates.
-pub const KEY_SET_BYTES_MAX: usize = 1 << 20;
-/// Keys of one set. Issuers have two or three, large ones some ten; each is a key to try.
-pub const KEYS_MAX: usize = 100;
-/// The identifier of a key, in bytes. Thumbprints have 43, names of cloud keys some 200.
-pub const KEY_ID_BYTES_MAX: usize = 512;
+use crate::limits::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 /// The keys of one set, none of which is empty.
 pub struct KeySet {
@@ -79,9 +71,9 @@ impl KeySet {
             },
             _ => return Err("it is neither a JWK Set nor a JWK (RFC 7517)".into()),
         };
-        if written.len() > KEYS_MAX {
+        if written.len() > KEY_SET_KEYS_MAX {
             return Err(format!(
-                "it has {} keys; at most {KEYS_MAX} are read",
+                "it has {} keys; at most {KEY_SET_KEYS_MAX} are read",
                 written.len()
             ));
         }

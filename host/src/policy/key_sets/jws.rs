@@ -7,14 +7,7 @@ use serde_json::Value;
 use super::algorithm::{Algorithm, Verifier};
 use super::jwk::{Key, KeySet};
 use super::{json, shown};
-
-// Bounds.
-
-/// A token, in bytes. It has to fit in a request's head beside the rest; most have one or two KiB.
-pub const TOKEN_BYTES_MAX: usize = 16 << 10;
-/// Keys that are tried for one token, which matters where the token names none. The slowest, P-521,
-/// takes some tenths of a millisecond.
-pub const KEYS_TRIED_MAX: usize = 10;
+use crate::limits::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
 
 /// A JWS that was verified.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,8 +46,8 @@ struct Header {
 /// # Errors
 /// If it is not one, or no key of the set verifies it.
 pub fn verify(token: &str, set: &KeySet) -> Result<Verified, Refusal> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(format!("the token has more than {TOKEN_BYTES_MAX} bytes").into());
+    if token.len() > JWS_BYTES_MAX {
+        return Err(format!("the token has more than {JWS_BYTES_MAX} bytes").into());
     }
     // The signature covers what stands before the last dot.
     let parts = token.rsplit_once('.').and_then(|(signed, signature)| {

@@ -14,33 +14,22 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::limits::{KEY_SET_BYTES_MAX, KEY_SET_RELOAD, REFRESH_PAUSE};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use algorithm::{PUBLIC_KEY_BYTES_MAX, RSA_BITS, verify};
-pub use jwk::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEYS_MAX, KeySet};
-pub use jws::{KEYS_TRIED_MAX, Refusal, TOKEN_BYTES_MAX, Verified, verify as verify_jws};
+pub use algorithm::verify;
+pub use jwk::KeySet;
+pub use jws::Verified;
 
-// Bounds.
-
-/// How often a file is read again. Below a second nothing is gained over what a token with an unknown
-/// key brings about; over a day a withdrawn key would live on for too long.
-pub const RELOAD: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
-/// A withdrawn key lives on for this long; reading a few KiB this often costs nothing.
-pub const RELOAD_DEFAULT: Duration = Duration::from_secs(30);
-/// How long after one reading of a file a token with an unknown key may bring about the next, so that
-/// clients who make up identifiers cannot keep the disk busy. A file that could not be used is read
-/// again after as long.
-pub const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// Characters of a name from outside (`alg`, `kid`, `kty`, `crv`) that a message shows.
 const NAME_CHARS_SHOWN: usize = 64;
 
@@ -264,7 +253,7 @@ impl Entry {
                     .map_err(|error| format!("`{}`: {error}", path.display()))?;
                 let file = File {
                     path,
-                    reload: reload.clamp(*RELOAD.start(), *RELOAD.end()),
+                    reload: reload.clamp(*KEY_SET_RELOAD.start(), *KEY_SET_RELOAD.end()),
                     wanted: AtomicBool::new(false),
                     last: Mutex::new(Reading {
                         at: now,

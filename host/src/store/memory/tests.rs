@@ -229,7 +229,7 @@ fn writes_at_once_are_single_steps() {
     assert_eq!(kv.add("p", "swapped", 0, None), Ok(threads * rounds));
     assert!(kv.bytes() <= STORE as usize);
     let counted = ["p", "q"].map(|plugin| kv.existing(plugin).unwrap().lock().bytes);
-    assert_eq!(kv.bytes(), counted.iter().sum());
+    assert_eq!(kv.bytes(), counted.iter().sum::<usize>());
 }
 
 #[derive(Debug, Clone)]

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEYS_MAX, KeySet};
+use super::super::KeySet;
 use super::signers::{ALGORITHMS, SECRET, jwk};
 use super::{encode, from, set};
+use crate::limits::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 fn problem(key: &Value) -> String {
     KeySet::from_json(key).unwrap_err()
@@ -232,10 +233,10 @@ fn a_private_key_is_used_and_warned_of() {
 fn sets_are_bounded() {
     let keys = |count| Value::Array(vec![jwk("EdDSA"); count]);
     assert_eq!(
-        KeySet::from_json(&keys(KEYS_MAX)).unwrap().usable(),
-        KEYS_MAX
+        KeySet::from_json(&keys(KEY_SET_KEYS_MAX)).unwrap().usable(),
+        KEY_SET_KEYS_MAX
     );
-    let error = problem(&keys(KEYS_MAX + 1));
+    let error = problem(&keys(KEY_SET_KEYS_MAX + 1));
     assert_eq!(error, "it has 101 keys; at most 100 are read");
     let mut text = jwk("EdDSA").to_string().into_bytes();
     text.resize(KEY_SET_BYTES_MAX, b' ');

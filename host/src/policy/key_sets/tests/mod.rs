@@ -10,7 +10,8 @@ mod vectors;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
-use super::{KeySet, Refusal, Verified, verify_jws};
+use super::jws::{Refusal, verify as verify_jws};
+use super::{KeySet, Verified};
 
 fn set(keys: &str) -> KeySet {
     KeySet::parse(keys.as_bytes()).unwrap()

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::{KeySet, verify, verify_jws};
+use super::super::jws::verify as verify_jws;
+use super::super::{KeySet, verify};
 use super::signers::{ALGORITHMS, jwk, plain, public_key_info, sign};
 use super::vectors::VECTORS;
 use super::{from, set};

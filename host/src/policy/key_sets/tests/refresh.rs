@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::super::{Change, KEY_SET_BYTES_MAX, KeySets, REFRESH_PAUSE, Source};
+use super::super::{Change, KeySets, Source};
 use super::signers::{jwk, plain, token};
+use crate::limits::{KEY_SET_BYTES_MAX, REFRESH_PAUSE};
 
 const RELOAD: Duration = Duration::from_secs(30);
 

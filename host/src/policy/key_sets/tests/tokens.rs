@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::super::{KEYS_TRIED_MAX, KeySet, TOKEN_BYTES_MAX, verify_jws};
+use super::super::KeySet;
+use super::super::jws::verify as verify_jws;
 use super::signers::{ALGORITHMS, jwk, plain, sign, token};
 use super::vectors::VECTORS;
 use super::{encode, from, refusal, refused, set, with};
+use crate::limits::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
 
 fn verifies(token: &str, set: &KeySet) {
     if let Err(refusal) = verify_jws(token, set) {
@@ -291,12 +293,12 @@ fn a_token_has_three_parts() {
 fn a_token_has_at_most_sixteen_kib() {
     let set = from([jwk("HS256")]);
     let overhead = token("HS256", r#"{"alg":"HS256"}"#, "").len();
-    let payload = "x".repeat((TOKEN_BYTES_MAX - overhead) / 4 * 3);
+    let payload = "x".repeat((JWS_BYTES_MAX - overhead) / 4 * 3);
     let fits = token("HS256", r#"{"alg":"HS256"}"#, &payload);
-    assert!(fits.len() > TOKEN_BYTES_MAX - 4);
+    assert!(fits.len() > JWS_BYTES_MAX - 4);
     verifies(&fits, &set);
     let large = token("HS256", r#"{"alg":"HS256"}"#, &format!("{payload}xxxx"));
     refused(&large, &set, "more than 16384 bytes");
     refused(&"a".repeat(4 << 20), &set, "more than 16384 bytes");
-    refused(&".".repeat(TOKEN_BYTES_MAX), &set, "not three parts");
+    refused(&".".repeat(JWS_BYTES_MAX), &set, "not three parts");
 }

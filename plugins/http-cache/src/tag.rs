@@ -1,0 +1,126 @@
+//! Names for purging, with expressions in braces: `pet-{path.id}`.
+
+use serde_json::Value;
+use tollgate_plugin::{Request, Response, Result};
+
+use crate::is_field_name;
+
+/// Text parts have at least one byte.
+pub struct Tag(Vec<Part>);
+
+enum Part {
+    Text(String),
+    Value(Expression),
+}
+
+enum Expression {
+    Path(String),
+    Query(String),
+    Header(String),
+    ResponseHeader(String),
+    Claim(String),
+    Variable(String),
+    Principal,
+    Route,
+    Host,
+}
+
+impl Tag {
+    pub fn parse(text: &str) -> Result<Tag, String> {
+        if text.is_empty() {
+            return Err("is empty".into());
+        }
+        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            let (brace, after) = from.split_at(1);
+            literal.push_str(before);
+            if let Some(after) = after.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            if brace == "}" {
+                return Err("has a `}` that closes nothing; write `}}` for a brace".into());
+            }
+            let (name, after) = after
+                .split_once('}')
+                .ok_or("has a `{` that is not closed; write `{{` for a brace")?;
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::Value(Expression::parse(name)?));
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Tag(parts))
+    }
+
+    /// The tag, or nothing if any expression refers to something absent.
+    pub fn render(&self, request: &Request, response: &Response) -> Result<Option<String>> {
+        let mut tag = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => tag.push_str(text),
+                Part::Value(expression) => match expression.value(request, response)? {
+                    Some(value) => tag.push_str(&value),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(tag))
+    }
+}
+
+impl Expression {
+    fn parse(text: &str) -> Result<Expression, String> {
+        let (kind, name) = match text.split_once('.') {
+            Some((kind, name)) => (kind, Some(name.to_owned())),
+            None => (text, None),
+        };
+        Ok(match (kind, name) {
+            (_, Some(name)) if name.is_empty() => return Err(format!("`{{{text}}}` has no name")),
+            ("header" | "response", Some(name)) if !is_field_name(&name) => {
+                return Err(format!(
+                    "`{{{text}}}`: {name:?} is not the name of a header"
+                ));
+            }
+            ("path", Some(name)) => Expression::Path(name),
+            ("query", Some(name)) => Expression::Query(name),
+            ("header", Some(name)) => Expression::Header(name),
+            ("response", Some(name)) => Expression::ResponseHeader(name),
+            ("claim", Some(name)) => Expression::Claim(name),
+            ("variable", Some(name)) => Expression::Variable(name),
+            ("principal", None) => Expression::Principal,
+            ("route", None) => Expression::Route,
+            ("host", None) => Expression::Host,
+            _ => {
+                return Err(format!(
+                    "`{{{text}}}` is not known; there are path.NAME, query.NAME, header.NAME, \
+                     response.NAME, claim.NAME, variable.NAME, principal, route and host"
+                ));
+            }
+        })
+    }
+
+    fn value(&self, request: &Request, response: &Response) -> Result<Option<String>> {
+        Ok(match self {
+            Expression::Path(name) => request.path_parameter(name),
+            Expression::Query(name) => request.query_parameter(name),
+            Expression::Header(name) => request.header_text(name),
+            Expression::ResponseHeader(name) => response.header_text(name),
+            Expression::Claim(name) => match request.claim::<Value>(name)? {
+                None | Some(Value::Null) => None,
+                Some(Value::String(text)) => Some(text),
+                Some(other) => Some(other.to_string()),
+            },
+            Expression::Variable(name) => request.variable(name),
+            Expression::Principal => request.principal(),
+            Expression::Route => Some(request.route_name()),
+            Expression::Host => Some(request.authority()).filter(|host| !host.is_empty()),
+        })
+    }
+}

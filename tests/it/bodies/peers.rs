@@ -1,0 +1,252 @@
+//! Peers that stall or break off while a plugin waits for their body.
+
+use std::net::Shutdown;
+
+use tollgate_tests::{Gate, Gateway, Origin, Step, eventually, ok};
+
+use super::{assert_failed, gateway, head, scene, sized, told_in, told_out};
+
+const MUST_READ: &str = r#"["must-read"]"#;
+
+/// One instance at a time, so that one which is not given back is missed.
+fn alone(origin: &Origin, wall: &str) -> Gateway {
+    let limits = format!("limits = {{ wall = \"{wall}\", concurrency = 1 }}");
+    Gateway::start(&scene(origin, &limits).toml())
+}
+
+/// The only instance serves again.
+#[track_caller]
+fn assert_free(gateway: &Gateway) {
+    eventually("a free instance", || {
+        let script = [("x-one-in", r#"["read"]"#), ("x-one-out", r#"["read"]"#)];
+        let response = gateway.request(sized("POST /one", &script, b"next"));
+        (response.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_client_that_stalls_is_answered_408() {
+    let origin = Origin::fixed(ok("text/plain", "fine"));
+    let gateway = alone(&origin, "300ms");
+    for path in ["/one", "/open"] {
+        for part in [
+            "content-length: 10\r\n\r\n",
+            "content-length: 10\r\n\r\npart",
+            "transfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
+            "transfer-encoding: chunked\r\n\r\n9\r\npart",
+        ] {
+            let mut client = gateway.client();
+            let head = head(&format!("POST {path}"), &[("x-one-in", MUST_READ)]);
+            client.send(format!("{head}{part}"));
+            let response = client.read();
+            assert_eq!(response.status, 408, "{path} {part:?}: {response:?}");
+            assert!(client.closed(), "what comes late is no request");
+            assert_eq!(origin.requests(), 0);
+        }
+        assert_failed(&gateway, path, 408, "client", "client-stalled");
+    }
+    assert_free(&gateway);
+    let faults = [("kind", "body-broken")];
+    assert_eq!(gateway.metric("tollgate_plugin_faults_total", &faults), 8.0);
+    let others = gateway.metric("tollgate_plugin_faults_total", &[]);
+    assert_eq!(
+        others,
+        8.0 + gateway.metric("tollgate_plugin_faults_total", &[("kind", "busy")])
+    );
+}
+
+#[test]
+fn a_client_that_breaks_off_frees_the_instance() {
+    let origin = Origin::fixed(ok("text/plain", "fine"));
+    let gateway = alone(&origin, "20s");
+    for (number, half) in [false, true, false, true].into_iter().enumerate() {
+        let path = format!("/one?{number}");
+        let mut client = gateway.client();
+        let script = if number < 2 { MUST_READ } else { r#"["read"]"# };
+        let head = head(&format!("POST {path}"), &[("x-one-in", script)]);
+        client.send(format!(
+            "{head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\n"
+        ));
+        eventually("the call", || {
+            let running = gateway.metric("tollgate_requests_in_flight", &[]);
+            (running == 1.0).then_some(())
+        });
+        if half {
+            client.stream().shutdown(Shutdown::Write).expect("a socket");
+            let response = client.read();
+            assert!(matches!(response.status, 0 | 400 | 408), "{response:?}");
+        }
+        drop(client);
+        eventually("the end of the call", || {
+            let running = gateway.metric("tollgate_requests_in_flight", &[]);
+            (running == 0.0).then_some(())
+        });
+        assert_free(&gateway);
+    }
+    let through = origin.received();
+    assert!(
+        through.iter().all(|request| request.body != b"part"),
+        "{through:?}"
+    );
+    for record in gateway.records() {
+        if record["status"] != 200 {
+            assert_eq!(record["failure"]["blame"], "client", "{record}");
+        }
+    }
+}
+
+/// The client is still there, and what it sends is no body.
+#[test]
+fn a_body_that_breaks_its_framing_never_looks_whole() {
+    let origin = Origin::echo();
+    let gateway = gateway(&origin);
+    for (path, script) in [
+        ("/one", MUST_READ),
+        ("/open", MUST_READ),
+        ("/one", r#"["read"]"#),
+        ("/one", r#"["read", "read"]"#),
+        ("/both", r#"["read"]"#),
+        ("/open", r#"["read", "fail"]"#),
+    ] {
+        let mut client = gateway.client();
+        let scripts = [("x-one-in", script), ("x-two-in", r#"["read"]"#)];
+        let head = head(&format!("POST {path}"), &scripts);
+        client.send(format!(
+            "{head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\nno length\r\nmore\r\n0\r\n\r\n"
+        ));
+        let response = client.read();
+        assert!(
+            matches!(response.status, 0 | 400..=499),
+            "{path} {script}: {response:?}"
+        );
+        // The origin reads until the end of what it is sent.
+        gateway.record(|record| record["path"] == path && record["failure"]["blame"] == "client");
+        for request in origin.received() {
+            assert!(!request.complete, "{path} {script}: {request:?}");
+            assert!(told_in(&request)[0].starts_with("failed "), "{request:?}");
+        }
+    }
+}
+
+/// What an upstream sends of an answer before it goes away.
+const PARTS: [&str; 3] = [
+    "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\npart",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\npart",
+];
+
+fn ends() -> impl Iterator<Item = (&'static str, Step)> {
+    let ends = [Step::Close, Step::Reset];
+    PARTS
+        .into_iter()
+        .flat_map(move |part| ends.clone().map(|end| (part, end)))
+}
+
+#[test]
+fn an_upstream_that_dies_is_never_a_shorter_answer() {
+    for (part, end) in ends() {
+        let origin = Origin::raw(move |_| vec![Step::Send(part.into()), end.clone()]);
+        let gateway = gateway(&origin);
+        let ask = |path: &str, script: &str| {
+            let scripts = [("x-one-out", script), ("x-two-out", r#"["read"]"#)];
+            gateway.request(sized(&format!("GET {path}"), &scripts, b""))
+        };
+        let response = ask("/one", MUST_READ);
+        assert!(
+            matches!(response.status, 500 | 502),
+            "{part:?}: {response:?}"
+        );
+        assert!(response.complete);
+        for (path, script) in [
+            ("/open", MUST_READ),
+            ("/one", r#"["read"]"#),
+            ("/one", r#"["read", "read"]"#),
+            ("/both", r#"["read"]"#),
+            ("/open", r#"["read", {"replace": "x"}, "fail"]"#),
+        ] {
+            let response = ask(path, script);
+            assert!(
+                !response.complete || response.status >= 500,
+                "{part:?} {path} {script}: {response:?}"
+            );
+            if path != "/open" && response.status == 200 {
+                assert!(
+                    told_out(&response)[0].starts_with("failed "),
+                    "{response:?}"
+                );
+            }
+        }
+        // What the plugin makes of it is whole.
+        let response = ask("/one", r#"["read", {"replace": "instead"}]"#);
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, "instead")
+        );
+        assert!(response.complete);
+    }
+}
+
+#[test]
+fn an_upstream_that_stalls_spends_the_plugins_time() {
+    for part in PARTS {
+        let gate = Gate::new();
+        let opened = gate.clone();
+        let origin = Origin::raw(move |request| {
+            if request.method == "POST" {
+                return vec![Step::Send(ok("text/plain", "fine"))];
+            }
+            let rest = match part {
+                part if part.contains("content-length") => "in all",
+                part if part.ends_with("\r\n") => "6\r\nin all\r\n0\r\n\r\n",
+                _ => " them\r\n1\r\n.\r\n0\r\n\r\n",
+            };
+            vec![
+                Step::Send(part.into()),
+                Step::WaitFor(opened.clone()),
+                Step::Send(rest.into()),
+            ]
+        });
+        let gateway = alone(&origin, "300ms");
+        let response = gateway.request(sized("GET /one", &[("x-one-out", MUST_READ)], b""));
+        assert_eq!(response.status, 500, "{response:?}");
+        assert_failed(&gateway, "/one", 500, "plugin", "plugin-fault");
+        let labels = [("policy", "one"), ("kind", "wall")];
+        assert_eq!(gateway.metric("tollgate_plugin_faults_total", &labels), 1.0);
+        assert_free(&gateway);
+
+        // Open, the answer goes on with what was taken of it, and comes whole.
+        let mut client = gateway.client();
+        client.send(sized("GET /open", &[("x-one-out", MUST_READ)], b""));
+        eventually("the fault", || {
+            let labels = [("policy", "open"), ("kind", "wall")];
+            let metrics = gateway.metrics();
+            let faults = tollgate_tests::series(&metrics, "tollgate_plugin_faults_total", &labels);
+            (faults == [1.0]).then_some(())
+        });
+        gate.open();
+        let response = client.read();
+        assert!(response.complete && response.status == 200, "{response:?}");
+        assert_eq!(response.body.len(), 10, "{response:?}");
+        assert!(response.text().starts_with("part"));
+        assert_free(&gateway);
+    }
+}
+
+/// The upstream's own time counts while the plugin waits.
+#[test]
+fn an_answer_that_is_late_is_not_whole() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let origin =
+        Origin::raw(move |_| vec![Step::Send(PARTS[1].into()), Step::WaitFor(opened.clone())]);
+    let toml = scene(&origin, "").toml().replace(
+        "[upstreams.origin]",
+        "[upstreams.origin]\ntimeouts.total = \"500ms\"",
+    );
+    let gateway = Gateway::start(&toml);
+    let response = gateway.request(sized("GET /one", &[("x-one-out", MUST_READ)], b""));
+    assert!(response.status >= 500, "{response:?}");
+    let response = gateway.request(sized("GET /one", &[("x-one-out", r#"["read"]"#)], b""));
+    assert!(!response.complete || response.status >= 500, "{response:?}");
+    gate.open();
+}
