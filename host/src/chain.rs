@@ -30,9 +30,19 @@ pub struct Entry {
     pub place: Arc<str>,
     /// Whether a fault of it lets the message pass. Never true of an authorizer.
     pub fails_open: bool,
+    /// Where in the cache its responses are.
+    pub namespace: Namespace,
     /// What its authorizer decided before.
     pub memory: Option<Arc<Memory<Decided>>>,
     pub metrics: EntryMetrics,
+}
+
+/// Where in the cache an entry's responses are.
+pub struct Namespace {
+    pub own: Arc<str>,
+    /// With it, those of the same policy on other routes: what an unsafe request makes obsolete may be
+    /// there.
+    pub all: Arc<[Arc<str>]>,
 }
 
 /// What the host does on behalf of plugins, for all chains together.

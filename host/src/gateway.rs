@@ -2,6 +2,7 @@
 //! upstreams.
 
 mod key_sets;
+mod namespaces;
 mod plugins;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::route::Router;
 use crate::store::memory::Kv;
 use crate::upstream::{Timeouts, Upstream};
 
+use namespaces::Namespaces;
 pub use plugins::{BUNDLED, start_runtime};
 
 /// Everything that requests are served from.
@@ -37,6 +39,7 @@ pub struct Gateway {
     pub routes: Vec<Arc<Route>>,
     pub mechanisms: Mechanisms,
     key_sets: Arc<KeySets>,
+    namespaces: Namespaces,
     /// One permit for each request in flight.
     pub requests: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -143,7 +146,9 @@ impl Gateway {
             set_cookie: SetCookie::Shared,
         });
         let decisions = Decisions::new(config.store.decisions);
+        let namespaces = Namespaces::of(config, &policies);
         let built = Built {
+            namespaces: &namespaces,
             memories: memories(&policies, &decisions),
             policies,
             upstreams: upstreams(config, |_| true),
@@ -162,6 +167,7 @@ impl Gateway {
                 cache,
             },
             key_sets,
+            namespaces,
             requests: Arc::new(Semaphore::new(config.runtime.requests)),
             no_route: metrics.route(""),
             metrics,
@@ -206,7 +212,15 @@ impl Gateway {
 
     /// Drops cached responses: of one policy, or of all. Answers how many keys went.
     pub fn purge(&self, policy: Option<&str>, what: &PurgeKey) -> usize {
-        self.mechanisms.cache.purge(policy, what)
+        let cache = &self.mechanisms.cache;
+        match policy {
+            None => cache.purge(None, what),
+            Some(policy) => {
+                let namespaces = self.namespaces.of_policy(policy);
+                let purged = namespaces.iter().map(|one| cache.purge(Some(one), what));
+                purged.sum()
+            }
+        }
     }
 
     /// Starts the record of a request.
@@ -265,6 +279,7 @@ fn memories(
 
 /// What routes are put together from.
 struct Built<'m> {
+    namespaces: &'m Namespaces,
     policies: BTreeMap<String, Arc<Policy>>,
     memories: BTreeMap<String, Arc<Memory<Decided>>>,
     upstreams: BTreeMap<String, Arc<Upstream>>,
@@ -276,7 +291,8 @@ impl Built<'_> {
         let chain: Vec<Entry> = route
             .chain
             .iter()
-            .filter_map(|link| self.entry(config, route, link))
+            .enumerate()
+            .filter_map(|(index, link)| self.entry(config, route, index, link))
             .collect();
         let destination = match &route.end {
             RouteEnd::Upstream(name) => {
@@ -301,6 +317,7 @@ impl Built<'_> {
         &self,
         config: &Config,
         route: &crate::config::Route,
+        index: usize,
         link: &crate::config::Link,
     ) -> Option<Entry> {
         let policy = self.policies.get(&link.policy)?;
@@ -310,6 +327,7 @@ impl Built<'_> {
             place: link.entry.as_str().into(),
             fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
             memory: self.memories.get(&link.policy).cloned(),
+            namespace: self.namespaces.of_entry(route, index, link),
             metrics: self
                 .metrics
                 .entry(&policy.identity.plugin, &link.policy, &route.name),

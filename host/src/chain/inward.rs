@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::Method;
 use http::header::HOST;
+use http_body::Body;
 
 use super::{Cached, Decided, Entry, Mechanisms, Passage};
 use crate::http::exchange::{Exchange, Grant};
@@ -299,6 +301,10 @@ fn remember(
     }
 }
 
+fn is_safe(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
 /// Asks the cache. Answers the verdict for the record, and how the way in ended if it did.
 async fn look_up(
     entry: &Entry,
@@ -310,6 +316,10 @@ async fn look_up(
     passage: &mut Passage,
 ) -> (&'static str, Option<Ended>) {
     let mode = match lookup {
+        // What a body asks for is in no key.
+        _ if is_safe(&exchange.request.method) && !exchange.request_body.is_end_stream() => {
+            KeyMode::Bypass
+        }
         Lookup::Bypass => KeyMode::Bypass,
         Lookup::Key(mode) => mode,
     };
@@ -322,13 +332,10 @@ async fn look_up(
         authority: authority.unwrap_or_default(),
         headers: &head.headers,
     };
-    let namespace = &entry.policy.identity.policy;
     let now = SystemTime::now();
-    match mechanisms
-        .cache
-        .lookup(&request, mode, namespace, now)
-        .await
-    {
+    let namespace = &entry.namespace;
+    let found = mechanisms.cache.lookup(&request, mode, &namespace.own, now);
+    match found.await {
         Found::Answer(answer) => {
             passage.answer_cached(exchange, answer);
             ("hit", Some(Ended::Answered))
@@ -343,6 +350,7 @@ async fn look_up(
             ("miss", None)
         }
         Found::Pass(pass) => {
+            let pass = pass.also_in(&namespace.all);
             passage.enter(index, charge, Some(Cached::Pass(pass)));
             ("pass", None)
         }

@@ -156,8 +156,9 @@ fn standard(
         return None;
     }
     let explicit = explicit_lifetime(&directives, response, times);
-    if response.contains_key(SET_COOKIE) && !cookies_allowed(set_cookie, shared, explicit.is_some())
-    {
+    let sets_cookie =
+        response.contains_key(SET_COOKIE) && !directives.withheld.contains(&SET_COOKIE);
+    if sets_cookie && !cookies_allowed(set_cookie, shared, explicit.is_some()) {
         return None;
     }
     let heuristic = HEURISTIC.contains(&status.as_u16()) || directives.public;
@@ -189,7 +190,7 @@ const UNDERSTOOD: [u16; 24] = [
 /// Status codes that may be stored without an explicit lifetime (RFC 9110, section 15.1), complete.
 const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
 
-pub fn cookies_allowed(set_cookie: SetCookie, shared: bool, explicit: bool) -> bool {
+fn cookies_allowed(set_cookie: SetCookie, shared: bool, explicit: bool) -> bool {
     match set_cookie {
         SetCookie::Shared => shared,
         SetCookie::Explicit => shared || explicit,

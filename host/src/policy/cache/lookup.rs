@@ -136,12 +136,13 @@ impl Cache {
         let (forward, keyed) = match mode {
             KeyMode::Bypass => (Forward::Bypass, None),
             KeyMode::Standard => (Forward::Method, None),
-            KeyMode::Keyed(parts) => (Forward::Method, Some(key::keyed(namespace, &parts))),
+            KeyMode::Keyed(parts) => (Forward::Method, Some(parts)),
         };
         let invalidates = (!is_safe).then(|| {
             Box::new(Invalidates {
                 cache: Arc::clone(self),
                 namespace: namespace.to_owned(),
+                others: Vec::new(),
                 target: target(request),
                 keyed,
             })

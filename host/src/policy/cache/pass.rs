@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LOCATION, HeaderMap, LOCATION};
 
 use super::Cache;
-use super::key::{Key, Target};
+use super::key::{self, Target};
 use super::status::{Forward, Report};
 
 /// A request that the cache has no part in.
@@ -20,12 +20,22 @@ pub struct Pass {
 pub(super) struct Invalidates {
     pub cache: Arc<Cache>,
     pub namespace: String,
+    /// Others in which the same target may be stored.
+    pub others: Vec<Arc<str>>,
     pub target: Target,
     /// The plugin's own key for the request.
-    pub keyed: Option<Key>,
+    pub keyed: Option<Vec<String>>,
 }
 
 impl Pass {
+    /// Lets an unsafe method also make obsolete what other namespaces have of its target.
+    pub fn also_in(mut self, namespaces: &[Arc<str>]) -> Pass {
+        if let Some(invalidates) = &mut self.invalidates {
+            invalidates.others.extend_from_slice(namespaces);
+        }
+        self
+    }
+
     /// The way out: writes `Cache-Status`, and after an unsafe method that did not fail drops what it
     /// made obsolete.
     pub fn answer(self, status: StatusCode, headers: &mut HeaderMap) {
@@ -44,15 +54,18 @@ impl Pass {
 
 impl Invalidates {
     fn run(self, headers: &HeaderMap) {
-        let store = &self.cache.store;
-        if let Some(key) = &self.keyed {
-            store.invalidate(key);
-        }
-        store.invalidate(&self.target.key(&self.namespace));
-        for name in [LOCATION, CONTENT_LOCATION] {
-            let referred = headers.get(name).and_then(|value| self.target.refer(value));
-            if let Some(target) = referred {
-                store.invalidate(&target.key(&self.namespace));
+        let referred = [LOCATION, CONTENT_LOCATION]
+            .iter()
+            .filter_map(|name| headers.get(name))
+            .filter_map(|value| self.target.refer(value));
+        let targets: Vec<Target> = referred.chain([self.target.clone()]).collect();
+        let others = self.others.iter().map(|other| &**other);
+        for namespace in others.chain([&*self.namespace]) {
+            if let Some(parts) = &self.keyed {
+                self.cache.store.invalidate(&key::keyed(namespace, parts));
+            }
+            for target in &targets {
+                self.cache.store.invalidate(&target.key(namespace));
             }
         }
     }

@@ -18,8 +18,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::{
-    Answer, Cache, CacheBody, CacheRequest, Fill, Found, InnerBody, KeyMode, SetCookie, Settings,
-    Storage,
+    Answer, Cache, CacheBody, CacheRequest, Fill, Found, InnerBody, KeyMode, Retention, SetCookie,
+    Settings, Storage,
 };
 
 const NAMESPACE: &str = "policy";

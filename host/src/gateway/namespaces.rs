@@ -1,0 +1,68 @@
+//! What of the cache belongs together.
+//!
+//! A response is what the entries inside a cache entry and the route's end made of a request. So two
+//! routes share what one policy cached only where both are the same; else a page that is trimmed for
+//! some callers could be served to them from the route that does not trim it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::config::{Config, Link, Route, RouteEnd};
+use crate::plugin::{Policy, hex};
+
+/// The namespaces that the cache has, by policy.
+pub struct Namespaces {
+    by_policy: BTreeMap<String, Arc<[Arc<str>]>>,
+}
+
+impl Namespaces {
+    pub fn of(config: &Config, policies: &BTreeMap<String, Arc<Policy>>) -> Self {
+        let mut by_policy: BTreeMap<String, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for route in &config.routes {
+            for (index, link) in route.chain.iter().enumerate() {
+                let caches = policies
+                    .get(&link.policy)
+                    .is_some_and(|policy| policy.hooks.cache_lookup);
+                if caches {
+                    let all = by_policy.entry(link.policy.clone()).or_default();
+                    all.insert(namespace(route, index, link));
+                }
+            }
+        }
+        let all = |all: BTreeSet<_>| all.into_iter().collect();
+        Namespaces {
+            by_policy: by_policy
+                .into_iter()
+                .map(|(policy, of_it)| (policy, all(of_it)))
+                .collect(),
+        }
+    }
+
+    /// Where an entry's responses are, and where other routes have the same policy's: what an unsafe
+    /// request on one route makes obsolete may be there.
+    pub fn of_entry(&self, route: &Route, index: usize, link: &Link) -> crate::chain::Namespace {
+        crate::chain::Namespace {
+            own: namespace(route, index, link),
+            all: self.of_policy(&link.policy),
+        }
+    }
+
+    pub fn of_policy(&self, policy: &str) -> Arc<[Arc<str>]> {
+        self.by_policy.get(policy).cloned().unwrap_or_default()
+    }
+}
+
+/// The policy, and a digest of what is inside the entry.
+fn namespace(route: &Route, index: usize, link: &Link) -> Arc<str> {
+    let mut inside = String::new();
+    for link in &route.chain[index + 1..] {
+        let _ = writeln!(inside, "{:?}", link.entry);
+    }
+    let _ = match &route.end {
+        RouteEnd::Upstream(name) => write!(inside, "upstream {name:?}"),
+        RouteEnd::Respond(_) => write!(inside, "route {:?}", route.name),
+    };
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inside.as_bytes());
+    format!("{}/{}", link.policy, &hex(digest.as_ref())[..32]).into()
+}
