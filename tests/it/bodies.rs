@@ -4,6 +4,7 @@
 //! tells in `x-one-told`; see `tests/guests/reach-bodies`.
 
 mod chains;
+mod chunks;
 mod coded;
 mod codings;
 mod digests;

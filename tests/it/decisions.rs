@@ -4,36 +4,27 @@
 //! The guest's decision is all that it read: the principal of a grant, which the origin is told, or the
 //! body of a denial. So a decision that was made for another request is seen as such.
 
+mod at_once;
+mod getters;
 mod model;
-
-use std::sync::Barrier;
 
 use tollgate_tests::{Folder, Gateway, Origin, Response, eventually};
 
-use crate::kinds::{authorizer, kinds, transformer};
+use crate::kinds::{PATIENT, authorizer, transformer};
 use crate::scene::Scene;
 
 /// An authorizer `auth` that a policy `auth` configures, and behind it `tell`, which tells the origin
 /// the principal.
 fn scene(folder: &Folder, origin: &Origin, authorize: &str, more: &str) -> Scene {
     Scene::new(origin)
-        .plugin("auth", &authorizer(folder), "")
-        .plugin("trace", &transformer(folder), "")
+        .plugin("auth", &authorizer(folder), PATIENT)
+        .plugin("trace", &transformer(folder), PATIENT)
         .policy(
             "auth",
             "auth",
             &format!("config.authorize = {authorize}\n{more}"),
         )
         .policy("tell", "trace", "config.tell.x-principal = \"principal\"")
-}
-
-/// Gives the first plugin more time than it needs on any machine.
-fn with_time(toml: &str) -> String {
-    toml.replacen(
-        "wasm =",
-        "limits = { cpu = \"5s\", wall = \"20s\" }\nwasm =",
-        1,
-    )
 }
 
 /// How often the plugin was asked.
@@ -187,7 +178,7 @@ fn what_may_change_by_itself_is_never_remembered() {
     ] {
         for instances in INSTANCES {
             let toml = scene(&folder, &origin, authorize, instances).toml();
-            let gateway = Gateway::start(&with_time(&toml));
+            let gateway = Gateway::start(&toml);
             for round in 1..=4 {
                 assert_eq!(gateway.get("/a").status, 200);
                 assert_eq!(calls(&gateway), round, "{authorize} {instances}");
@@ -200,13 +191,20 @@ fn what_may_change_by_itself_is_never_remembered() {
 /// What the gateway's generator of random numbers needs to begin is not on the account of the plugin
 /// that happens to ask first, in the process or on a thread of it.
 #[test]
-fn the_first_random_number_is_within_the_default_bounds() {
+fn the_first_random_number_is_within_the_default_processor_time() {
     let (folder, origin) = (Folder::new(), Origin::echo());
-    let authorize = "{ reads = [\"random\"] }";
-    let gateway = Gateway::start(&scene(&folder, &origin, authorize, "").toml());
-    for _ in 0..8 {
-        let response = gateway.get("/a");
-        assert_eq!(response.status, 200, "{response:?}");
+    // Some work before, so that the clock has ticked when it asks: only then is time judged.
+    let authorize = "config.authorize = { reads = [\"random\"], work = 5_000_000 }";
+    let toml = Scene::new(&origin)
+        .plugin("auth", &authorizer(&folder), "limits.wall = \"20s\"")
+        .policy("auth", "auth", authorize)
+        .toml();
+    for _ in 0..3 {
+        let gateway = Gateway::start(&toml);
+        for _ in 0..8 {
+            let response = gateway.get("/a");
+            assert_eq!(response.status, 200, "{response:?}");
+        }
     }
 }
 
@@ -224,157 +222,6 @@ fn what_is_not_remembered_does_not_stand_in_the_way_of_what_is() {
         assert_eq!(principal(&response), "header:x-kind=path;path=/a");
         assert_eq!(calls(&gateway), 2 + round);
     }
-}
-
-/// A decision that reads nothing is the same for everybody.
-#[test]
-fn a_decision_that_reads_nothing_is_made_once() {
-    let (folder, origin) = (Folder::new(), Origin::echo());
-    let authorize = "{ verdict = \"literal:allow\", remember-ms = 3_600_000 }";
-    let gateway = Gateway::start(&scene(&folder, &origin, authorize, "").toml());
-    for path in ["/a", "/b", "/c"] {
-        assert_eq!(principal(&gateway.get(path)), "");
-    }
-    assert_eq!(calls(&gateway), 1);
-}
-
-/// Every getter, with requests that differ in it alone.
-#[test]
-fn a_decision_hangs_on_each_getter_that_it_read() {
-    let (folder, origin) = (Folder::new(), Origin::echo());
-    let line = |line: &str| format!("{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n");
-    let (get, post) = (line("GET /p/1"), line("POST /p/1"));
-    let with = |lines: &str| format!("{get}{lines}");
-    let host = get.replace("host: a", "host: b");
-    let cases = [
-        ("method", get.clone(), post),
-        ("path", get.clone(), line("GET /p/2")),
-        ("query", get.clone(), line("GET /p/1?")),
-        ("query", line("GET /p/1?a=1"), line("GET /p/1?a=%31")),
-        (
-            "query-parameter:a",
-            line("GET /p/1?a=1"),
-            line("GET /p/1?b=1"),
-        ),
-        ("path-parameter:id", get.clone(), line("GET /p/2")),
-        ("path-parameter:id", line("GET /p/a%2Fb"), line("GET /p/a")),
-        ("authority", get.clone(), host),
-        ("route-name", get.clone(), line("GET /q/1")),
-        ("variable:v", get.clone(), line("GET /q/1")),
-        ("header:x-a", with("x-a: 1\r\n"), with("x-a: 2\r\n")),
-        (
-            "header:x-a",
-            with("x-a: 2\r\nx-a: 1\r\n"),
-            with("x-a: 1\r\nx-a: 2\r\n"),
-        ),
-        (
-            "header-values:x-a",
-            with("x-a: 1\r\n"),
-            with("x-a: 1\r\nx-a: 2\r\n"),
-        ),
-        (
-            "header-values:x-a",
-            with("x-a: 1|2\r\n"),
-            with("x-a: 1\r\nx-a: 2\r\nx-b: 1\r\n"),
-        ),
-        ("header-names", with("x-a: 1\r\n"), with("x-b: 1\r\n")),
-        (
-            "client-address",
-            with("x-forwarded-for: 192.0.2.1\r\n"),
-            with("x-forwarded-for: 192.0.2.2\r\n"),
-        ),
-    ];
-    for (getter, one, other) in cases {
-        let authorize = format!("{{ reads = [\"{getter}\"], remember-ms = 3_600_000 }}");
-        let toml = scene(&folder, &origin, &authorize, "")
-            .with("[routes.p]\nmatch = \"/p/{id}\"\nvariables = { v = \"p\" }")
-            .with("chain = [\"auth\", \"tell\"]\nupstream = \"origin\"")
-            .with("[routes.q]\nmatch = \"/q/{id}\"\nvariables = { v = \"q\" }")
-            .with("chain = [\"auth\", \"tell\"]\nupstream = \"origin\"")
-            .route("plain", "/plain", &[])
-            .toml()
-            .replace(
-                "address = \"127.0.0.1:0\"",
-                "address = \"127.0.0.1:0\"\ntrusted-proxies = [\"127.0.0.1\"]",
-            );
-        let gateway = Gateway::start(&toml);
-        let ask = |head: &str| principal(&gateway.request(format!("{head}\r\n")));
-        let (first, second) = (ask(&one), ask(&other));
-        assert_eq!(calls(&gateway), 2, "{getter}: {first} {second}");
-        // Both are known now.
-        assert_eq!((ask(&one), ask(&other)), (first, second), "{getter}");
-        assert_eq!(calls(&gateway), 2, "{getter}");
-    }
-}
-
-#[test]
-fn notes_come_with_a_remembered_decision() {
-    let (folder, origin) = (Folder::new(), Origin::echo());
-    let authorize = "{ reads = [\"path\"], remember-ms = 3_600_000, \
-                     notes = { seen = \"path\", of = \"literal:auth\" } }";
-    let tell = "config.tell = { x-seen = \"attribute:auth/seen\", x-of = \"attribute:auth/of\" }";
-    let toml = scene(&folder, &origin, authorize, "")
-        .policy("notes", "trace", tell)
-        .toml();
-    let gateway = Gateway::start(&toml);
-    for _ in 0..3 {
-        for path in ["/a", "/b"] {
-            let response = gateway.get(path);
-            assert_eq!(response.echoed("x-seen"), [path.as_bytes()]);
-            assert_eq!(response.echoed("x-of"), [b"auth"]);
-        }
-    }
-    assert_eq!(calls(&gateway), 2);
-}
-
-/// What an earlier entry decided is a value as any other.
-#[test]
-fn a_decision_behind_another_hangs_on_it() {
-    let (folder, origin) = (Folder::new(), Origin::echo());
-    let first = "config.authorize = { reads = [\"header:x-user\"], remember-ms = 3_600_000, \
-                 notes = { user = \"header:x-user\" } }";
-    for read in ["principal", "attribute:first/user"] {
-        let second = format!("{{ reads = [\"{read}\"], remember-ms = 3_600_000 }}");
-        let toml = scene(&folder, &origin, &second, "")
-            .plugin("first", &authorizer(&folder), "")
-            .policy("first", "first", first)
-            .route("all", "/{rest+}", &["first", "auth", "tell"])
-            .toml();
-        let gateway = Gateway::start(&toml);
-        for _ in 0..3 {
-            for user in ["u", "v"] {
-                let said = principal(&gateway.get_with("/a", &[("x-user", user)]));
-                assert!(said.ends_with(&format!("={user}")), "{said}");
-            }
-        }
-        // The very first shows that the call may itself change what it read, and only the second time
-        // is it known what that was before.
-        assert_eq!(calls(&gateway), 3, "{read}");
-    }
-}
-
-/// The authorizer's decision is known, but the same plugin's other hooks are not asked in vain.
-#[test]
-fn other_hooks_of_the_same_entry_still_run() {
-    let (folder, origin) = (Folder::new(), Origin::echo());
-    let both = kinds(&folder, &["authorizer", "limiter", "request-transformer"]);
-    let config = "config = { label = \"auth\", authorize = { reads = [\"path\"], remember-ms = 3_600_000 }, \
-                  limits = [{ name = \"n\", bound = { quota = { amount = 3, period = \"year\" } } }] }";
-    let toml = Scene::new(&origin)
-        .plugin("both", &both, "")
-        .policy("auth", "both", config)
-        .toml();
-    let gateway = Gateway::start(&toml);
-    for round in 0..5 {
-        let response = gateway.get("/a");
-        if round < 3 {
-            assert_eq!(response.status, 200, "round {round}");
-            assert_eq!(response.echoed("x-trace"), [b"auth"]);
-        } else {
-            assert_eq!(response.status, 429, "round {round}");
-        }
-    }
-    assert_eq!(remembered(&gateway), 4);
 }
 
 #[test]
@@ -419,38 +266,4 @@ fn policies_remember_for_themselves() {
         assert_eq!(principal(&gateway.get("/c/a")), "path=/c/a;header:x-user!");
     }
     assert_eq!(calls(&gateway), 2, "one for each route that it guards");
-}
-
-#[test]
-fn identical_requests_at_once_are_decided_by_one_call() {
-    const CLIENTS: usize = 200;
-    let (folder, origin) = (Folder::new(), Origin::echo());
-    for verdict in ["allow", "deny"] {
-        // Long enough that the others come while the first is being decided.
-        let authorize = "{ reads = [\"path\"], verdict = \"header:x-verdict\", \
-                         remember-ms = 3_600_000, work = 3_000_000 }";
-        let toml = scene(&folder, &origin, authorize, "").toml().replacen(
-            "wasm =",
-            "limits = { cpu = \"5s\", wall = \"20s\" }\nwasm =",
-            1,
-        );
-        let gateway = Gateway::start(&toml);
-        let start = Barrier::new(CLIENTS);
-        let head = format!("GET /a HTTP/1.1\r\nhost: a\r\nx-verdict: {verdict}\r\n");
-        std::thread::scope(|scope| {
-            for _ in 0..CLIENTS {
-                scope.spawn(|| {
-                    let mut client = gateway.client();
-                    client.send(&head);
-                    start.wait();
-                    client.send_more("\r\n");
-                    let response = client.read();
-                    let status = if verdict == "deny" { 403 } else { 200 };
-                    assert_eq!(response.status, status, "{response:?}");
-                });
-            }
-        });
-        assert_eq!(calls(&gateway), 1, "{verdict}");
-        assert_eq!(remembered(&gateway), CLIENTS as u64 - 1);
-    }
 }

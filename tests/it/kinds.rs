@@ -14,6 +14,9 @@ const HOOKS: [&str; 5] = [
     "response-transformer",
 ];
 
+/// Bounds of a plugin that no call meets, however busy the machine is.
+pub const PATIENT: &str = "limits = { cpu = \"5s\", wall = \"20s\" }";
+
 /// The component that exports these hooks alone, in a file of the folder.
 pub fn kinds(folder: &Folder, hooks: &[&str]) -> PathBuf {
     /// Made once for all tests of a run.

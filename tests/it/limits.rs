@@ -11,12 +11,12 @@ mod settle;
 
 use tollgate_tests::{Folder, Gateway, Origin, Response, eventually};
 
-use crate::kinds::limiter;
+use crate::kinds::{PATIENT, limiter};
 use crate::scene::Scene;
 
 /// A scene with the plugin `limit`, and no policy of it yet.
 fn scene(folder: &Folder, origin: &Origin) -> Scene {
-    Scene::new(origin).plugin("limit", &limiter(folder), "")
+    Scene::new(origin).plugin("limit", &limiter(folder), PATIENT)
 }
 
 /// One with the policy `limited` of these limits, on all paths.
@@ -144,7 +144,7 @@ fn parts_of_a_key_are_kept_apart() {
     for (a, b) in pairs {
         let headers = [("x-a", a), ("x-b", b)];
         assert_eq!(
-            statuses(&gateway, "/", &headers, 2),
+            statuses(&gateway, "/a", &headers, 2),
             [200, 429],
             "{a:?} {b:?}"
         );
@@ -290,6 +290,24 @@ fn a_limiter_can_name_no_limit_at_all() {
     assert_eq!(response.status, 200);
     assert!(response.header("ratelimit").is_none());
     assert!(response.header("ratelimit-policy").is_none());
+}
+
+#[test]
+fn a_limiter_that_is_not_for_a_request_charges_it_nothing() {
+    let (folder, origin) = (Folder::new(), Origin::echo());
+    let scene = limited(&folder, &origin, &quota("q", 2, ""))
+        .with("[routes.all]\nmatch = \"/{rest+}\"\nupstream = \"origin\"")
+        .with("chain = [{ policy = \"limited\", when = { methods = [\"GET\"] } }]")
+        .route("plain", "/plain", &[]);
+    let gateway = Gateway::start(&scene.toml());
+    let post = "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    for _ in 0..5 {
+        let response = gateway.request(post);
+        assert_eq!(response.status, 200);
+        assert!(response.header("ratelimit").is_none());
+    }
+    assert_eq!(statuses(&gateway, "/a", &[], 3), [200, 200, 429]);
+    assert_eq!(gateway.request(post).status, 200);
 }
 
 /// The number of counters is bounded, whatever clients send as keys.

@@ -24,6 +24,7 @@ mod odd;
 mod onion;
 mod plugins;
 mod readmes;
+mod reach;
 mod refused;
 mod secrets;
 mod snapshot;

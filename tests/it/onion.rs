@@ -10,12 +10,12 @@ mod when;
 
 use tollgate_tests::{Folder, Gateway, Origin, Response, latin1};
 
-use crate::kinds::transformer;
+use crate::kinds::{PATIENT, transformer};
 use crate::scene::Scene;
 
 /// A scene with these policies, each of which traces under its own name, and with no route yet.
 fn traced(folder: &Folder, origin: &Origin, labels: &[&str]) -> Scene {
-    let scene = Scene::new(origin).plugin("trace", &transformer(folder), "");
+    let scene = Scene::new(origin).plugin("trace", &transformer(folder), PATIENT);
     labels.iter().fold(scene, |scene, label| {
         scene.policy(label, "trace", &format!("config.label = \"{label}\""))
     })
@@ -144,7 +144,7 @@ fn the_nearest_variable_holds() {
     let tell = "config.tell = { x-tier = \"variable:tier\", x-region = \"variable:region\", \
                 x-own = \"variable:own\", x-none = \"variable:none\" }";
     let scene = Scene::new(&origin)
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy("tell", "trace", tell);
     let toml = LABELS
         .iter()
@@ -174,7 +174,7 @@ fn the_base_of_an_api_stands_before_its_paths() {
     let tell = "config.tell = { x-id = \"path-parameter:id\", x-path = \"path\", \
                 x-route = \"route-name\" }";
     let scene = Scene::new(&origin)
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy("tell", "trace", tell)
         .with("[apis.store]\nbase = \"/store/v1\"\nchain = [\"tell\"]\nhosts = [\"store.example\"]")
         .with("[routes.pet]\napi = \"store\"\nmatch = \"GET /pets/{id}\"\nupstream = \"origin\"")

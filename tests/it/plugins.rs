@@ -1,8 +1,6 @@
-//! The plugins that come with the gateway, and one that does not, in chains as an operator writes them.
+//! The plugins that come with the gateway, in chains as an operator writes them.
 
-use std::process::Command;
-
-use tollgate_tests::{Gateway, Origin, Response, Step, binary, echo, latin1, ok, repository};
+use tollgate_tests::{Gateway, Origin, Response, Step, echo, latin1};
 
 use crate::scene::Scene;
 
@@ -278,74 +276,5 @@ fn a_chain_is_an_onion() {
             calls,
             "{policy} {side}"
         );
-    }
-}
-
-/// The example's words, executed: its build command, its configuration on free ports, its requests.
-#[test]
-fn the_third_party_example_does_what_its_readme_says() {
-    let example = repository().join("examples/third-party");
-    let output = Command::new(binary())
-        .args(["plugin", "build", "examples/third-party/tenant-guard"])
-        .current_dir(repository())
-        // Where this is set, cargo builds elsewhere than the example's configuration says.
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .expect("the gateway starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-
-    let origin = Origin::raw(|request| {
-        let items = ok("application/json", "[\"anvil\", \"rocket\"]\n");
-        let known = request.target == "/t/acme/items" && request.header("x-tenant").is_some();
-        vec![Step::Send(if known { items } else { echo(request) })]
-    });
-    let mut toml = std::fs::read_to_string(example.join("gateway.toml")).expect("its gateway.toml");
-    for (from, to) in [
-        ("127.0.0.1:9900", "127.0.0.1:0"),
-        ("127.0.0.1:8080", "127.0.0.1:0"),
-        ("127.0.0.1:9001", &origin.address().to_string()),
-        ("wasm = \"", &format!("wasm = \"{}/", example.display())),
-    ] {
-        assert!(toml.contains(from), "no {from} in its gateway.toml");
-        toml = toml.replace(from, to);
-    }
-    let gateway = Gateway::start(&toml);
-
-    let readme = std::fs::read_to_string(example.join("README.md")).expect("its README.md");
-    let address = gateway.address("public").to_string();
-    let mut lines = readme.lines().map(str::trim_start).peekable();
-    let mut requests = 0;
-    while let Some(line) = lines.next() {
-        let Some(command) = line.strip_prefix("$ curl ") else {
-            continue;
-        };
-        let mut expected = Vec::new();
-        while let Some(line) = lines.next_if(|line| !line.is_empty() && !line.starts_with('$')) {
-            expected.push(line);
-        }
-        let command = format!("curl {}", command.replace("127.0.0.1:8080", &address));
-        let output = Command::new("sh")
-            .args(["-c", &command])
-            .output()
-            .expect("a shell");
-        let got = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(got.lines().collect::<Vec<_>>(), expected, "{command}");
-        requests += 1;
-    }
-    assert_eq!(requests, 4, "the requests of its README");
-    assert_eq!(origin.requests(), 1, "only the first may pass");
-
-    let check = tollgate_tests::check(&toml.replace("tenants =", "tennants ="));
-    assert_eq!(check.code, Some(1));
-    for text in [
-        "policy `own-tenant`",
-        "config.tennants: the plugin knows no such key",
-        "config = { tennants",
-    ] {
-        assert!(check.stderr.contains(text), "no {text} in {}", check.stderr);
     }
 }

@@ -5,7 +5,7 @@
 //! (of an example it is the file of that name). Files are blocks under a line `<!-- file: NAME -->`. In
 //! blocks of `console` (or indented ones) each line behind `$ ` is a command for a shell, and the lines
 //! behind it are all that it prints to standard output. Of all this only the ports are changed, to free
-//! ones. `tests/harness/bin/upstream.rs` is the upstream at 127.0.0.1:9001.
+//! ones. The program `upstream` (`tests/harness/bin/upstream.rs`) is at 127.0.0.1:9001.
 
 mod text;
 
@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use tollgate_tests::{Gateway, Output, PATIENCE, binary, repository, target};
+use tollgate_tests::{
+    Builder, Folder, Gateway, Origin, Output, PATIENCE, Step, binary, echo, ok, repository, target,
+};
 
 use text::{Steps, difference};
 
@@ -53,9 +55,8 @@ readmes! {
     example_transformer: "examples/transformer",
 }
 
-/// Those that something else executes: the demo checks its own answers, and the third party's upstream
-/// is another.
-const ELSEWHERE: [&str; 2] = ["examples/quickstart", "examples/third-party"];
+/// Those with a test of their own, below.
+const OTHERS: [&str; 2] = ["examples/quickstart", "examples/third-party"];
 
 #[test]
 fn no_folder_is_forgotten() {
@@ -66,8 +67,66 @@ fn no_folder_is_forgotten() {
             there.insert(format!("{parent}/{}", entry.file_name().display()));
         }
     }
-    let known = FOLDERS.iter().chain(&ELSEWHERE);
+    let known = FOLDERS.iter().chain(&OTHERS);
     assert_eq!(there, known.map(|folder| (*folder).to_owned()).collect());
+}
+
+/// Its upstream is another, and it says what a mistake in the configuration comes to.
+#[test]
+fn example_third_party() {
+    let readme = Readme::read("examples/third-party");
+    readme.build();
+    let upstream = readme.at(9001).expect("an upstream");
+    let origin = Origin::at(&upstream, |request| {
+        let items = ok("application/json", "[\"anvil\", \"rocket\"]\n");
+        let known = request.target == "/t/acme/items" && request.header("x-tenant").is_some();
+        vec![Step::Send(if known { items } else { echo(request) })]
+    });
+    let gateway = readme.gateway().start(&readme.config());
+    readme.execute(&gateway);
+    assert_eq!(readme.steps.commands.len(), 4, "its requests");
+    assert_eq!(origin.requests(), 1, "only the first may pass");
+
+    let mistaken = readme.config().replace("tenants =", "tennants =");
+    let check = readme.gateway().check(&mistaken);
+    assert_eq!(check.code, Some(1));
+    for text in [
+        "policy `own-tenant`",
+        "config.tennants: the plugin knows no such key",
+        "config = { tennants",
+    ] {
+        assert!(check.stderr.contains(text), "no {text} in {}", check.stderr);
+    }
+}
+
+/// The demo says what to expect, and fails if something else comes: here in a copy, on free ports.
+#[test]
+fn example_quickstart() {
+    const DEMO: &str = "examples/quickstart/demo.sh";
+    let there = repository();
+    let copy = Folder::new();
+    let script = std::fs::read(there.join(DEMO)).expect("the demo");
+    let script = copy.write(DEMO, script);
+    let config = Readme::read("examples/quickstart").config();
+    copy.write("examples/quickstart/gateway.toml", config);
+    copy.write("target/.keep", "");
+    for (from, to) in [
+        (there.join("examples/third-party"), "examples/third-party"),
+        (programs().to_owned(), "target/release"),
+    ] {
+        std::os::unix::fs::symlink(from, copy.path().join(to)).expect("a link");
+    }
+    let output = Command::new("bash")
+        .arg(script)
+        .arg("demo")
+        .env_remove("CARGO_TARGET_DIR")
+        .env("XDG_CACHE_HOME", target().join("test-cache"))
+        .output()
+        .expect("bash");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("All 8 answers were as said."), "{stdout}");
 }
 
 /// Does all that the README of this folder says.
@@ -81,20 +140,20 @@ fn follow(folder: &str) {
     );
     readme.build();
     let _upstream = readme.at(9001).map(|address| Upstream::start(&address));
-    let gateway = readme.start();
+    let gateway = readme.gateway().start(&readme.config());
     readme.execute(&gateway);
 }
 
 /// A README, and the free ports that its addresses stand for.
-pub struct Readme {
+struct Readme {
     folder: String,
     config: String,
-    pub steps: Steps,
+    steps: Steps,
     ports: BTreeMap<String, String>,
 }
 
 impl Readme {
-    pub fn read(folder: &str) -> Readme {
+    fn read(folder: &str) -> Readme {
         let path = repository().join(folder);
         let text = std::fs::read_to_string(path.join("README.md"));
         let text = text.unwrap_or_else(|error| panic!("{folder}/README.md: {error}"));
@@ -127,13 +186,13 @@ impl Readme {
     }
 
     /// What stands for 127.0.0.1 and this port, if the README has it.
-    pub fn at(&self, port: u16) -> Option<String> {
+    fn at(&self, port: u16) -> Option<String> {
         let free = self.ports.get(&port.to_string())?;
         Some(format!("{HOST}{free}"))
     }
 
     /// Runs its lines `tollgate plugin build ...`, in the folder that all of them are typed in.
-    pub fn build(&self) {
+    fn build(&self) {
         for line in &self.steps.builds {
             let (program, arguments) = line.split_once(' ').unwrap_or_default();
             assert!(
@@ -156,12 +215,12 @@ impl Readme {
     }
 
     /// Its configuration, with the ports that are free.
-    pub fn config(&self) -> String {
+    fn config(&self) -> String {
         self.translate(&self.config)
     }
 
-    /// Starts the gateway in a fresh folder with all files that there are.
-    pub fn start(&self) -> Gateway {
+    /// A gateway to be, in a fresh folder with all files that there are.
+    fn gateway(&self) -> Builder {
         let mut builder = Gateway::builder();
         let folder = repository().join(&self.folder);
         let plugins = self.config.lines().filter_map(|line| {
@@ -180,11 +239,11 @@ impl Readme {
         for (name, text) in &self.steps.files {
             builder = builder.file(name, self.translate(text));
         }
-        builder.start(&self.config())
+        builder
     }
 
     /// Executes its commands, and compares what they print.
-    pub fn execute(&self, gateway: &Gateway) {
+    fn execute(&self, gateway: &Gateway) {
         let folder = gateway.config().parent().unwrap_or(Path::new("."));
         let mut wrong = String::new();
         for command in &self.steps.commands {
@@ -218,16 +277,20 @@ impl Readme {
     }
 }
 
+/// The folder of the gateway and its plugins.
+fn programs() -> &'static Path {
+    binary().parent().unwrap_or(Path::new("."))
+}
+
 /// Standard output and error of a command, which has a bounded time.
 fn shell(line: &str, folder: &Path) -> (String, String) {
-    let programs = binary().parent().unwrap_or(Path::new("."));
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("timeout")
         .arg(PATIENCE.as_secs().to_string())
         .args(["sh", "-c", line])
         .current_dir(folder)
         .stdin(Stdio::null())
-        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("PATH", format!("{}:{path}", programs().display()))
         // How `sort` sorts, and that no proxy of the machine's stands between.
         .env("LC_ALL", "C")
         .env("NO_PROXY", "*")
@@ -241,10 +304,10 @@ fn shell(line: &str, folder: &Path) -> (String, String) {
 
 const HOST: &str = "127.0.0.1:";
 
-/// The ports of four digits behind the host.
+/// The ports behind the host; what has fewer than four digits is nobody's.
 fn ports(text: &str) -> BTreeSet<&str> {
     let behind = text.split(HOST).skip(1).map(|rest| split_port(rest).0);
-    behind.filter(|port| port.len() == 4).collect()
+    behind.filter(|port| port.len() >= 4).collect()
 }
 
 fn with_ports<'a>(text: &str, other: impl Fn(&str) -> Option<&'a str>) -> String {
@@ -262,7 +325,7 @@ fn split_port(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// Of four digits, as those in the READMEs are, so that no length depends on it. The system gives none
+/// Of four digits, as nearly all of the READMEs' are, so that no length depends on it. The system gives none
 /// of these to whoever asks for any, so nobody takes it before it is used.
 fn free_port() -> String {
     const FIRST: u16 = 2000;

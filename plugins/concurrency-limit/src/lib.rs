@@ -56,13 +56,14 @@ fn ipv6_prefix() -> u8 {
     64
 }
 
+/// Over the limit, a request is refused with 429 (`enforce`), or goes on and is counted as over
+/// (`count`).
+// Doc comments on variants would make the schema say less plainly which there are.
 #[derive(Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Mode {
-    /// Over the limit, the request is refused with 429.
     #[default]
     Enforce,
-    /// Over the limit, the request goes on and is counted as over.
     Count,
 }
 

@@ -1,5 +1,7 @@
 //! What an answer is kept under, where that is not the URI.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use tollgate_plugin::{Request, Result};
 
@@ -20,7 +22,8 @@ pub struct KeyConfig {
     /// The path.
     #[serde(default = "yes")]
     path: bool,
-    /// The query: all, none, or some of it.
+    /// The query: `true`, `false`, or a table with `only` or `except` (names of parameters, which may
+    /// end with a `*`) and `sort` (whether their order does not matter).
     #[serde(default)]
     query: QueryConfig,
     /// Request headers.
@@ -43,11 +46,26 @@ fn yes() -> bool {
     true
 }
 
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
+#[derive(serde::Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`key.query` is true, false, or a table with `only` or `except`, and `sort`"
+)]
 enum QueryConfig {
     All(bool),
     Some(SomeQuery),
+}
+
+/// Of alternatives a schema's error says no more than that none fits; the text above says which there
+/// are.
+impl schemars::JsonSchema for QueryConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "QueryConfig".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["boolean", "object"] })
+    }
 }
 
 impl Default for QueryConfig {
@@ -57,14 +75,14 @@ impl Default for QueryConfig {
 }
 
 /// Names may end with a `*`, which stands for any ending.
-#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SomeQuery {
     /// These parameters alone.
     only: Option<Vec<String>>,
     /// All parameters but these.
     except: Option<Vec<String>>,
-    /// Whether their order does not matter (that of values of one name always does).
+    /// Whether the order of names does not matter; that of values of one name always does.
     #[serde(default)]
     sort: bool,
 }

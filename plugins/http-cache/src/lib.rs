@@ -22,11 +22,15 @@ struct Config {
     /// Which methods are answered from the cache: GET and HEAD, or one of them.
     methods: Option<Vec<String>>,
     /// What answers are kept under, in place of the URI.
+    #[serde(default)]
+    #[schemars(with = "KeyConfig")]
     key: Option<KeyConfig>,
     /// Requests that are neither answered from the cache nor kept.
     #[serde(default)]
     bypass: Bypass,
     /// How long answers are kept: those with status 200, or a table by status.
+    #[serde(default)]
+    #[schemars(with = "Ttl")]
     ttl: Option<Ttl>,
     /// What of an answer's own word on caching `ttl` beats.
     #[serde(default, rename = "override")]
@@ -57,16 +61,15 @@ struct Bypass {
     cookies: Vec<String>,
 }
 
-/// What `ttl` beats.
+/// What `ttl` beats: `nothing`, and so holds for answers that do not say how long they may be kept;
+/// the `lifetime` that they state, but not that they may not be kept; or `everything`.
+// Doc comments on variants would make the schema say less plainly which there are.
 #[derive(Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Override {
-    /// Nothing: it holds for answers that do not say how long they may be kept.
     #[default]
     Nothing,
-    /// How long they say; but not that they may not be kept.
     Lifetime,
-    /// All that they say.
     Everything,
 }
 

@@ -1,5 +1,6 @@
 //! Whether and for how long an answer is kept.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,11 +18,26 @@ const TAG_BYTES_MAX: usize = 128;
 const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A time for answers with status 200, or one for each status.
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
+#[derive(serde::Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`ttl` is a time such as \"60s\", or a table of statuses and times"
+)]
 pub enum Ttl {
     Ok(String),
     ByStatus(BTreeMap<String, String>),
+}
+
+/// Of alternatives a schema's error says no more than that none fits; the text above says which there
+/// are.
+impl schemars::JsonSchema for Ttl {
+    fn schema_name() -> Cow<'static, str> {
+        "Ttl".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "object"] })
+    }
 }
 
 /// What the configuration says of keeping.

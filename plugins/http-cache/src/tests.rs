@@ -149,7 +149,15 @@ fn bad_configurations_are_refused_by_place() {
         ),
         (query(json!({ "only": ["a*b"] })), "\"a*b\""),
         (query(json!({ "except": [""] })), "\"\""),
-        (query(json!("page")), "did not match any variant"),
+        (
+            query(json!("page")),
+            "`key.query` is true, false, or a table",
+        ),
+        (
+            query(json!({ "onyl": [] })),
+            "`key.query` is true, false, or a table",
+        ),
+        (ttl(json!(60)), "`ttl` is a time such as"),
         (ttl(json!("60")), "`ttl`: \"60\" must be a whole number"),
         (ttl(json!("1.5s")), "must be a whole number"),
         (ttl(json!("-1s")), "must be a whole number"),

@@ -130,7 +130,9 @@ impl Edits {
 
     pub fn values(&self, request: &Request, response: Option<&Response>) -> Result<Values> {
         let values = self.lines.iter();
-        values.map(|line| line.value.render(request, response)).collect()
+        values
+            .map(|line| line.value.render(request, response))
+            .collect()
     }
 
     /// The document, edited; none if it stays as it is. Where `set` has no place, it is refused if
@@ -347,45 +349,34 @@ fn put(
     changed: &mut bool,
 ) -> Result<bool, Trouble> {
     let [step, rest @ ..] = path else {
-        if !add || node.is_null() {
+        if !add {
             *node = Node::Made(value.to_owned());
             *changed = true;
         }
         return Ok(true);
     };
     node.open()?;
-    if node.is_null() && step.name().is_some() {
+    let makes = path.iter().all(|step| step.name().is_some());
+    if makes && node.is_null() {
         *node = Node::Object(Vec::new());
     }
-    let is_object = matches!(node, Node::Object(_));
-    let fits = match node {
-        Node::Object(_) => step.is_for_objects(),
-        Node::Array(_) => step.is_for_arrays(),
-        Node::Written(_) | Node::Made(_) => false,
-    };
-    if !fits {
-        return Ok(false);
-    }
-    if is_object
-        && rest.is_empty()
-        && let Some(name) = step.name()
-        && let Node::Object(members) = node
-    {
-        return Ok(put_member(members, name, value, add, changed));
-    }
-    let mut values = select(node, step);
-    if values.is_empty() && is_object && let Some(name) = step.name() {
-        let can_be_made = rest.iter().all(|step| step.name().is_some());
-        if !can_be_made {
-            return Ok(true);
+    match node {
+        Node::Object(members) if step.is_for_objects() => {
+            if let Some(name) = step.name() {
+                if rest.is_empty() {
+                    put_member(members, name, value, add, changed);
+                    return Ok(true);
+                }
+                if makes && !members.iter().any(|(one, _)| one == name) {
+                    members.push((Cow::Owned(name.to_owned()), Node::Object(Vec::new())));
+                }
+            }
         }
-        if let Node::Object(members) = node {
-            members.push((Cow::Owned(name.to_owned()), Node::Object(Vec::new())));
-        }
-        values = select(node, step);
+        Node::Array(_) if step.is_for_arrays() => {}
+        _ => return Ok(false),
     }
     let mut placed = true;
-    for one in values {
+    for one in select(node, step) {
         placed &= put(one, rest, value, add, changed)?;
     }
     Ok(placed)
@@ -397,14 +388,14 @@ fn put_member(
     value: &str,
     add: bool,
     changed: &mut bool,
-) -> bool {
+) {
     let Some(first) = members.iter().position(|(one, _)| one == name) else {
         members.push((Cow::Owned(name.to_owned()), Node::Made(value.to_owned())));
         *changed = true;
-        return true;
+        return;
     };
     if add {
-        return true;
+        return;
     }
     // A name that is there twice would let two readers see two values.
     let mut index = 0;
@@ -416,5 +407,4 @@ fn put_member(
         *old = Node::Made(value.to_owned());
     }
     *changed = true;
-    true
 }

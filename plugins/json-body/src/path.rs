@@ -79,8 +79,8 @@ fn token(text: &str) -> Result<Step, String> {
         name.push(char);
         name.push_str(rest);
     }
-    let is_number = name.bytes().all(|byte| byte.is_ascii_digit())
-        && (name == "0" || !name.starts_with('0'));
+    let is_number =
+        name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
     let number = is_number.then(|| name.parse().ok()).flatten();
     Ok(Step::Token(name, number))
 }

@@ -1,19 +1,35 @@
 //! How much a request takes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use tollgate_plugin::{Request, Result};
 
 /// A number, or what it depends on.
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
+#[derive(serde::Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`cost` is a whole number, or a table with `variable`, `methods` and `default`"
+)]
 pub enum Cost {
     Fixed(u64),
     By(CostBy),
 }
 
+/// Of alternatives a schema's error says no more than that none fits; the text above says which there
+/// are.
+impl schemars::JsonSchema for Cost {
+    fn schema_name() -> Cow<'static, str> {
+        "Cost".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["integer", "object"], "minimum": 0 })
+    }
+}
+
 /// The first that is there holds: the variable, the method, the default.
-#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CostBy {
     /// A variable of the route or its API that says it.

@@ -33,11 +33,14 @@ struct Config {
     /// Several limits, in place of `rate`, `burst`, `quota` and `name`.
     limits: Option<Vec<OneLimit>>,
     /// Other limits for some callers.
+    #[serde(default)]
+    #[schemars(with = "Tiers")]
     tiers: Option<Tiers>,
     /// What happens to a request that has nothing to be counted by.
     #[serde(default)]
     missing: Missing,
-    /// How much one request takes.
+    /// How much one request takes: a number, or a table with `variable` (a variable of the route that
+    /// says it), `methods` (a table) and `default`.
     #[serde(default)]
     cost: Cost,
     /// Who shares the counters of one key.
@@ -73,6 +76,8 @@ struct OneLimit {
     /// The limit's name in headers and metrics.
     name: Option<String>,
     /// What this one counts by, if not what the policy does.
+    #[serde(default)]
+    #[schemars(with = "Per")]
     per: Option<Per>,
     /// How many in which time: `10/s`, `100/m`, `10/5s`.
     rate: Option<String>,
@@ -86,19 +91,19 @@ struct OneLimit {
 #[serde(deny_unknown_fields)]
 struct Tiers {
     /// What says which tier a caller is in.
-    by: TierSource,
+    by: TierBy,
     /// The tiers, by name. Callers in none of them have the limits of the policy itself.
     of: BTreeMap<String, Tier>,
 }
 
-/// Only what the operator or an authorizer says: a caller would choose the best.
+/// One of the two: only what the operator or an authorizer says. A caller would choose the best.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum TierSource {
+#[serde(deny_unknown_fields)]
+struct TierBy {
     /// What an authorizer said of the caller under this name.
-    Claim(String),
+    claim: Option<String>,
     /// A variable of the route or its API.
-    Variable(String),
+    variable: Option<String>,
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -116,14 +121,20 @@ struct Tier {
     limits: Option<Vec<OneLimit>>,
 }
 
+/// Over the limit, a request is refused with 429 (`enforce`), or goes on and is counted as over
+/// (`count`).
+// Doc comments on variants would make the schema say less plainly which there are.
 #[derive(Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Mode {
-    /// Over the limit, the request is refused with 429.
     #[default]
     Enforce,
-    /// Over the limit, the request goes on and is counted as over.
     Count,
+}
+
+enum TierSource {
+    Claim(String),
+    Variable(String),
 }
 
 struct RateLimit {
@@ -251,10 +262,11 @@ impl Tiers {
         counters: &mut Counters,
         cost: &Cost,
     ) -> Result<(TierSource, BTreeMap<String, Vec<Rule>>)> {
-        let (TierSource::Claim(name) | TierSource::Variable(name)) = &self.by;
-        if name.is_empty() {
-            return Err("`tiers.by`: the name is empty".into());
-        }
+        let source = match (self.by.claim, self.by.variable) {
+            (Some(name), None) if !name.is_empty() => TierSource::Claim(name),
+            (None, Some(name)) if !name.is_empty() => TierSource::Variable(name),
+            _ => return Err("`tiers.by` names one `claim` or one `variable`".into()),
+        };
         if self.of.is_empty() {
             return Err("`tiers.of` has no tier".into());
         }
@@ -277,7 +289,7 @@ impl Tiers {
             }
             tiers.insert(name, rules);
         }
-        Ok((self.by, tiers))
+        Ok((source, tiers))
     }
 }
 

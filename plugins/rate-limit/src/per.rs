@@ -3,6 +3,7 @@
 //! `concurrency-limit` includes this very file. A crate of its own it cannot be: each folder in
 //! `plugins/` is a plugin, and a plugin that depends on another would export its hooks as well.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
@@ -18,14 +19,30 @@ const NAME_BYTES_MAX: usize = 100;
 const VALUE_BYTES_MAX: usize = 100;
 
 /// What is counted by: one thing, or several together.
-#[derive(Clone, serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
+#[derive(Clone, serde::Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`per` is \"principal\", \"usage-key\", \"client-address\", \"all\", { header = \"..\" }, \
+                 { claim = \"..\" }, { path-parameter = \"..\" }, { query = \"..\" }, or an array of these"
+)]
 pub enum Per {
     One(By),
     Several(Vec<By>),
 }
 
-#[derive(Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+/// Of alternatives a schema's error says no more than that none fits; the text above says which there
+/// are.
+impl schemars::JsonSchema for Per {
+    fn schema_name() -> Cow<'static, str> {
+        "Per".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "object", "array"] })
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// Everybody together: one counter.
@@ -46,16 +63,15 @@ pub enum By {
     Query(String),
 }
 
-/// What happens to a request that has nothing to be counted by.
+/// What happens to a request that has nothing to be counted by: all such requests share one
+/// counter (`shared`), or it is not counted (`skip`), or refused with 429 (`refuse`).
+// Doc comments on variants would make the schema say less plainly which there are.
 #[derive(Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// All such requests share one counter.
     #[default]
     Shared,
-    /// It is not counted.
     Skip,
-    /// It is refused, with 429.
     Refuse,
 }
 

@@ -348,7 +348,10 @@ fn bad_configurations_are_refused_by_place() {
             json!({ "per": "all", "rate": "1/s", "rates": 1 }),
             "unknown field `rates`",
         ),
-        (per(json!("nobody")), "did not match any variant"),
+        (
+            per(json!("nobody")),
+            "`per` is \"principal\", \"usage-key\"",
+        ),
         (per(json!([])), "`per` is empty"),
         (per(json!(["all", "principal"])), "stands alone"),
         (
@@ -456,7 +459,7 @@ fn bad_configurations_are_refused_by_place() {
         ),
         (
             json!({ "per": "all", "rate": "1/s", "tiers": { "by": { "claim": "" }, "of": {} } }),
-            "`tiers.by`: the name is empty",
+            "`tiers.by` names one `claim` or one `variable`",
         ),
         (
             json!({ "per": "all", "rate": "5/s", "cost": 6 }),
@@ -472,7 +475,7 @@ fn bad_configurations_are_refused_by_place() {
         ),
         (
             json!({ "per": "all", "rate": "5/s", "cost": -1 }),
-            "did not match any variant",
+            "`cost` is a whole number, or a table",
         ),
         (
             json!({ "per": "all", "rate": "5/s", "ipv4-prefix": 33 }),

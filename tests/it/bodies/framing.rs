@@ -284,3 +284,101 @@ fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
     assert_eq!(response.json()["body"], "hello");
     assert_eq!(told_in(&origin.request(0)), ["4:body", "replaced"]);
 }
+
+/// Clients of HTTP/1.0 know no chunks.
+#[test]
+fn a_client_of_http_1_0_gets_lengths_or_the_end() {
+    let pieces = chunked(&[b"some", b"thing"]);
+    let origin = Origin::raw(move |_| vec![Step::Send(pieces.clone())]);
+    let gateway = gateway(&origin);
+    for (script, body) in [
+        (REPLACE, "hello"),
+        (r#"["read"]"#, "something"),
+        ("[]", "something"),
+    ] {
+        let raw = format!(
+            "POST /one HTTP/1.0\r\nhost: a\r\nx-one-in: {REPLACE}\r\nx-one-out: {script}\r\n\
+             content-length: 4\r\n\r\nbody"
+        );
+        let number = origin.requests();
+        let response = gateway.request(raw);
+        assert_eq!((response.status, response.text().as_str()), (200, body));
+        assert!(response.complete && response.values("transfer-encoding").is_empty());
+        let request = origin.request(number);
+        assert_eq!(request.body, b"hello");
+        assert_request_length(&request);
+    }
+}
+
+/// What serves uploads may insist on a length (411), also on that of nothing.
+#[test]
+fn an_empty_upload_says_that_it_is_empty() {
+    let origin = Origin::echo();
+    let gateway = gateway(&origin);
+    let mut client = gateway.client();
+    for (path, script) in [
+        ("/one", r#"["read"]"#),
+        ("/one", r#"[{"replace": ""}]"#),
+        ("/plain", "[]"),
+    ] {
+        for method in ["POST", "PUT", "PATCH"] {
+            let number = origin.requests();
+            let first = format!("{method} {path}");
+            client.send(sized(&first, &[("x-one-in", script)], b""));
+            assert_eq!(client.read().status, 200);
+            let request = origin.request(number);
+            assert_eq!(
+                request.values("content-length"),
+                [b"0"],
+                "{first} {script}: {request:?}"
+            );
+        }
+    }
+}
+
+/// A connection to the upstream is kept whatever a plugin does to bodies that have wholly come.
+#[test]
+fn replacing_costs_no_connection() {
+    let origin = Origin::fixed(answer("200 OK", &[], b"answer"));
+    let gateway = gateway(&origin);
+    let mut client = gateway.client();
+    let replace = r#"[{"replace": "hello"}]"#;
+    for (number, (script_in, script_out)) in [
+        (REPLACE, "[]"),
+        ("[]", REPLACE),
+        (REPLACE, REPLACE),
+        (replace, "[]"),
+        (replace, REPLACE),
+        ("[]", "[]"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let scripts = [("x-one-in", script_in), ("x-one-out", script_out)];
+        client.send(sized("POST /one", &scripts, b"body"));
+        if client.read().status == 0 {
+            client = gateway.client();
+        }
+        let request = origin.request(number);
+        assert_eq!(
+            request.connection, 0,
+            "{script_in} {script_out}, request {number}"
+        );
+    }
+}
+
+#[test]
+fn on_the_way_out_the_requests_body_is_gone() {
+    let origin = Origin::fixed(answer("200 OK", &[], b"answer"));
+    let gateway = gateway(&origin);
+    for script_in in ["[]", r#"["read"]"#] {
+        let scripts = [
+            ("x-one-in", script_in),
+            ("x-one-out", r#"["read-request", "read"]"#),
+        ];
+        let response = gateway.request(sized("POST /one", &scripts, b"body"));
+        let told = told_out(&response);
+        assert!(told[0].starts_with("failed "), "{told:?}");
+        assert_eq!(told[1], "6:answer");
+    }
+}

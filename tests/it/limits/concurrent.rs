@@ -7,7 +7,8 @@ use std::net::Shutdown;
 use tollgate_tests::{Client, Folder, Gate, Gateway, Origin, Step, dead_address, eventually, ok};
 
 use super::{concurrent, left, limited, scene};
-use crate::kinds::transformer;
+use crate::kinds::{PATIENT, kinds, transformer};
+use crate::scene::Scene;
 
 /// Asks until so many places are left beside that of the request itself. Such a request holds one
 /// only for its own time.
@@ -61,20 +62,20 @@ fn upstream(gate: &Gate) -> Origin {
 struct Holder(Client);
 
 impl Holder {
-    /// Sends it, and waits until it is seen to hold.
+    /// Sends it as the gateway's first request, and waits until the upstream has it.
     #[track_caller]
-    fn new(gateway: &Gateway, raw: &str) -> Holder {
+    fn new(gateway: &Gateway, origin: &Origin, raw: &str) -> Holder {
         let mut client = gateway.client();
         client.send(raw);
-        eventually("the place being held", || {
-            (gateway.get("/fast").status == 429).then_some(())
-        });
+        origin.request(0);
+        assert_eq!(gateway.get("/fast").status, 429);
         Holder(client)
     }
 
     #[track_caller]
-    fn get(gateway: &Gateway, path: &str) -> Holder {
-        Holder::new(gateway, &format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+    fn get(gateway: &Gateway, origin: &Origin, path: &str) -> Holder {
+        let raw = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        Holder::new(gateway, origin, &raw)
     }
 
     fn go_away(self) {
@@ -126,12 +127,37 @@ fn a_place_is_held_until_the_body_has_ended() {
         let (folder, gate) = (Folder::new(), Gate::new());
         let origin = upstream(&gate);
         let gateway = one(&folder, &origin);
-        let mut holder = Holder::get(&gateway, path);
+        let mut holder = Holder::get(&gateway, &origin, path);
         assert_eq!(gateway.get("/fast").status, 429, "{path}");
         gate.open();
         let response = holder.0.read();
         assert!(response.status == 200 && response.complete, "{path}");
         assert_free(&gateway, path);
+    }
+}
+
+/// Who has read a response to its end finds the place free: it was let go of before that end was sent.
+#[test]
+fn one_request_after_the_other_is_never_refused() {
+    let (folder, gate) = (Folder::new(), Gate::new());
+    gate.open();
+    let origin = upstream(&gate);
+    let gateway = one(&folder, &origin);
+    let mut client = gateway.client();
+    for round in 0..20 {
+        for (method, path) in [
+            ("GET", "/fast"),
+            ("GET", "/held"),
+            ("GET", "/chunks"),
+            ("GET", "/204"),
+            ("GET", "/304"),
+            ("HEAD", "/head"),
+        ] {
+            client.send(format!("{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            let response = client.read();
+            assert_ne!(response.status, 429, "{method} {path} in round {round}");
+            assert!(response.complete, "{method} {path} in round {round}");
+        }
     }
 }
 
@@ -141,7 +167,7 @@ fn a_client_that_goes_away_holds_nothing() {
         let (folder, gate) = (Folder::new(), Gate::new());
         let origin = upstream(&gate);
         let gateway = one(&folder, &origin);
-        let holder = Holder::get(&gateway, path);
+        let holder = Holder::get(&gateway, &origin, path);
         holder.go_away();
         assert_free(&gateway, path);
         gate.open();
@@ -154,7 +180,7 @@ fn a_client_that_breaks_off_its_upload_holds_nothing() {
     let origin = upstream(&gate);
     let gateway = one(&folder, &origin);
     let head = "POST /upload HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nbeginning";
-    let holder = Holder::new(&gateway, head);
+    let holder = Holder::new(&gateway, &origin, head);
     let _ = holder.0.stream().write_all(b" and more");
     assert_eq!(gateway.get("/fast").status, 429);
     holder.go_away();
@@ -167,7 +193,7 @@ fn an_upstream_that_dies_leaves_nothing_held() {
         let (folder, gate) = (Folder::new(), Gate::new());
         let origin = upstream(&gate);
         let gateway = one(&folder, &origin);
-        let mut holder = Holder::get(&gateway, path);
+        let mut holder = Holder::get(&gateway, &origin, path);
         gate.open();
         let response = holder.0.read();
         assert!(response.status == 200 && !response.complete, "{path}");
@@ -243,7 +269,7 @@ fn faults_and_refusals_further_in_leave_nothing_held() {
     let (folder, gate) = (Folder::new(), Gate::new());
     let origin = upstream(&gate);
     let scene = limited(&folder, &origin, &concurrent("c", 1))
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy("inner", "trace", "config.label = \"inner\"")
         .policy("outer", "trace", "config.label = \"outer\"")
         .policy(
@@ -277,4 +303,43 @@ fn faults_and_refusals_further_in_leave_nothing_held() {
     assert_eq!(client.read().status, 299);
     assert_free(&gateway, "a replaced response");
     gate.open();
+}
+
+/// The limiter's own component fails or answers behind its limits, in the same visit.
+#[test]
+fn what_the_same_entry_does_next_leaves_nothing_held() {
+    let (folder, gate) = (Folder::new(), Gate::new());
+    let origin = upstream(&gate);
+    let hooks = ["limiter", "request-transformer", "response-transformer"];
+    let config = format!(
+        "config = {{ label = \"l\", limits = [{}] }}",
+        concurrent("c", 1)
+    );
+    let scene = Scene::new(&origin)
+        .plugin("limit", &kinds(&folder, &hooks), PATIENT)
+        .policy("closed", "limit", &config)
+        .policy("open", "limit", &format!("{config}\non-fault = \"open\""))
+        .route("fast", "/fast", &["closed"])
+        .route("open", "/open", &["open"]);
+    let gateway = Gateway::start(&scene.toml());
+    for (path, act, status) in [
+        ("/fast", "fault:l", 500),
+        ("/fast", "respond:l", 299),
+        ("/fast", "fault-back:l", 500),
+        ("/fast", "respond-back:l", 299),
+        ("/open", "fault:l", 200),
+        ("/open", "fault-back:l", 200),
+    ] {
+        for _ in 0..3 {
+            let mut client = gateway.client();
+            client.send(format!(
+                "GET {path} HTTP/1.1\r\nhost: a\r\nx-act: {act}\r\n\r\n"
+            ));
+            let response = client.read();
+            assert_eq!(response.status, status, "{path} {act}");
+            if status == 200 {
+                assert_eq!(left(&response, "c"), 0, "{act}: it is held all the same");
+            }
+        }
+    }
 }

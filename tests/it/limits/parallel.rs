@@ -1,11 +1,14 @@
 //! Many requests at once: not one too many, and not one too few.
 
-use std::sync::Barrier;
+use std::io::Read;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
-use tollgate_tests::{Folder, Gateway, Origin};
+use tollgate_tests::{Folder, Gateway, Origin, Step, ok};
 
-use super::{limited, quota, rate};
+use super::concurrent::wait_until_free;
+use super::{concurrent, limited, quota, rate};
 
 const CONNECTIONS: usize = 125;
 
@@ -70,7 +73,7 @@ fn several_limits_stay_exact_together() {
     let gateway = Gateway::start(&scene.toml());
     // Five users by thirty are less than five hundred, and all of it is used up.
     let head = |connection: usize, number: usize| {
-        let path = if (connection + number) % 2 == 0 {
+        let path = if (connection + number).is_multiple_of(2) {
             "/x"
         } else {
             "/y"
@@ -80,7 +83,7 @@ fn several_limits_stay_exact_together() {
     assert_eq!(flood(&gateway, 20, head), 150);
     // The others find what is left of it.
     let head = |connection: usize, number: usize| {
-        let path = if (connection + number) % 2 == 0 {
+        let path = if (connection + number).is_multiple_of(2) {
             "/x"
         } else {
             "/y"
@@ -112,4 +115,52 @@ fn settlements_at_once_lose_nothing() {
         super::left(&response, "q"),
         (1_000_000 - CONNECTIONS * each) as u64
     );
+}
+
+/// However many come, no more are at the upstream at once than there are places, and in the end all
+/// places are free.
+#[test]
+fn there_are_never_more_at_once_than_there_are_places() {
+    let folder = Folder::new();
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, seen) = (AtomicUsize::new(0), Arc::clone(&most));
+    let origin = Origin::raw(move |_| {
+        let at_once = now.fetch_add(1, Ordering::SeqCst) + 1;
+        seen.fetch_max(at_once, Ordering::SeqCst);
+        // Others get their turn to come.
+        (0..50).for_each(|_| std::thread::yield_now());
+        now.fetch_sub(1, Ordering::SeqCst);
+        vec![Step::Send(ok("text/plain", "ok"))]
+    });
+    let gateway = Gateway::start(&limited(&folder, &origin, &concurrent("c", 5)).toml());
+    let passed = flood(&gateway, 20, |_, _| get("/a", ""));
+    assert_eq!(passed, origin.requests());
+    let most = most.load(Ordering::SeqCst);
+    assert!((1..=5).contains(&most), "{most} at once");
+    wait_until_free(&gateway, "/a", "c", 4);
+}
+
+/// Clients that break off at any moment: before the head is sent, while the plugin runs, while the
+/// upstream thinks, in the middle of the body.
+#[test]
+fn clients_that_break_off_at_any_moment_hold_nothing() {
+    let folder = Folder::new();
+    let origin = Origin::raw(|_| vec![Step::Send(ok("text/plain", vec![b'x'; 100_000]))]);
+    let gateway = Gateway::start(&limited(&folder, &origin, &concurrent("c", 40)).toml());
+    std::thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                for number in 0..8 {
+                    let mut client = gateway.client();
+                    client.send(get("/a", ""));
+                    let mut stream = client.stream();
+                    let mut some = vec![0; (connection * number) % 7 * 1_000];
+                    let _ = stream.read(&mut some);
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            });
+        }
+    });
+    wait_until_free(&gateway, "/a", "c", 39);
 }

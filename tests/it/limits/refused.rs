@@ -5,7 +5,7 @@
 use tollgate_tests::{Folder, Gateway, Origin, Step, dead_address, ok};
 
 use super::{concurrent, left, limited, members, quota, rate, scene};
-use crate::kinds::transformer;
+use crate::kinds::{PATIENT, transformer};
 
 const YEAR: [u64; 2] = [365 * 24 * 3_600, 366 * 24 * 3_600];
 
@@ -49,7 +49,7 @@ fn a_refusal_is_a_problem_that_says_when_to_come_again() {
     let (folder, origin) = (Folder::new(), Origin::echo());
     let limits = [quota("year", 1, ""), rate("hour", 60, 3_600_000, 10)];
     let scene = limited(&folder, &origin, &limits.join(", "))
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy("outer", "trace", "config.label = \"outer\"")
         .policy("inner", "trace", "config.label = \"inner\"")
         .route("all", "/{rest+}", &["outer", "limited", "inner"]);
@@ -137,7 +137,7 @@ fn every_response_that_passes_the_limiter_says_how_it_stands() {
         }
     });
     let scene = limited(&folder, &origin, &quota("q", 100, ""))
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy("inner", "trace", "config.label = \"inner\"")
         .policy(
             "second",

@@ -3,7 +3,7 @@
 use tollgate_tests::{Folder, Gateway, Origin, Response, Step, dead_address};
 
 use super::{left, limited, members, quota, scene};
-use crate::kinds::{authorizer, kinds};
+use crate::kinds::{PATIENT, authorizer, kinds};
 
 /// Answers with the `x-settle` that is asked for in the query.
 fn upstream() -> Origin {
@@ -95,7 +95,7 @@ fn concurrency_and_rates_are_settled_too() {
 fn errors_and_denials_are_settled() {
     let (folder, origin) = (Folder::new(), upstream());
     let scene = limited(&folder, &origin, &quota("q", 10, ""))
-        .plugin("auth", &authorizer(&folder), "")
+        .plugin("auth", &authorizer(&folder), PATIENT)
         .policy(
             "door",
             "auth",
@@ -149,7 +149,7 @@ fn a_settlement_of_what_was_not_asked_for_is_a_fault() {
 fn a_limiter_need_not_settle() {
     let (folder, origin) = (Folder::new(), upstream());
     let scene = crate::scene::Scene::new(&origin)
-        .plugin("limit", &kinds(&folder, &["limiter"]), "")
+        .plugin("limit", &kinds(&folder, &["limiter"]), PATIENT)
         .policy(
             "limited",
             "limit",

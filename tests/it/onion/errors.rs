@@ -3,7 +3,7 @@
 use tollgate_tests::{Folder, Gate, Gateway, Origin, Step, dead_address};
 
 use super::{assert_passes, inwards, nested, outwards, traced};
-use crate::kinds::{authorizer, kinds, limiter, transformer};
+use crate::kinds::{PATIENT, authorizer, kinds, limiter, transformer};
 use crate::scene::Scene;
 
 #[test]
@@ -62,8 +62,8 @@ fn a_response_that_is_replaced_goes_on_outwards() {
 fn a_denial_and_a_refusal_pass_outwards_too() {
     let (folder, origin) = (Folder::new(), Origin::echo());
     let scene = traced(&folder, &origin, &["outer", "inner"])
-        .plugin("auth", &authorizer(&folder), "")
-        .plugin("limit", &limiter(&folder), "")
+        .plugin("auth", &authorizer(&folder), PATIENT)
+        .plugin("limit", &limiter(&folder), PATIENT)
         .policy(
             "door",
             "auth",
@@ -93,6 +93,9 @@ fn a_denial_and_a_refusal_pass_outwards_too() {
         (429, "outer".into())
     );
     assert_eq!(origin.requests(), 0);
+    let labels = [("policy", "none"), ("side", "out")];
+    let settled = gateway.metric("tollgate_plugin_calls_total", &labels);
+    assert_eq!(settled, 0.0, "who refused has nothing to settle");
     assert_passes(&gateway.get("/door"), "outer inner");
 }
 
@@ -160,8 +163,8 @@ fn an_entry_that_fails_open_is_entered_and_one_that_has_no_hook_there_is_passed(
     let in_only = kinds(&folder, &["request-transformer"]);
     let out_only = kinds(&folder, &["response-transformer"]);
     let scene = traced(&folder, &origin, &["outer"])
-        .plugin("in-only", &in_only, "")
-        .plugin("out-only", &out_only, "")
+        .plugin("in-only", &in_only, PATIENT)
+        .plugin("out-only", &out_only, PATIENT)
         .policy("in", "in-only", "config.label = \"in\"")
         .policy("out", "out-only", "config.label = \"out\"")
         .policy(
@@ -189,7 +192,7 @@ fn an_entry_that_fails_open_is_entered_and_one_that_has_no_hook_there_is_passed(
 fn notes_and_edits_of_the_way_in_are_there_on_the_way_out() {
     let (folder, origin) = (Folder::new(), Origin::echo());
     let scene = Scene::new(&origin)
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy(
             "tell",
             "trace",

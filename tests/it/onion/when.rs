@@ -3,7 +3,7 @@
 use tollgate_tests::{Folder, Gateway, Origin, Response};
 
 use super::{inwards, outwards, reversed, traced};
-use crate::kinds::transformer;
+use crate::kinds::{PATIENT, transformer};
 use crate::scene::Scene;
 
 /// Entries whose names say what they are for, in one chain.
@@ -217,7 +217,7 @@ fn inherited_entries_have_conditions_of_their_own() {
 fn a_skipped_entry_is_neither_called_nor_recorded() {
     let (folder, origin) = (Folder::new(), Origin::echo());
     let scene = Scene::new(&origin)
-        .plugin("trace", &transformer(&folder), "")
+        .plugin("trace", &transformer(&folder), PATIENT)
         .policy("some", "trace", "config.label = \"some\"")
         .with(
             "[routes.all]\nmatch = \"/{rest+}\"\nupstream = \"origin\"\n\

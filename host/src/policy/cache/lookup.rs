@@ -158,12 +158,19 @@ impl Cache {
         let variants = self.store.get(&wanted.key);
         let variants = variants.as_deref().unwrap_or_default();
         let best = variants.iter().rev().find(|kept| wanted.selects(kept));
-        let is_fresh = best.is_some_and(|kept| kept.head.lifetime.is_fresh(now));
         let insists = best.is_some_and(|kept| wanted.insists(kept, now));
+        let offered = best.filter(|_| !insists);
+        if let Some(kept) = offered
+            && (kept.head.lifetime.is_fresh(now) || wanted.takes_stale(kept, now))
+            && let Some(answer) = kept.serve(wanted.client, now, Report::default())
+        {
+            self.counters.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(Found::Answer(answer));
+        }
         let varies_as = wanted.other.as_deref();
         let varies_as = varies_as.or(variants.last().map(|kept| &*kept.head));
         let secondary = varies_as.map(|head| head.selection.secondary_key(wanted.client.headers));
-        let mut miss = Miss {
+        let miss = Miss {
             forward: match best {
                 Some(_) if insists => Forward::Request,
                 Some(_) => Forward::Stale,
@@ -177,31 +184,33 @@ impl Cache {
             // be in vain; and one that has to be validated now is not one that was asked for before.
             alone: insists || wanted.client.is_head || wanted.is_authorized(),
         };
-        let Some(kept) = best.filter(|_| !insists) else {
-            return self.without_hit(wanted, miss, now);
-        };
-        let lifetime = &kept.head.lifetime;
-        let max_stale = wanted.wishes.max_stale;
-        let wished = max_stale.is_some_and(|max| lifetime.may_answer_stale_on_request(now, max));
-        if !is_fresh && !wished && !lifetime.may_answer_while_revalidated(now) {
-            return self.without_hit(wanted, miss, now);
+        if let Some(kept) = offered
+            && kept.head.lifetime.may_answer_while_revalidated(now)
+            && let Some(answer) = kept.serve(wanted.client, now, Report::default())
+        {
+            self.counters.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(self.revalidate(wanted, miss, answer, now));
         }
-        let Some(answer) = kept.serve(wanted.client, now, Report::default()) else {
-            return self.without_hit(wanted, miss, now);
-        };
-        self.counters.hits.fetch_add(1, Ordering::Relaxed);
-        if is_fresh || wished {
-            return Ok(Found::Answer(answer));
-        }
+        self.without_hit(wanted, miss, now)
+    }
+
+    /// Answers with what is stale, and has it fetched anew unless somebody does already.
+    fn revalidate(
+        self: &Arc<Self>,
+        wanted: &Wanted<'_>,
+        mut miss: Miss,
+        answer: Answer,
+        now: SystemTime,
+    ) -> Found {
         let place = (Arc::clone(&wanted.key), std::mem::take(&mut miss.secondary));
         let watch = self.store.watch(&wanted.key);
         match self.flights.join(place, watch.generation) {
             Place::Leads(lead) => {
                 let mut fill = self.fill(wanted, miss, watch, Some(lead), now);
                 fill.is_head = false;
-                Ok(Found::AnswerAndRevalidate(answer, fill))
+                Found::AnswerAndRevalidate(answer, fill)
             }
-            Place::Follows(_) | Place::Crowded => Ok(Found::Answer(answer)),
+            Place::Follows(_) | Place::Crowded => Found::Answer(answer),
         }
     }
 
@@ -295,6 +304,13 @@ impl Wanted<'_> {
     /// is known to it, so `Authorization` asks for what says that it may be shared nevertheless.
     fn selects(&self, kept: &Kept) -> bool {
         self.is_like(kept) && (kept.head.for_authorized || !self.is_authorized())
+    }
+
+    /// Whether the client will have this one although it is stale.
+    fn takes_stale(&self, kept: &Kept, now: SystemTime) -> bool {
+        let lifetime = &kept.head.lifetime;
+        let max_stale = self.wishes.max_stale;
+        max_stale.is_some_and(|max| lifetime.may_answer_stale_on_request(now, max))
     }
 
     /// Whether the client will not have this one as it is (RFC 9111, section 5.2.1).

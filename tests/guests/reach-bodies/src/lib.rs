@@ -28,6 +28,8 @@ enum Step {
     Read,
     /// Reads the body; without one the hook ends in an error.
     MustRead,
+    /// The same as `read` of the request's body, on the way out.
+    ReadRequest,
     /// Tells whether it was replaced.
     Replace(String),
     /// Puts this many `x` in its place.
@@ -105,7 +107,13 @@ impl Bodies {
         }
     }
 
-    fn perform(&self, message: &mut impl Message, steps: Vec<Step>) -> Result<Outcome> {
+    /// `request` is there on the way out.
+    fn perform(
+        &self,
+        message: &mut impl Message,
+        request: Option<&Request>,
+        steps: Vec<Step>,
+    ) -> Result<Outcome> {
         let told = format!("x-{}-told", self.name);
         let mut last = Vec::new();
         for step in steps {
@@ -122,6 +130,14 @@ impl Bodies {
                     message.tell(&told, &text)?;
                 }
                 Step::MustRead => last = message.read()?,
+                Step::ReadRequest => {
+                    let read = request.map(Request::read_body);
+                    let text = match read.ok_or("on the way out")? {
+                        Ok(body) => summary(&body),
+                        Err(error) => reason(&error),
+                    };
+                    message.tell(&told, &text)?;
+                }
                 Step::Replace(body) => {
                     let text = done(message.replace(body.as_bytes()));
                     message.tell(&told, &text)?;
@@ -188,7 +204,7 @@ impl Plugin for Bodies {
 impl RequestTransformer for Bodies {
     fn transform_request(&self, request: &mut EditableRequest<'_>) -> Result<Outcome> {
         let steps = self.steps(request, "in")?;
-        self.perform(request, steps)
+        self.perform(request, None, steps)
     }
 }
 
@@ -199,7 +215,7 @@ impl ResponseTransformer for Bodies {
         response: &mut EditableResponse<'_>,
     ) -> Result<Outcome> {
         let steps = self.steps(request, "out")?;
-        self.perform(response, steps)
+        self.perform(response, Some(request), steps)
     }
 }
 

@@ -3,7 +3,9 @@
 mod bodies;
 mod collapse;
 mod exchanges;
+mod kept;
 mod obsolete;
+mod stale;
 mod suite;
 
 use std::io;
@@ -294,4 +296,14 @@ impl Body for Fed {
             None => SizeHint::default(),
         }
     }
+}
+
+/// A plugin keeps it so long, and stale 2 and 20 seconds more.
+fn retain(fresh: u64, tags: &[&str]) -> Storage {
+    Storage::Retain(Retention {
+        fresh: Duration::from_secs(fresh),
+        stale_while_revalidate: Duration::from_secs(2),
+        stale_if_error: Duration::from_secs(20),
+        tags: tags.iter().map(|tag| tag.to_string()).collect(),
+    })
 }
