@@ -282,6 +282,18 @@ fn a_limit_that_only_counts_refuses_nothing() {
     }
 }
 
+/// What is tried out is seen by the operator: how many were over, by the limit's name.
+#[test]
+fn what_only_counts_is_counted_in_the_metrics() {
+    let (folder, origin) = (Folder::new(), Origin::echo());
+    let trial = quota("trial", 2, "count-only = true");
+    let gateway = Gateway::start(&limited(&folder, &origin, &trial).toml());
+    assert_eq!(statuses(&gateway, "/a", &[], 5), [200; 5]);
+    let metrics = gateway.metrics();
+    let mut samples = metrics.lines().filter(|line| line.contains("\"trial\""));
+    assert!(samples.any(|line| line.ends_with(" 3")), "3 of 5 were over");
+}
+
 #[test]
 fn a_limiter_can_name_no_limit_at_all() {
     let (folder, origin) = (Folder::new(), Origin::echo());

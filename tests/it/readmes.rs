@@ -109,7 +109,7 @@ fn example_quickstart() {
     let script = copy.write(DEMO, script);
     let config = Readme::read("examples/quickstart").config();
     copy.write("examples/quickstart/gateway.toml", config);
-    copy.write("target/.keep", "");
+    std::fs::create_dir(copy.path().join("target")).expect("a folder");
     for (from, to) in [
         (there.join("examples/third-party"), "examples/third-party"),
         (programs().to_owned(), "target/release"),
@@ -132,6 +132,16 @@ fn example_quickstart() {
 /// Does all that the README of this folder says.
 fn follow(folder: &str) {
     let readme = Readme::read(folder);
+    let parent = if folder.starts_with("examples/") {
+        format!("{folder}/")
+    } else {
+        String::new()
+    };
+    assert_eq!(
+        readme.steps.run,
+        Some(format!("target/release/tollgate run {parent}gateway.toml")),
+        "{folder}/README.md does not say how to start it"
+    );
     let requests = readme.steps.commands.iter();
     let requests = requests.filter(|command| command.line.contains("curl "));
     assert!(

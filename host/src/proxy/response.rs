@@ -37,6 +37,7 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
         headers.insert(REQUEST_ID, value);
     }
     let mut response = Response::new(ResponseBody {
+        left: body.size_hint().exact(),
         content: body,
         held: None,
     });
@@ -59,11 +60,15 @@ pub(super) struct Held {
 /// The body that the client gets. Its end is the end of the request.
 pub struct ResponseBody {
     content: Content,
+    /// Bytes still to be handed over, where that is known: hyper asks for no more after them, and not
+    /// every source knows that it has ended before it is asked again.
+    left: Option<u64>,
     pub(super) held: Option<Box<Held>>,
 }
 
 impl ResponseBody {
     fn count(&mut self, bytes: usize) {
+        self.left = self.left.map(|left| left.saturating_sub(bytes as u64));
         if let Some(held) = &mut self.held {
             held.record.bytes_out += bytes as u64;
         }
@@ -122,7 +127,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_end_stream()
+        self.left == Some(0) || self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

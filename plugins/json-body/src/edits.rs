@@ -7,6 +7,7 @@ use serde_json::Value;
 use tollgate_plugin::{Request, Response, Result};
 
 use crate::document::Node;
+use crate::keep::{Keep, project};
 use crate::path::{self, Path, Step};
 use crate::template::Template;
 
@@ -36,12 +37,6 @@ struct Line {
     add: bool,
     /// For the log.
     place: String,
-}
-
-/// What is left of a value.
-enum Keep {
-    All,
-    Some(Vec<(Step, Keep)>),
 }
 
 /// Why a document was not edited.
@@ -79,16 +74,12 @@ impl Edits {
             if name == new {
                 return Err(wrong("is its own new name"));
             }
-            let others = match rename.iter_mut().find(|(parent, _)| *parent == path) {
-                Some((_, others)) => others,
-                None => {
-                    rename.push((path, Vec::new()));
-                    match rename.last_mut() {
-                        Some((_, others)) => others,
-                        None => continue,
-                    }
-                }
-            };
+            let at = rename.iter().position(|(parent, _)| *parent == path);
+            let at = at.unwrap_or_else(|| {
+                rename.push((path, Vec::new()));
+                rename.len() - 1
+            });
+            let others = &mut rename[at].1;
             let twice = |(one, other): &(String, String)| *one == name || *other == new;
             if others.iter().any(twice) {
                 return Err(wrong("its old or new name is in another line as well"));
@@ -184,74 +175,6 @@ fn paths(key: &str, texts: &[String]) -> Result<Vec<Path>, String> {
         path::parse(text).map_err(|why| format!("{key}[{index}]: {text:?} {why}"))
     });
     parsed.collect()
-}
-
-impl Keep {
-    fn new(paths: Vec<Path>) -> Keep {
-        let mut root = Keep::Some(Vec::new());
-        for path in paths {
-            root.add(&path);
-        }
-        root
-    }
-
-    fn add(&mut self, path: &[Step]) {
-        let (Keep::Some(steps), [first, rest @ ..]) = (&mut *self, path) else {
-            *self = Keep::All;
-            return;
-        };
-        match steps.iter_mut().find(|(step, _)| step == first) {
-            Some((_, keep)) => keep.add(rest),
-            None => {
-                let mut keep = Keep::Some(Vec::new());
-                keep.add(rest);
-                steps.push((first.clone(), keep));
-            }
-        }
-    }
-}
-
-/// Leaves what any of `keeps` names. Answers whether the value is of a kind that they speak of: of
-/// another nothing is known, and so nothing may be left.
-fn project(node: &mut Node<'_>, keeps: &[&Keep], changed: &mut bool) -> Result<bool, Trouble> {
-    let mut steps = Vec::new();
-    for keep in keeps {
-        match keep {
-            Keep::All => return Ok(true),
-            Keep::Some(some) => steps.extend(some),
-        }
-    }
-    node.open()?;
-    match node {
-        Node::Object(members) if steps.iter().any(|(step, _)| step.is_for_objects()) => {
-            let mut kept = Vec::with_capacity(members.len());
-            for (name, mut value) in std::mem::take(members) {
-                let within = steps.iter().filter(|(step, _)| step.is_for_member(&name));
-                let within: Vec<&Keep> = within.map(|(_, keep)| keep).collect();
-                if !within.is_empty() && project(&mut value, &within, changed)? {
-                    kept.push((name, value));
-                } else {
-                    *changed = true;
-                }
-            }
-            *members = kept;
-        }
-        Node::Array(elements) if steps.iter().any(|(step, _)| step.is_for_arrays()) => {
-            let mut kept = Vec::with_capacity(elements.len());
-            for (index, mut value) in std::mem::take(elements).into_iter().enumerate() {
-                let within = steps.iter().filter(|(step, _)| step.is_for_element(index));
-                let within: Vec<&Keep> = within.map(|(_, keep)| keep).collect();
-                if !within.is_empty() && project(&mut value, &within, changed)? {
-                    kept.push(value);
-                } else {
-                    *changed = true;
-                }
-            }
-            *elements = kept;
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
 }
 
 /// The values that a step leads to.

@@ -3,6 +3,7 @@
 
 mod document;
 mod edits;
+mod keep;
 mod media;
 mod path;
 mod template;

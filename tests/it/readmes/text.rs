@@ -9,6 +9,8 @@ pub struct Steps {
     pub files: Vec<(String, String)>,
     /// The lines `... plugin build ...`.
     pub builds: Vec<String>,
+    /// The line `... run ...`.
+    pub run: Option<String>,
     pub commands: Vec<Command>,
 }
 
@@ -84,6 +86,8 @@ impl Steps {
                 command.printed.push((*line).to_owned());
             } else if line.contains("tollgate plugin build ") {
                 self.builds.push((*line).to_owned());
+            } else if line.contains("tollgate run ") {
+                self.run = Some((*line).to_owned());
             }
         }
         self.commands.extend(command);
@@ -114,7 +118,7 @@ pub fn difference(expected: &[String], got: &[String]) -> String {
 
 #[test]
 fn reads_what_there_is_to_do() {
-    let readme = "Text with `$ curl no`.\n\n```toml\n[not.it]\n```\n\n    tollgate plugin build x\n\n\
+    let readme = "Text with `$ curl no`.\n\n```toml\n[not.it]\n```\n\n    tollgate plugin build x\n    tollgate run y\n\n\
                   ```toml\n# gateway.toml\n[a]\n```\n<!-- file: keys.txt -->\n```text\n$ one\n\n```\n\
                   ```console\n$ curl a \\\n  -s\n1\n\n2\n$ true\n```\n\n    $ curl b\n    3\n\n    4\n";
     let command = |line: &str, printed: &[&str]| Command {
@@ -125,6 +129,7 @@ fn reads_what_there_is_to_do() {
         config: Some("[a]\n".to_owned()),
         files: vec![("keys.txt".to_owned(), "$ one\n\n".to_owned())],
         builds: vec!["tollgate plugin build x".to_owned()],
+        run: Some("tollgate run y".to_owned()),
         commands: vec![
             command("curl a \\\n  -s", &["1", "", "2"]),
             command("true", &[]),
