@@ -99,6 +99,54 @@ fn a_reply_is_a_body_to_the_entries_before_it() {
 }
 
 #[test]
+fn a_routes_own_answer_is_a_body_like_any_other() {
+    let origin = Origin::echo();
+    let scene = scene(&origin, "").with(
+        "[routes.own]\nmatch = \"/own\"\nchain = [\"one\"]\n\
+         respond = { status = 203, headers = { etag = '\"a\"' }, body = \"own answer\" }",
+    );
+    let gateway = Gateway::start(&scene.toml());
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        let script = [("x-one-out", r#"["read", "shout"]"#)];
+        client.send(sized("POST /own", &script, b"body"));
+        let response = client.read();
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (203, "OWN ANSWER")
+        );
+        assert_eq!(told_out(&response), ["10:own answer"]);
+        assert_eq!(response.headers("etag"), ["W/\"a\""]);
+        assert_response_length(&response);
+        // What was replaced was this answer, and not the route's.
+        assert_eq!(client.get("/own").text(), "own answer");
+    }
+    assert_eq!(origin.requests(), 0);
+}
+
+/// Requests that wait behind one whose body is read are not part of it.
+#[test]
+fn pipelined_requests_are_read_one_by_one() {
+    let origin = Origin::echo();
+    let gateway = gateway(&origin);
+    let scripts = [("x-one-in", r#"["read", "shout"]"#)];
+    let raw = [
+        sized("POST /one", &scripts, b"first"),
+        in_chunks("POST /one", &scripts, b"second", 2),
+        sized("GET /plain", &[], b""),
+        sized("POST /one", &scripts, b""),
+        in_chunks("POST /plain", &[], b"fifth", 1),
+    ];
+    let mut client = gateway.client();
+    client.send(&raw[0]);
+    raw[1..].iter().for_each(|raw| client.send(raw));
+    for body in ["FIRST", "SECOND", "", "", "fifth"] {
+        let response = client.read();
+        assert_eq!(response.json()["body"], body);
+    }
+}
+
+#[test]
 fn an_authorizer_decides_by_the_body() {
     let origin = Origin::echo();
     let scene = scene(&origin, "")

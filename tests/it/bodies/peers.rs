@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 
-use tollgate_tests::{Gate, Gateway, Origin, Step, eventually, ok};
+use tollgate_tests::{Client, Gate, Gateway, Origin, Step, eventually, ok};
 
 use super::{assert_failed, gateway, head, scene, sized, told_in, told_out};
 
@@ -93,6 +93,54 @@ fn a_client_that_breaks_off_frees_the_instance() {
             assert_eq!(record["failure"]["blame"], "client", "{record}");
         }
     }
+}
+
+/// Sends a request whose body ends a while after its last data came.
+fn ends_late(gateway: &Gateway, path: &str, script: &str, came: impl FnOnce()) -> Client {
+    let mut client = gateway.client();
+    let head = head(&format!("POST {path}"), &[("x-one-in", script)]);
+    client.send(format!(
+        "{head}transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n"
+    ));
+    came();
+    client.send_more("0\r\n\r\n");
+    client
+}
+
+/// A client whose body has ended is not who is waited for.
+#[test]
+fn who_is_late_after_the_body_is_to_blame() {
+    let origin = Origin::early(|_| vec![Step::ReadBody, Step::WaitFor(Gate::new())]);
+    let toml = scene(&origin, "limits = { cpu = \"300ms\", wall = \"300ms\" }")
+        .toml()
+        .replace(
+            "[upstreams.origin]",
+            "[upstreams.origin]\ntimeouts.first-byte = \"300ms\"",
+        );
+    let gateway = Gateway::start(&toml);
+    let in_flight = || {
+        eventually("the request", || {
+            let running = gateway.metric("tollgate_requests_in_flight", &[]);
+            (running == 1.0).then_some(())
+        });
+    };
+    // The plugin, which has read it and goes on for ever.
+    let mut client = ends_late(&gateway, "/one", r#"["read", "loop"]"#, in_flight);
+    let response = client.read();
+    assert_eq!(response.status, 500, "{response:?}");
+    assert_failed(&gateway, "/one", 500, "plugin", "plugin-fault");
+    eventually("no request", || {
+        let running = gateway.metric("tollgate_requests_in_flight", &[]);
+        (running == 0.0).then_some(())
+    });
+    // The upstream, which has taken it and says nothing.
+    let reached = || {
+        origin.request(0);
+    };
+    let mut client = ends_late(&gateway, "/plain", "[]", reached);
+    let response = client.read();
+    assert_eq!(response.status, 504, "{response:?}");
+    assert_failed(&gateway, "/plain", 504, "upstream", "first-byte-timeout");
 }
 
 /// The client is still there, and what it sends is no body.

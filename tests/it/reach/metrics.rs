@@ -212,6 +212,29 @@ fn names_that_would_collide_are_dropped() {
     valid(&gateway.metrics());
 }
 
+/// A counter that falls back looks like one that began anew, and a sum without end stays so.
+#[test]
+fn numbers_do_not_overflow() {
+    let gateway = Gateway::start(&alone().toml());
+    let mut last = 0.0;
+    for add in [u64::MAX, 1, 5, u64::MAX] {
+        ask(&gateway, &json!([{ "counter": ["huge", [], add] }]));
+        let value = gateway.metric("tollgate_plugin_huge_total", &[]);
+        assert!(
+            value >= last && value > 0.0,
+            "{value} after {last} and {add}"
+        );
+        last = value;
+    }
+    ask(
+        &gateway,
+        &json!([{ "histogram": ["far", [], f64::MAX] }, { "histogram": ["far", [], f64::MAX] }]),
+    );
+    let sum = gateway.metric("tollgate_plugin_far_sum", &[]);
+    assert!(sum.is_finite(), "{sum}");
+    valid(&gateway.metrics());
+}
+
 #[test]
 fn values_of_labels_may_be_any_text() {
     let gateway = Gateway::start(&alone().toml());
