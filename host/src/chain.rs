@@ -165,6 +165,17 @@ impl Passage {
         self.failed = false;
     }
 
+    /// Writes how the limits that were charged stand into the response.
+    fn tell_limits(&self, exchange: &mut Exchange, charge: Option<usize>) {
+        if let Some(charge) = charge.and_then(|index| self.charges.get(index))
+            && let Some(response) = &mut exchange.response
+        {
+            for (name, value) in charge.fields() {
+                response.headers.append(name, value);
+            }
+        }
+    }
+
     fn answer_cached(&mut self, exchange: &mut Exchange, answer: Answer) {
         let head = ResponseHead {
             status: answer.status,

@@ -51,7 +51,7 @@ pub struct Route {
     pub name: Arc<str>,
     pub variables: Arc<BTreeMap<String, String>>,
     /// As written; empty: any.
-    pub methods: Vec<Method>,
+    methods: Vec<Method>,
     /// Whether it names OPTIONS, so that what no entry answers of preflights is the upstream's to
     /// answer.
     pub takes_options: bool,
@@ -62,6 +62,24 @@ pub struct Route {
     pub reads_responses: bool,
     pub destination: Destination,
     pub metrics: RouteMetrics,
+}
+
+impl Route {
+    /// The methods that it takes, for `Allow` (RFC 9110, section 10.2.1). Of any, those that are common.
+    pub fn allowed(&self) -> Vec<Method> {
+        if !self.methods.is_empty() {
+            return self.methods.clone();
+        }
+        let common = [
+            Method::DELETE,
+            Method::GET,
+            Method::HEAD,
+            Method::PATCH,
+            Method::POST,
+            Method::PUT,
+        ];
+        common.to_vec()
+    }
 }
 
 /// What a request comes to that no entry answered.

@@ -144,7 +144,7 @@ fn refresh(
 async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Result<(), Failure> {
     if exchange.preflight.is_some() && !route.takes_options {
         // Nobody in the chain speaks CORS, so as far as the browser goes there is nothing here.
-        let kind = FailureKind::MethodNotAllowed(route.methods.clone());
+        let kind = FailureKind::MethodNotAllowed(route.allowed());
         return Err(Failure::new(
             kind,
             "no entry of the chain answers preflights",

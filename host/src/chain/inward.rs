@@ -10,11 +10,11 @@ use http_body::Body;
 use super::{Cached, Decided, Entry, Mechanisms, Passage};
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
-use crate::observe::{EntryVisit, Record, Side};
+use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
 use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit};
 use crate::policy::cache::{CacheRequest, Fill, Found, KeyMode};
 use crate::policy::decisions::{Asking, Recalled};
-use crate::policy::limit::{Charge, Now, Place};
+use crate::policy::limit::{Charge, Finding, Now, Place};
 
 /// How the way in ended.
 pub enum Ended {
@@ -185,7 +185,10 @@ async fn enter(
             entry.note(Side::In, verdict, &visited, None, record);
             return (visited.exchange, ended);
         }
-        Ok(Said::Denied(reply) | Said::Responded(reply)) => passage.reply(exchange, reply),
+        Ok(Said::Denied(reply) | Said::Responded(reply)) => {
+            passage.reply(exchange, reply);
+            passage.tell_limits(exchange, charge);
+        }
         Ok(Said::Limited(charge)) => {
             if let Some((status, headers, body)) = charge.refusal(&exchange.id) {
                 passage.answer(exchange, (status, headers), body);
@@ -196,6 +199,7 @@ async fn enter(
                 passage.enter(index, charge, None);
             } else {
                 passage.fail(exchange, &entry.failure(&error), record);
+                passage.tell_limits(exchange, charge);
             }
             fault = Some(error);
         }
@@ -232,6 +236,14 @@ async fn ask(
             .limiter
             .charge(place, &limits, Now::read())
             .map_err(|bad| Fault::new(FaultKind::BadReply, bad.0))?;
+        for standing in charge.standings() {
+            let outcome = match standing.finding {
+                Finding::Within => LimitOutcome::Within,
+                _ if standing.enforce => LimitOutcome::Refused,
+                _ => LimitOutcome::Over,
+            };
+            entry.metrics.count_limit(&standing.name, outcome);
+        }
         if charge.refused() {
             return Ok(Said::Limited(Box::new(charge)));
         }

@@ -50,13 +50,7 @@ async fn leave(
     } else {
         fill(cached, &mut exchange, passage, Storage::Standard);
     }
-    if let Some(charge) = entered.charge.and_then(|index| passage.charges.get(index))
-        && let Some(response) = &mut exchange.response
-    {
-        for (name, value) in charge.fields() {
-            response.headers.append(name, value);
-        }
-    }
+    passage.tell_limits(&mut exchange, entered.charge);
     exchange
 }
 

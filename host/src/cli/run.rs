@@ -5,12 +5,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server;
 
+/// Each thread's generator is seeded at its first use, the process's in tens of milliseconds: that must
+/// not be charged to the first plugin that asks.
+fn draw_first_random() {
+    let _ = aws_lc_rs::rand::fill(&mut [0; 8]);
+}
+
 /// `tollgate run`: serves until it is told to stop.
 pub fn run(path: &Path) -> Result<(), String> {
     let built = super::build(path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(built.config.runtime.workers)
         .enable_all()
+        .on_thread_start(draw_first_random)
         .build()
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
     let served = runtime.block_on(async {

@@ -35,8 +35,12 @@ pub const ANSWER_WAITERS_MAX: usize = 4_096;
 /// Limits that one limiter names for one request. Each locks a counter, and each is a member of two
 /// header fields; real policies have one to four.
 pub const LIMITS_MAX: usize = 16;
-/// The parts of one limit's key, together, in bytes. Longer ones cost hashing time on every request.
-pub const LIMIT_KEY_BYTES_MAX: usize = 1 << 10;
+/// The parts of one limit's key, together, in bytes: what a request's head can have, so that no client can
+/// make a limiter that counts by it fault.
+pub const LIMIT_KEY_BYTES_MAX: usize = super::MESSAGE_HEADER_BYTES_MAX + super::TARGET_BYTES_MAX;
+/// Names of limits that one chain entry counts by in the metrics; what is beyond counts as `other`. Names
+/// are a plugin's to choose, and each is three series.
+pub const LIMIT_METRIC_NAMES_MAX: usize = 32;
 /// Parts of one limit's key: empty ones cost time too.
 pub const LIMIT_KEY_PARTS_MAX: usize = 32;
 /// A limit's name, in bytes, as all names that become metric labels.

@@ -1,7 +1,8 @@
 //! Prometheus metrics. What a request touches is looked up once, when the gateway is built.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::PluginMetrics;
 use crate::error::FaultKind;
+use crate::limits::LIMIT_METRIC_NAMES_MAX;
 
 /// Seconds. From a cached answer to a patient client.
 const REQUEST_BUCKETS: [f64; 14] = [
@@ -65,6 +67,7 @@ pub struct Metrics {
     plugin_seconds: Family<EntryLabel, Histogram>,
     plugin_faults: Family<FaultLabel, Counter>,
     decisions_remembered: Family<PolicyLabel, Counter>,
+    limit_requests: Family<LimitLabel, Counter>,
     pub cache_hits: Counter,
     pub cache_misses: Counter,
     pub cache_collapsed: Counter,
@@ -101,6 +104,58 @@ pub struct EntryMetrics {
     /// In the order of [`FaultKind::ALL`].
     faults: [Counter; FaultKind::ALL.len()],
     remembered: Counter,
+    limits: Arc<LimitMetrics>,
+}
+
+/// What the limits of one chain entry came to, by their names.
+struct LimitMetrics {
+    family: Family<LimitLabel, Counter>,
+    policy: String,
+    route: String,
+    /// In the order of [`LimitOutcome`].
+    by_name: Mutex<HashMap<String, [Counter; 3]>>,
+}
+
+/// What one limit said of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitOutcome {
+    Within,
+    /// Over, and only counted.
+    Over,
+    Refused,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    policy: String,
+    route: String,
+    limit: String,
+    outcome: &'static str,
+}
+
+impl LimitMetrics {
+    fn count(&self, limit: &str, outcome: LimitOutcome) {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = match by_name.contains_key(limit) || by_name.len() < LIMIT_METRIC_NAMES_MAX {
+            true => limit,
+            false => "other",
+        };
+        if !by_name.contains_key(name) {
+            let counter = |outcome| {
+                self.family.get_or_create_owned(&LimitLabel {
+                    policy: self.policy.clone(),
+                    route: self.route.clone(),
+                    limit: name.to_owned(),
+                    outcome,
+                })
+            };
+            let counters = ["within", "over", "refused"].map(counter);
+            by_name.insert(name.to_owned(), counters);
+        }
+        if let Some(counters) = by_name.get(name) {
+            counters[outcome as usize].inc();
+        }
+    }
 }
 
 impl Metrics {
@@ -141,6 +196,12 @@ impl Metrics {
             "decisions_remembered",
             "Decisions of authorizers that were not asked again",
             decisions_remembered.clone(),
+        );
+        let limit_requests = Family::default();
+        registry.register(
+            "limit_requests",
+            "Requests that a limit judged, by what it said",
+            limit_requests.clone(),
         );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
@@ -198,6 +259,7 @@ impl Metrics {
             plugin_seconds,
             plugin_faults,
             decisions_remembered,
+            limit_requests,
             cache_hits,
             cache_misses,
             cache_collapsed,
@@ -261,6 +323,12 @@ impl Metrics {
             way_in: side("in"),
             way_out: side("out"),
             faults: FaultKind::ALL.map(fault),
+            limits: Arc::new(LimitMetrics {
+                family: self.limit_requests.clone(),
+                policy: policy.to_owned(),
+                route: route.to_owned(),
+                by_name: Mutex::default(),
+            }),
             remembered: self.decisions_remembered.get_or_create_owned(&PolicyLabel {
                 policy: policy.to_owned(),
                 route: route.to_owned(),
@@ -278,6 +346,11 @@ impl RouteMetrics {
 }
 
 impl EntryMetrics {
+    /// Counts what a limit said of a request.
+    pub fn count_limit(&self, limit: &str, outcome: LimitOutcome) {
+        self.limits.count(limit, outcome);
+    }
+
     /// Counts a decision that was remembered.
     pub fn count_remembered(&self) {
         self.remembered.inc();

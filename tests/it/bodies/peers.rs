@@ -107,40 +107,57 @@ fn ends_late(gateway: &Gateway, path: &str, script: &str, came: impl FnOnce()) -
     client
 }
 
-/// A client whose body has ended is not who is waited for.
+/// A client whose body has ended is not who is waited for: this plugin has read it, and goes on for ever.
 #[test]
-fn who_is_late_after_the_body_is_to_blame() {
-    let origin = Origin::early(|_| vec![Step::ReadBody, Step::WaitFor(Gate::new())]);
-    let toml = scene(&origin, "limits = { cpu = \"300ms\", wall = \"300ms\" }")
-        .toml()
-        .replace(
-            "[upstreams.origin]",
-            "[upstreams.origin]\ntimeouts.first-byte = \"300ms\"",
-        );
-    let gateway = Gateway::start(&toml);
+fn a_plugin_that_is_late_after_the_body_is_to_blame() {
+    let origin = Origin::echo();
+    let limits = "limits = { cpu = \"300ms\", wall = \"300ms\" }";
+    let gateway = Gateway::start(&scene(&origin, limits).toml());
     let in_flight = || {
         eventually("the request", || {
             let running = gateway.metric("tollgate_requests_in_flight", &[]);
             (running == 1.0).then_some(())
         });
     };
-    // The plugin, which has read it and goes on for ever.
-    let mut client = ends_late(&gateway, "/one", r#"["read", "loop"]"#, in_flight);
-    let response = client.read();
-    assert_eq!(response.status, 500, "{response:?}");
-    assert_failed(&gateway, "/one", 500, "plugin", "plugin-fault");
-    eventually("no request", || {
-        let running = gateway.metric("tollgate_requests_in_flight", &[]);
-        (running == 0.0).then_some(())
-    });
-    // The upstream, which has taken it and says nothing.
-    let reached = || {
-        origin.request(0);
-    };
-    let mut client = ends_late(&gateway, "/plain", "[]", reached);
-    let response = client.read();
-    assert_eq!(response.status, 504, "{response:?}");
-    assert_failed(&gateway, "/plain", 504, "upstream", "first-byte-timeout");
+    for path in ["/one", "/open"] {
+        let mut client = ends_late(&gateway, path, r#"["read", "loop"]"#, in_flight);
+        let response = client.read();
+        let expected = if path == "/one" { 500 } else { 200 };
+        assert_eq!(response.status, expected, "{path}: {response:?}");
+        assert_failed(&gateway, path, expected, "plugin", "plugin-fault");
+        eventually("no request", || {
+            let running = gateway.metric("tollgate_requests_in_flight", &[]);
+            (running == 0.0).then_some(())
+        });
+    }
+}
+
+/// Nor here, where the upstream has taken all of it and says nothing.
+#[test]
+fn an_upstream_that_is_late_after_the_body_is_to_blame() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let origin = Origin::early(move |_| vec![Step::ReadBody, Step::WaitFor(opened.clone())]);
+    let toml = scene(&origin, "").toml().replace(
+        "[upstreams.origin]",
+        "[upstreams.origin]\ntimeouts.first-byte = \"300ms\"",
+    );
+    let gateway = Gateway::start(&toml);
+    for (number, (path, script)) in [("/plain", "[]"), ("/one", "[]"), ("/one", r#"["read"]"#)]
+        .into_iter()
+        .enumerate()
+    {
+        let reached = || {
+            if script == "[]" {
+                origin.request(number);
+            }
+        };
+        let mut client = ends_late(&gateway, path, script, reached);
+        let response = client.read();
+        assert_eq!(response.status, 504, "{path} {script}: {response:?}");
+        assert_failed(&gateway, path, 504, "upstream", "first-byte-timeout");
+    }
+    gate.open();
 }
 
 /// The client is still there, and what it sends is no body.

@@ -193,7 +193,7 @@ fn a_list_that_nothing_can_be_judged_by_is_a_fault() {
     let long = quota(
         "q",
         1,
-        &format!("key = [\"literal:{}\"]", "k".repeat(1_025)),
+        &format!("key = [\"literal:{}\"]", "k".repeat(81_921)),
     );
     let parts = quota("q", 1, &format!("key = [{}]", "\"path\", ".repeat(33)));
     let cases = [
