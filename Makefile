@@ -19,7 +19,8 @@ GUESTS := $(filter-out $(WASIP2),$(wildcard tests/guests/*))
 # The crates that become components, on this machine: checked and unit-tested apart from the gateway,
 # so that neither changes what features the other's dependencies are compiled with.
 NATIVE := --target-dir $(TARGET)/native --workspace --exclude tollgate --exclude tollgate-tests
-THIRD_PARTY := --target-dir $(TARGET)/native --manifest-path examples/third-party/tenant-guard/Cargo.toml
+# The plugins of the examples, each outside the workspace as those of third parties are.
+EXAMPLES := $(wildcard examples/*/*/Cargo.toml)
 
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # $(call install,program,Debian package)
@@ -48,7 +49,8 @@ run: plugins ## The demo's gateway and upstream, until Ctrl-C
 test: plugins guests ## Every test: SDK, plugins, gateway, and the real binary over real sockets
 	failed=0; \
 	cargo test $(NATIVE) || failed=1; \
-	cargo test $(THIRD_PARTY) || failed=1; \
+	for example in $(EXAMPLES); do \
+		cargo test --target-dir $(TARGET)/native --manifest-path $$example || failed=1; done; \
 	cargo test --release --no-fail-fast || failed=1; \
 	exit $$failed
 
@@ -75,7 +77,8 @@ lint: tools ## Formatting, clippy and rustdoc, all without a warning
 	cargo fmt --all --check
 	cargo clippy --release --all-targets -- -D warnings
 	cargo clippy $(NATIVE) --all-targets -- -D warnings
-	cargo clippy $(THIRD_PARTY) --all-targets -- -D warnings
+	for example in $(EXAMPLES); do cargo clippy --target-dir $(TARGET)/native \
+		--manifest-path $$example --all-targets -- -D warnings; done
 	RUSTDOCFLAGS='-D warnings' cargo doc --target-dir $(TARGET)/native -p tollgate-plugin --no-deps
 
 .PHONY: plugins

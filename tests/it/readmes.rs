@@ -116,13 +116,15 @@ fn example_quickstart() {
     ] {
         std::os::unix::fs::symlink(from, copy.path().join(to)).expect("a link");
     }
-    let output = Command::new("bash")
+    // Long enough to compile its plugin; what hangs says nothing.
+    let output = Command::new("timeout")
+        .args(["600", "bash"])
         .arg(script)
         .arg("demo")
         .env_remove("CARGO_TARGET_DIR")
         .env("XDG_CACHE_HOME", target().join("test-cache"))
         .output()
-        .expect("bash");
+        .expect("a shell");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
