@@ -116,6 +116,9 @@ impl Gateway {
             key_sets: Arc::clone(&key_sets),
             kv: Kv::new(config.store.kv),
             metrics: Arc::clone(&metrics.plugins),
+            waiting: Arc::new(Semaphore::new(limits::waiting_calls(
+                config.runtime.plugin_calls,
+            ))),
             upstreams: fetched,
         };
         let (policies, found) = plugins::load(config, runtime, &shared);
@@ -228,15 +231,16 @@ impl Gateway {
         self.metrics.limit_keys.set(gauge(keys as u64));
     }
 
-    /// Drops cached responses: of one policy, or of all. Answers how many keys went.
-    pub fn purge(&self, policy: Option<&str>, what: &PurgeKey) -> usize {
+    /// Drops cached responses: of one policy, or of all. Answers how many keys went; none if there is no
+    /// such policy.
+    pub fn purge(&self, policy: Option<&str>, what: &PurgeKey) -> Option<usize> {
         let cache = &self.mechanisms.cache;
         match policy {
-            None => cache.purge(None, what),
+            None => Some(cache.purge(None, what)),
             Some(policy) => {
                 let namespaces = self.namespaces.of_policy(policy);
                 let purged = namespaces.iter().map(|one| cache.purge(Some(one), what));
-                purged.sum()
+                (!namespaces.is_empty()).then(|| purged.sum())
             }
         }
     }

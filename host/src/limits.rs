@@ -288,3 +288,15 @@ pub const CACHE_KEY_PARTS_MAX: usize = 64;
 pub const SIGNATURE_WORK_BYTES: usize = 256 << 10;
 /// How often counters that have come to rest are swept out: memory follows traffic within minutes.
 pub const LIMIT_SWEEP: Duration = Duration::from_secs(10);
+/// Calls that may wait for a peer at once: half of all, so that slow peers of some plugins do not take the
+/// instances that others need.
+pub const fn waiting_calls(plugin_calls: usize) -> usize {
+    plugin_calls.div_ceil(2)
+}
+/// How long a client may take for a body that a plugin reads, from its first byte to its last.
+pub const BODY_COLLECT: Duration = Duration::from_secs(60);
+/// Content encodings of one body, one upon the other: real ones have one.
+pub const CONTENT_CODINGS_MAX: usize = 2;
+/// Bytes that are inflated between two looks at the processor time: the worst of them, made of empty
+/// blocks, take some 3 ms.
+pub const INFLATE_PIECE_BYTES: usize = 1 << 10;

@@ -11,6 +11,7 @@ mod digests;
 mod faults;
 mod framing;
 mod limits;
+mod memory;
 mod peers;
 mod streaming;
 

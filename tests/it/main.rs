@@ -15,6 +15,7 @@ mod faults;
 mod fidelity;
 mod h1;
 mod hostile;
+mod http_cache;
 mod isolation;
 mod layers;
 mod limits;

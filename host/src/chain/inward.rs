@@ -1,6 +1,7 @@
 //! The way in: each entry's plugin is asked, and the mechanisms do what it says.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
@@ -8,8 +9,11 @@ use http::header::HOST;
 use http_body::Body;
 
 use super::{Cached, Decided, Entry, Mechanisms, Passage};
+use crate::error::{Failure, FailureKind};
+use crate::http::body::Incomplete;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
+use crate::limits;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
 use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit};
 use crate::policy::cache::{CacheRequest, Fill, Found, KeyMode};
@@ -153,6 +157,11 @@ async fn enter(
         passage.enter(index, None, None);
         return (exchange, None);
     }
+    let mut exchange = exchange;
+    if let Err(failure) = collect(entry, &mut exchange).await {
+        passage.fail(&mut exchange, &failure, record);
+        return (exchange, Some(Ended::Answered));
+    }
     let mut charged = None;
     let (mut visited, said) = match entry.policy.visit(exchange).await {
         Err((visited, fault)) => (visited, Err(fault)),
@@ -206,6 +215,27 @@ async fn enter(
     }
     entry.note(Side::In, verdict, &visited, fault.as_ref(), record);
     (visited.exchange, ended)
+}
+
+/// Waits for the body that the plugin may read, before it has an instance: a slow client holds none. A
+/// larger one is left to the plugin, which may not want it.
+async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> {
+    let Some(max) = entry.policy.reads_requests() else {
+        return Ok(());
+    };
+    let upload = Arc::clone(exchange.request_body.upload());
+    let collected = tokio::time::timeout(limits::BODY_COLLECT, exchange.request_body.collect(max));
+    let kind = match collected.await {
+        Ok(Ok(_) | Err(Incomplete::TooLarge)) => return Ok(()),
+        Ok(Err(Incomplete::Broken(_))) if upload.broken.load(Ordering::Relaxed) => {
+            FailureKind::ClientGone
+        }
+        _ => FailureKind::ClientStalled,
+    };
+    Err(Failure::new(
+        kind,
+        "the body that a policy reads did not come",
+    ))
 }
 
 /// Calls the plugin's hooks of the way in, in one instance.
@@ -350,10 +380,12 @@ async fn look_up(
     match found.await {
         Found::Answer(answer) => {
             passage.answer_cached(exchange, answer);
+            passage.tell_limits(exchange, charge);
             ("hit", Some(Ended::Answered))
         }
         Found::AnswerAndRevalidate(answer, fill) => {
             passage.answer_cached(exchange, answer);
+            passage.tell_limits(exchange, charge);
             let fill = Box::new(fill);
             ("stale", Some(Ended::AnsweredStale { index, fill }))
         }

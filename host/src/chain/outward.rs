@@ -71,7 +71,10 @@ async fn call(
     record: &mut Record,
 ) -> Box<Exchange> {
     let (mut visited, said) = match entry.policy.visit(exchange).await {
-        Err((visited, fault)) => (visited, Err(fault)),
+        Err((mut visited, fault)) => {
+            fill(calls.cached, &mut visited.exchange, passage, Storage::Never);
+            (visited, Err(fault))
+        }
         Ok(mut visit) => {
             let said = ask(&mut visit, calls, passage).await;
             (visit.end(), said)
@@ -94,12 +97,20 @@ async fn call(
 /// Calls the plugin's hooks of the way out, in one instance: what the entry caches is what came from
 /// inside it, before its own transformer. Answers whether the response was replaced.
 async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Result<bool, Fault> {
-    let mut storage = Storage::Standard;
-    if calls.stores {
-        storage = judge(visit, &calls.cached).await?;
-    }
+    let storage = match calls.stores {
+        true => judge(visit, &calls.cached).await,
+        false => Ok(Storage::Standard),
+    };
+    // Whatever the plugin says, the cache has to answer the client: it took over its conditions.
+    let (storage, fault) = match storage {
+        Ok(storage) => (storage, None),
+        Err(fault) => (Storage::Never, Some(fault)),
+    };
     if let Some(exchange) = visit.exchange() {
         fill(calls.cached, exchange, passage, storage);
+    }
+    if let Some(fault) = fault {
+        return Err(fault);
     }
     let mut replaced = false;
     if calls.transforms

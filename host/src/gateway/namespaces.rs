@@ -1,15 +1,14 @@
 //! What of the cache belongs together.
 //!
 //! A response is what the entries inside a cache entry and the route's end made of a request. So two
-//! routes share what one policy cached only where both are the same; else a page that is trimmed for
-//! some callers could be served to them from the route that does not trim it.
+//! routes share what one policy cached only where nothing is inside and the upstream is the same; else a
+//! page that is trimmed for some callers could be served to them from the route that does not trim it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::config::{Config, Link, Route, RouteEnd};
-use crate::plugin::{Policy, hex};
+use crate::plugin::Policy;
 
 /// The namespaces that the cache has, by policy.
 pub struct Namespaces {
@@ -53,16 +52,13 @@ impl Namespaces {
     }
 }
 
-/// The policy, and a digest of what is inside the entry.
+/// The policy with its upstream, if nothing else stands inside the entry. Plugins may read the route's
+/// name, its variables and parameters, so what passed one of them is the route's own.
 fn namespace(route: &Route, index: usize, link: &Link) -> Arc<str> {
-    let mut inside = String::new();
-    for link in &route.chain[index + 1..] {
-        let _ = writeln!(inside, "{:?}", link.entry);
+    match &route.end {
+        RouteEnd::Upstream(name) if route.chain.len() == index + 1 => {
+            format!("{} upstream {name}", link.policy).into()
+        }
+        _ => format!("{} route {}", link.policy, route.name).into(),
     }
-    let _ = match &route.end {
-        RouteEnd::Upstream(name) => write!(inside, "upstream {name:?}"),
-        RouteEnd::Respond(_) => write!(inside, "route {:?}", route.name),
-    };
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inside.as_bytes());
-    format!("{}/{}", link.policy, &hex(digest.as_ref())[..32]).into()
 }

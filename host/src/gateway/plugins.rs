@@ -91,6 +91,8 @@ pub struct Shared {
     pub key_sets: Arc<KeySets>,
     pub kv: Arc<Kv>,
     pub metrics: Arc<PluginMetrics>,
+    /// For calls that wait for peers.
+    pub waiting: Arc<Semaphore>,
     /// Those that any plugin may ask.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
 }
@@ -226,6 +228,7 @@ fn granted(shared: &Shared, written: &config::Plugin, secrets: Secrets) -> Grant
         kv: grant.kv.then(|| Arc::clone(&shared.kv)),
         key_sets: Arc::clone(&shared.key_sets),
         metrics: Arc::clone(&shared.metrics),
+        waiting: Arc::clone(&shared.waiting),
     }
 }
 

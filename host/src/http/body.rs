@@ -1,7 +1,6 @@
 //! Bodies on their way through the gateway: streamed piece by piece, or, where a plugin asked for one,
 //! held whole. The client's is counted, and held to a pace.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,7 +86,7 @@ pub enum Incomplete {
 /// decided on the headers.
 pub struct RequestBody {
     /// What was taken from the client and not yet passed on.
-    read: VecDeque<Bytes>,
+    read: Gathered,
     /// None: there is no more than `read`.
     incoming: Option<Incoming>,
     upload: Arc<Upload>,
@@ -101,7 +100,7 @@ impl RequestBody {
             upload.end();
         }
         RequestBody {
-            read: VecDeque::new(),
+            read: Gathered::default(),
             incoming: (!ended).then_some(incoming),
             upload,
             stall: None,
@@ -113,7 +112,7 @@ impl RequestBody {
         let upload = Upload::new();
         upload.end();
         RequestBody {
-            read: pieces(bytes),
+            read: Gathered::from(bytes),
             incoming: None,
             upload,
             stall: None,
@@ -123,7 +122,7 @@ impl RequestBody {
     /// For a request that is sent again: it had no body.
     pub fn empty_again(&self) -> Self {
         RequestBody {
-            read: VecDeque::new(),
+            read: Gathered::default(),
             incoming: None,
             upload: Arc::clone(&self.upload),
             stall: None,
@@ -137,7 +136,7 @@ impl RequestBody {
     /// Puts this body in the place of the client's, of which nothing more is read.
     pub fn replace(&mut self, bytes: Bytes) -> RequestBody {
         let replacement = RequestBody {
-            read: pieces(bytes),
+            read: Gathered::from(bytes),
             incoming: None,
             upload: Arc::clone(&self.upload),
             stall: None,
@@ -152,22 +151,22 @@ impl RequestBody {
     /// If it is larger, or its client broke off.
     pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
         loop {
-            if held(&self.read) > max || self.more() > max {
+            if self.more() > max {
                 return Err(Incomplete::TooLarge);
             }
             match std::future::poll_fn(|context| self.poll_incoming(context)).await {
-                Some(Ok(data)) => self.read.push_back(data),
+                Some(Ok(data)) => self.read.push(data),
                 Some(Err(error)) => return Err(Incomplete::Broken(error.to_string())),
-                None => return Ok(join(&mut self.read)),
+                None => return Ok(self.read.join()),
             }
         }
     }
 
-    /// What the client says is still to come, in bytes, if it does.
+    /// What was read, and what the client says is still to come if it does, in bytes.
     fn more(&self) -> usize {
         let hint = self.incoming.as_ref().and_then(|i| i.size_hint().exact());
         let more = usize::try_from(hint.unwrap_or(0)).unwrap_or(usize::MAX);
-        held(&self.read).saturating_add(more)
+        self.read.len().saturating_add(more)
     }
 
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -223,7 +222,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(data) = self.read.pop_front() {
+        if let Some(data) = self.read.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let data = ready!(self.poll_incoming(context));
@@ -244,7 +243,7 @@ impl Body for RequestBody {
 #[derive(Default)]
 pub struct Content {
     /// What was taken from the source and not yet passed on.
-    read: VecDeque<Bytes>,
+    read: Gathered,
     /// None: there is no more than `read`.
     source: Option<BoxBody>,
 }
@@ -252,7 +251,7 @@ pub struct Content {
 impl Content {
     pub fn whole(bytes: Bytes) -> Self {
         Content {
-            read: pieces(bytes),
+            read: Gathered::from(bytes),
             source: None,
         }
     }
@@ -260,7 +259,7 @@ impl Content {
     pub fn stream(source: BoxBody) -> Self {
         let ended = source.is_end_stream();
         Content {
-            read: VecDeque::new(),
+            read: Gathered::default(),
             source: (!ended).then_some(source),
         }
     }
@@ -278,13 +277,13 @@ impl Content {
     pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
         loop {
             let exact = self.size_hint().exact().unwrap_or(0);
-            if held(&self.read) > max || exact > max as u64 {
+            if self.read.len() > max || exact > max as u64 {
                 return Err(Incomplete::TooLarge);
             }
             match std::future::poll_fn(|context| self.poll_source(context)).await {
-                Some(Ok(data)) => self.read.push_back(data),
+                Some(Ok(data)) => self.read.push(data),
                 Some(Err(error)) => return Err(Incomplete::Broken(error.to_string())),
-                None => return Ok(join(&mut self.read)),
+                None => return Ok(self.read.join()),
             }
         }
     }
@@ -315,7 +314,7 @@ impl Content {
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Content")
-            .field("read", &held(&self.read))
+            .field("read", &self.read.len())
             .field("whole", &self.is_whole())
             .finish()
     }
@@ -329,7 +328,7 @@ impl Body for Content {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(data) = self.read.pop_front() {
+        if let Some(data) = self.read.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let data = ready!(self.poll_source(context));
@@ -346,37 +345,61 @@ impl Body for Content {
     }
 }
 
-fn pieces(bytes: Bytes) -> VecDeque<Bytes> {
-    if bytes.is_empty() {
-        return VecDeque::new();
+/// The beginning of a body. A sender may cut it into as many pieces as it has bytes, so pieces are put
+/// together as they come, each copied once or twice.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    /// What came after the first piece, which is then at its beginning.
+    all: BytesMut,
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
     }
-    VecDeque::from([bytes])
-}
 
-fn held(read: &VecDeque<Bytes>) -> usize {
-    read.iter().map(Bytes::len).sum()
-}
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 
-/// Makes one piece of all, which stays.
-fn join(read: &mut VecDeque<Bytes>) -> Bytes {
-    let whole = match (read.pop_front(), read.is_empty()) {
-        (None, _) => return Bytes::new(),
-        (Some(only), true) => only,
-        (Some(first), false) => {
-            let mut all = BytesMut::from(&first[..]);
-            for piece in read.drain(..) {
-                all.extend_from_slice(&piece);
-            }
-            all.freeze()
+    fn push(&mut self, data: Bytes) {
+        if self.is_empty() {
+            self.first = data;
+            return;
         }
-    };
-    read.extend(pieces(whole.clone()));
-    whole
+        let first = std::mem::take(&mut self.first);
+        self.all.extend_from_slice(&first);
+        self.all.extend_from_slice(&data);
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        let whole = self.join();
+        self.first = Bytes::new();
+        (!whole.is_empty()).then_some(whole)
+    }
+
+    /// Makes one piece of all, which stays.
+    fn join(&mut self) -> Bytes {
+        if !self.all.is_empty() {
+            self.first = self.all.split().freeze();
+        }
+        self.first.clone()
+    }
+}
+
+impl From<Bytes> for Gathered {
+    fn from(first: Bytes) -> Self {
+        Gathered {
+            first,
+            all: BytesMut::new(),
+        }
+    }
 }
 
 /// The length of what was read and what is to come.
-fn after(read: &VecDeque<Bytes>, rest: Option<SizeHint>) -> SizeHint {
-    let read = held(read) as u64;
+fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
+    let read = read.len() as u64;
     let Some(rest) = rest else {
         return SizeHint::with_exact(read);
     };
@@ -386,4 +409,24 @@ fn after(read: &VecDeque<Bytes>, rest: Option<SizeHint>) -> SizeHint {
         hint.set_upper(upper.saturating_add(read));
     }
     hint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_put_together_in_order() {
+        let mut read = Gathered::default();
+        assert_eq!(read.take(), None);
+        for piece in ["a", "", "bc", "d"] {
+            read.push(Bytes::from(piece));
+        }
+        assert_eq!(read.len(), 4);
+        assert_eq!(read.join(), "abcd");
+        read.push(Bytes::from("e"));
+        assert_eq!(read.join(), "abcde");
+        assert_eq!(read.take().as_deref(), Some(&b"abcde"[..]));
+        assert!(read.is_empty());
+    }
 }

@@ -72,7 +72,13 @@ pub fn is_authority(text: &str) -> bool {
         return false;
     };
     let port = authority.as_str().strip_prefix(authority.host());
-    !authority.as_str().contains('@')
+    // An empty label names nothing, and could name what a rule about hosts does not know.
+    let labels = authority
+        .host()
+        .strip_suffix('.')
+        .unwrap_or(authority.host());
+    !labels.split('.').any(str::is_empty)
+        && !authority.as_str().contains('@')
         && match port.map(|port| port.strip_prefix(':').unwrap_or(port)) {
             None => false,
             Some("") => true,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::contract::Grants;
 use super::secrets::Secrets;
 use crate::observe::PluginMetrics;
@@ -23,6 +25,8 @@ pub struct Granted {
     pub kv: Option<Arc<Kv>>,
     pub key_sets: Arc<KeySets>,
     pub metrics: Arc<PluginMetrics>,
+    /// One permit for each call, of whatever plugin, that waits for a peer.
+    pub waiting: Arc<Semaphore>,
 }
 
 impl Granted {

@@ -93,6 +93,12 @@ impl Policy {
         Ok(policy)
     }
 
+    /// The size up to which the plugin may read requests' bodies on the way in, in bytes.
+    pub fn reads_requests(&self) -> Option<usize> {
+        let reads = self.plugin.shape.imports_bodies && self.hooks.on_way_in();
+        self.plugin.spec.granted.bodies.filter(|_| reads)
+    }
+
     /// Whether the plugin may read bodies, and does anything on the way out.
     pub fn reads_responses(&self) -> bool {
         self.plugin.shape.imports_bodies && self.hooks.on_way_out()

@@ -249,6 +249,11 @@ impl CpuMeter {
         if self.host_work < limits::HOST_WORK_UNJUDGED {
             return Ok(());
         }
+        self.judge()
+    }
+
+    /// Looks at the processor time now.
+    pub fn judge(&mut self) -> Result<(), OverBudget> {
         self.host_work = 0;
         let now = thread_cpu_ns();
         let resumed = self

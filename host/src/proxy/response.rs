@@ -23,7 +23,7 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
     let mut headers = head.headers;
     if matches!(
         head.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
     ) && !body.is_end_stream()
     {
         // A plugin gave an answer with a body a status that has none.

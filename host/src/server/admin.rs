@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE, HOST};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -52,6 +53,12 @@ fn answer(
     metrics: &Metrics,
     gateway: &Gateway,
 ) -> Response<Full<Bytes>> {
+    if !is_local(request) {
+        return text(
+            StatusCode::MISDIRECTED_REQUEST,
+            "ask by an address or localhost\n",
+        );
+    }
     let stopping = metrics.stopping.get() != 0;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
@@ -72,6 +79,20 @@ fn answer(
         }
         _ => text(StatusCode::NOT_FOUND, "see /healthz and /metrics\n"),
     }
+}
+
+/// Whether the request names this machine. A page whose own name was pointed at a loopback address would
+/// speak to this listener with that name, and could read and purge.
+fn is_local(request: &Request<Incoming>) -> bool {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+        return false;
+    };
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -100,13 +121,19 @@ fn purge(query: &str, gateway: &Gateway) -> Response<Full<Bytes>> {
                         and with it policy=name\n";
     let (mut uri, mut parts, mut tag, mut all, mut policy) = (None, Vec::new(), None, false, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "uri" => uri = Some(value),
-            "key" => parts.push(value.into_owned()),
-            "tag" => tag = Some(value.into_owned()),
-            "all" => all = true,
-            "policy" => policy = Some(value),
-            _ => return text(StatusCode::BAD_REQUEST, HELP),
+        let again = match &*name {
+            "uri" => uri.replace(value).is_some(),
+            "tag" => tag.replace(value.into_owned()).is_some(),
+            "policy" => policy.replace(value).is_some(),
+            "all" => std::mem::replace(&mut all, true) || !value.is_empty(),
+            "key" => {
+                parts.push(value.into_owned());
+                false
+            }
+            _ => true,
+        };
+        if again {
+            return text(StatusCode::BAD_REQUEST, HELP);
         }
     }
     let what = match (uri, parts.is_empty(), tag, all) {
@@ -119,8 +146,13 @@ fn purge(query: &str, gateway: &Gateway) -> Response<Full<Bytes>> {
         (None, true, None, true) => PurgeKey::All,
         _ => return text(StatusCode::BAD_REQUEST, HELP),
     };
-    let purged = gateway.purge(policy.as_deref(), &what);
-    text(StatusCode::OK, format!("purged {purged}\n"))
+    match gateway.purge(policy.as_deref(), &what) {
+        Some(purged) => text(StatusCode::OK, format!("purged {purged}\n")),
+        None => text(
+            StatusCode::NOT_FOUND,
+            "there is no cache policy of this name\n",
+        ),
+    }
 }
 
 fn purge_uri(uri: &str) -> Option<PurgeKey> {

@@ -3,6 +3,7 @@
 use tollgate_tests::{Gateway, Origin, Step, echo};
 
 use super::coded::{stored, zeros};
+use super::memory::{peak, settled};
 use super::{
     GRANT, answer, assert_body, assert_failed, assert_request_length, assert_response_length,
     gateway, in_chunks, noise, sized, told_in, told_out,
@@ -196,17 +197,6 @@ fn a_broken_coding_of_a_response_is_told_to_the_plugin() {
     }
 }
 
-/// The memory that the gateway took at its most, in bytes.
-fn peak(gateway: &Gateway) -> usize {
-    let path = format!("/proc/{}/status", gateway.pid());
-    let status = std::fs::read_to_string(path).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.parse::<usize>().ok())
-        .expect("a number")
-        * 1024
-}
-
 #[test]
 fn what_unfolds_beyond_the_grant_is_too_large() {
     let many = zeros(60 << 20);
@@ -243,7 +233,8 @@ fn what_unfolds_beyond_the_grant_is_too_large() {
             format!("too-large {}", 1 << 20),
         ),
     ] {
-        let before = peak(gateway);
+        let before = settled(gateway);
+        peak(gateway);
         let number = origin.requests();
         let coded = ("content-encoding", coding);
         let tolerated = [coded, ("x-one-in", r#"["read"]"#)];
@@ -277,13 +268,12 @@ fn what_unfolds_beyond_the_grant_is_too_large() {
 /// Each coding costs a pass over the body, and a head has room for thousands of them.
 #[test]
 fn codings_are_not_undone_without_end() {
+    const TIMES: usize = 1000;
     let mut body = noise(1000);
-    let mut codings = Vec::new();
-    for _ in 0..1000 {
+    for _ in 0..TIMES {
         body = stored(&body).gzip();
-        codings.push("gzip");
     }
-    let coding = codings.join(",");
+    let coding = vec!["gzip"; TIMES].join(",");
     let origin = Origin::echo();
     let gateway = gateway(&origin);
     let headers = [

@@ -2,12 +2,12 @@
 
 use tollgate_tests::{Gateway, Origin, Step, check, chunked, guest, ok};
 
-use crate::scene::Scene;
-
+use super::memory::{peak, settled};
 use super::{
     GRANT, answer, assert_body, assert_failed, assert_request_length, assert_response_length,
-    gateway, head, in_chunks, noise, scene, sized, told_in, told_out,
+    gateway, head, in_chunks, noise, sized, told_in, told_out,
 };
+use crate::scene::Scene;
 
 const MUST_READ: &str = r#"["must-read"]"#;
 const TOO_LARGE: &str = "too-large 65536";
@@ -234,17 +234,14 @@ fn a_large_body_is_not_collected_beyond_the_grant() {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
         vec![Step::Send(head.into_bytes()), Step::Flood(length)]
     });
-    let gateway = Gateway::start(&scene(&origin, "").toml());
+    let gateway = gateway(&origin);
+    let before = settled(&gateway);
+    peak(&gateway);
     let script = r#"["read"]"#;
     let up = sized("POST /one", &[("x-one-in", script)], &noise(64 << 20));
     assert_eq!(gateway.request(up).text(), length.to_string());
     let down = sized("GET /one", &[("x-one-out", script)], b"");
     assert_eq!(gateway.request(down).body.len() as u64, length);
-    let path = format!("/proc/{}/status", gateway.pid());
-    let status = std::fs::read_to_string(path).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let peak: u64 = peak.and_then(|kib| kib.parse().ok()).expect("a number");
-    let now = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    assert!(peak < 300 << 10, "{peak} KiB at its most, now {now:?}");
+    let grown = peak(&gateway).saturating_sub(before);
+    assert!(grown < 40 << 20, "{grown} bytes more");
 }

@@ -2,9 +2,7 @@
 
 use tollgate_tests::{Gateway, Origin, Step};
 
-use super::{
-    FRESH, OLD, answer, ask, assert_hit, assert_miss, cached, field, head_of, numbered, said,
-};
+use super::{FRESH, OLD, answer, ask, assert_hit, assert_miss, cached, field, numbered, said};
 
 #[test]
 fn a_miss_then_hits() {

@@ -1,10 +1,10 @@
 //! Many requests for one thing are one fetch, from which all of them stream.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tollgate_tests::{Gate, Gateway, Origin, Response, Step, eventually};
 
-use super::{
-    FRESH, Slow, answer, assert_hit, cached, field, said, wait_for_requests,
-};
+use super::{FRESH, Slow, answer, ask, assert_hit, cached, field, said, wait_for_requests};
 
 const CLIENTS: usize = 50;
 const FIRST: &str = "the first half,";
@@ -186,10 +186,7 @@ fn what_is_for_one_alone_is_fetched_by_each() {
     gate.open();
     for (who, client) in clients.into_iter().enumerate() {
         let response = client.finish();
-        assert_eq!(
-            (response.status, response.text()),
-            (200, who.to_string())
-        );
+        assert_eq!((response.status, response.text()), (200, who.to_string()));
         assert!(!said(&response).contains("collapsed"), "{response:?}");
     }
     assert_eq!(origin.requests(), 20);
@@ -248,4 +245,94 @@ fn variants_do_not_mix_under_concurrency() {
         let hit = gateway.get_with("/a", &[("accept-language", language(number))]);
         assert_hit(&hit, language(number));
     }
+}
+
+/// A fetch that began before a change is not what is stored after it, and nobody who comes after the
+/// change waits for it.
+#[test]
+fn a_change_in_the_middle_makes_a_fetch_obsolete() {
+    for purge in [false, true] {
+        let (before, count) = (Gate::new(), AtomicUsize::new(0));
+        let held = before.clone();
+        let origin = Origin::raw(move |request| {
+            if request.method == "POST" {
+                return vec![Step::Send(answer("", "changed"))];
+            }
+            match count.fetch_add(1, Ordering::SeqCst) {
+                0 => vec![
+                    Step::WaitFor(held.clone()),
+                    Step::Send(answer(FRESH, "before")),
+                ],
+                _ => vec![Step::Send(answer(FRESH, "after"))],
+            }
+        });
+        let gateway = Gateway::start(&cached(&origin).toml());
+        let early = Slow::get(&gateway, "/a", "");
+        origin.request(0);
+        if purge {
+            let head = "DELETE /cache?all HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            assert_eq!(gateway.request_to("admin", head).status, 200);
+        } else {
+            assert_eq!(ask(&gateway, "POST", "test.example", "/a").status, 200);
+        }
+        // The first fetch still waits.
+        assert_eq!(gateway.get("/a").text(), "after", "purge: {purge}");
+        before.open();
+        assert_eq!(early.finish().text(), "before");
+        assert_hit(&gateway.get("/a"), "after");
+    }
+}
+
+/// One who stops reading holds up its own answer, and not that of others.
+#[test]
+fn a_client_that_stops_reading_does_not_hold_up_others() {
+    const LENGTH: u64 = 64 << 20;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::raw(move |_| {
+        let head = format!("HTTP/1.1 200 OK\r\n{FRESH}transfer-encoding: chunked\r\n\r\n");
+        vec![
+            Step::WaitFor(held.clone()),
+            Step::Send(format!("{head}{LENGTH:x}\r\n").into_bytes()),
+            Step::Flood(LENGTH),
+            Step::Send(b"\r\n0\r\n\r\n".to_vec()),
+        ]
+    });
+    let store = "[store]\ncache = \"1MiB\"\ncache-entry = \"64KiB\"";
+    let gateway = Gateway::start(&cached(&origin).with(store).toml());
+    let stopped = Slow::get(&gateway, "/a", "");
+    origin.request(0);
+    let other = Slow::get(&gateway, "/a", "");
+    wait_for_requests(&gateway, 2);
+    gate.open();
+    let response = other.finish();
+    assert!(response.complete, "{} bytes came", response.body.len());
+    assert_eq!(response.body.len() as u64, LENGTH);
+    drop(stopped);
+}
+
+/// Where answers are for one alone, the client's own condition and range are the origin's to meet.
+#[test]
+fn conditions_of_one_alone_go_through() {
+    let origin = Origin::raw(|request| {
+        let private = "cache-control: private\r\netag: \"1\"\r\n";
+        let bytes = if field(request, "if-none-match") == "\"1\"" {
+            format!("HTTP/1.1 304 Not Modified\r\n{private}\r\n").into_bytes()
+        } else if field(request, "range") == "bytes=0-1" {
+            let range = "content-range: bytes 0-1/5\r\ncontent-length: 2\r\n";
+            format!("HTTP/1.1 206 Partial Content\r\n{private}{range}\r\nwh").into_bytes()
+        } else {
+            answer(private, "whole")
+        };
+        vec![Step::Send(bytes)]
+    });
+    let gateway = Gateway::start(&cached(&origin).toml());
+    assert_eq!(gateway.get("/a").text(), "whole");
+    let own = gateway.get_with("/a", &[("if-none-match", "\"1\"")]);
+    assert_eq!((own.status, own.text()), (304, String::new()));
+    let part = gateway.get_with("/a", &[("range", "bytes=0-1")]);
+    assert_eq!((part.status, part.text()), (206, "wh".into()));
+    assert_eq!(part.headers("content-range"), ["bytes 0-1/5"]);
+    assert_eq!(gateway.get("/a").text(), "whole");
+    assert_eq!(origin.requests(), 4);
 }

@@ -1,11 +1,13 @@
 //! The contract's `bodies`: whole bodies, for plugins that were granted them.
 
-use std::io::Read;
+use std::io::Write;
 
 use bytes::Bytes;
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
+use http::StatusCode;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, HeaderValue,
 };
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
@@ -14,7 +16,9 @@ use super::super::bindings::tollgate::plugin::bodies::{self, BodyError};
 use super::super::state::{
     MissedBody, RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State,
 };
+use super::NO_WAITING;
 use crate::http::body::{Content, Incomplete};
+use crate::limits;
 
 /// Digests of a body that is no longer the one they were made of (RFC 9530, RFC 1864).
 const DIGESTS: [HeaderName; 4] = [
@@ -55,15 +59,17 @@ impl bodies::Host for State {
             let text = "the request's body is gone: it can be read on the way in";
             return Ok(Err(BodyError::Failed(text.to_owned())));
         }
+        // Mostly it is here: what the gateway waits for, it waits for before the call.
         self.cpu.waits();
-        let exchange = self.exchange_mut()?;
-        let collected = exchange.request_body.collect(max).await;
-        let answer = match collected {
-            Ok(body) => decode(&exchange.request.headers, &body, max),
-            Err(Incomplete::TooLarge) => Err(BodyError::TooLarge(max as u64)),
-            Err(Incomplete::Broken(text)) => Err(BodyError::Failed(text)),
-        };
+        let collected = self.exchange_mut()?.request_body.collect(max).await;
         self.cpu.goes_on();
+        let answer = match collected {
+            Ok(body) => {
+                let codings = codings(&self.exchange()?.request.headers);
+                self.decode(codings, body, max).await?
+            }
+            Err(error) => Err(incomplete(error, max)),
+        };
         self.missed = match &answer {
             Ok(_) => None,
             Err(BodyError::TooLarge(_)) => Some(MissedBody::RequestTooLarge),
@@ -99,16 +105,19 @@ impl bodies::Host for State {
         self.only_in_calls("bodies.read-response")?;
         let max = self.body_bytes_max()?;
         self.response()?;
-        self.cpu.waits();
-        let exchange = self.exchange_mut()?;
-        let collected = exchange.response_body.collect(max).await;
-        let answer = match (collected, &exchange.response) {
-            (Ok(body), Some(response)) => decode(&response.headers, &body, max),
-            (Ok(body), None) => Ok(body.to_vec()),
-            (Err(Incomplete::TooLarge), _) => Err(BodyError::TooLarge(max as u64)),
-            (Err(Incomplete::Broken(text)), _) => Err(BodyError::Failed(text)),
+        let Some(_waiting) = self.may_wait().await else {
+            return Ok(Err(BodyError::Failed(NO_WAITING.to_owned())));
         };
+        self.cpu.waits();
+        let collected = self.exchange_mut()?.response_body.collect(max).await;
         self.cpu.goes_on();
+        let answer = match collected {
+            Ok(body) => {
+                let codings = codings(&self.response()?.headers);
+                self.decode(codings, body, max).await?
+            }
+            Err(error) => Err(incomplete(error, max)),
+        };
         self.works(answer.as_ref().map_or(0, Vec::len))?;
         Ok(answer)
     }
@@ -122,11 +131,21 @@ impl bodies::Host for State {
         if let Err(error) = self.fits(&body)? {
             return Ok(Err(error));
         }
-        let headers = &mut self.edit_response()?.headers;
+        let response = self.edit_response()?;
+        if response.status == StatusCode::PARTIAL_CONTENT {
+            // The plugin's body is a whole one, whatever part it was made from.
+            response.status = StatusCode::OK;
+        }
+        let headers = &mut response.headers;
         for name in DIGESTS {
             headers.remove(name);
         }
-        for name in [CONTENT_ENCODING, CONTENT_LENGTH, ACCEPT_RANGES] {
+        for name in [
+            CONTENT_ENCODING,
+            CONTENT_LENGTH,
+            CONTENT_RANGE,
+            ACCEPT_RANGES,
+        ] {
             headers.remove(name);
         }
         weaken(headers);
@@ -152,49 +171,156 @@ fn weaken(headers: &mut HeaderMap) {
     };
 }
 
-/// Undoes the content encodings that the headers name, the last one first (RFC 9110, section 8.4).
-fn decode(
-    headers: &HeaderMap,
-    body: &Bytes,
-    max: usize,
-) -> std::result::Result<Vec<u8>, BodyError> {
+fn incomplete(error: Incomplete, max: usize) -> BodyError {
+    match error {
+        Incomplete::TooLarge => BodyError::TooLarge(max as u64),
+        Incomplete::Broken(text) => BodyError::Failed(text),
+    }
+}
+
+/// The content encodings that the headers name, in the order in which they were applied (RFC 9110,
+/// section 8.4).
+fn codings(headers: &HeaderMap) -> std::result::Result<Vec<String>, String> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
         let text = value
             .to_str()
-            .map_err(|_| BodyError::Failed("its content-encoding is not text".to_owned()))?;
-        codings.extend(
-            text.split(',')
-                .map(|coding| coding.trim().to_ascii_lowercase()),
-        );
+            .map_err(|_| "its content-encoding is not text".to_owned())?;
+        let named = text.split(',').map(str::trim);
+        let named = named.filter(|coding| !coding.is_empty() && *coding != "identity");
+        codings.extend(named.map(str::to_ascii_lowercase));
+        if codings.len() > limits::CONTENT_CODINGS_MAX {
+            return Err(format!(
+                "it has more than {} content encodings",
+                limits::CONTENT_CODINGS_MAX
+            ));
+        }
     }
-    let mut decoded = body.to_vec();
-    for coding in codings.iter().rev() {
-        decoded = match coding.as_str() {
-            "" | "identity" => decoded,
-            _ if decoded.is_empty() => decoded,
-            "gzip" | "x-gzip" => inflate(flate2::read::MultiGzDecoder::new(&decoded[..]), max)?,
-            "deflate" => inflate(flate2::read::ZlibDecoder::new(&decoded[..]), max)?,
-            other => {
-                return Err(BodyError::Failed(format!(
-                    "its content-encoding `{}` is not gzip or deflate",
-                    other.escape_debug()
-                )));
-            }
-        };
-    }
-    Ok(decoded)
+    Ok(codings)
 }
 
-fn inflate(decoder: impl Read, max: usize) -> std::result::Result<Vec<u8>, BodyError> {
-    let mut decoded = Vec::new();
-    let bound = (max as u64).saturating_add(1);
-    decoder
-        .take(bound)
-        .read_to_end(&mut decoded)
-        .map_err(|error| BodyError::Failed(format!("its content-encoding is broken: {error}")))?;
-    if decoded.len() > max {
-        return Err(BodyError::TooLarge(max as u64));
+impl State {
+    /// Undoes content encodings. What that costs depends on the body alone, whoever wrote it, so each
+    /// piece is judged against the call's processor time, and others go in between.
+    async fn decode(
+        &mut self,
+        codings: std::result::Result<Vec<String>, String>,
+        body: Bytes,
+        max: usize,
+    ) -> Result<std::result::Result<Vec<u8>, BodyError>> {
+        let codings = match codings {
+            Ok(codings) => codings,
+            Err(text) => return Ok(Err(BodyError::Failed(text))),
+        };
+        let mut decoded = body;
+        for coding in codings.iter().rev() {
+            if decoded.is_empty() {
+                break;
+            }
+            let Some(mut inflater) = Inflater::new(coding, max) else {
+                return Ok(Err(BodyError::Failed(format!(
+                    "its content-encoding `{}` is not gzip or deflate",
+                    coding.escape_debug()
+                ))));
+            };
+            for piece in decoded.chunks(limits::INFLATE_PIECE_BYTES) {
+                if let Err(error) = inflater.push(piece) {
+                    return Ok(Err(error));
+                }
+                self.judge()?;
+                self.cpu.waits();
+                tokio::task::consume_budget().await;
+                self.cpu.goes_on();
+            }
+            decoded = match inflater.finish() {
+                Ok(bytes) => bytes.into(),
+                Err(error) => return Ok(Err(error)),
+            };
+        }
+        Ok(Ok(decoded.to_vec()))
     }
-    Ok(decoded)
+}
+
+enum Inflater {
+    Gzip(MultiGzDecoder<Bounded>),
+    Zlib(ZlibDecoder<Bounded>),
+}
+
+impl Inflater {
+    fn new(coding: &str, max: usize) -> Option<Inflater> {
+        let sink = Bounded {
+            bytes: Vec::new(),
+            max,
+        };
+        match coding {
+            "gzip" | "x-gzip" => Some(Inflater::Gzip(MultiGzDecoder::new(sink))),
+            "deflate" => Some(Inflater::Zlib(ZlibDecoder::new(sink))),
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> std::result::Result<(), BodyError> {
+        let (pushed, sink) = match self {
+            Inflater::Gzip(decoder) => (decoder.write_all(piece), decoder.get_ref()),
+            Inflater::Zlib(decoder) => (decoder.write_all(piece), decoder.get_ref()),
+        };
+        pushed.map_err(|error| sink.explain(&error))
+    }
+
+    fn finish(self) -> std::result::Result<Vec<u8>, BodyError> {
+        let (finished, max) = match self {
+            Inflater::Gzip(decoder) => {
+                let max = decoder.get_ref().max;
+                (decoder.finish(), max)
+            }
+            Inflater::Zlib(decoder) => {
+                let max = decoder.get_ref().max;
+                (decoder.finish(), max)
+            }
+        };
+        let sink = finished.map_err(|error| BodyError::Failed(broken(&error)))?;
+        if sink.is_full() {
+            return Err(BodyError::TooLarge(max as u64));
+        }
+        Ok(sink.bytes)
+    }
+}
+
+fn broken(error: &std::io::Error) -> String {
+    format!("its content-encoding is broken: {error}")
+}
+
+/// Takes one byte more than it may, and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    max: usize,
+}
+
+impl Bounded {
+    fn is_full(&self) -> bool {
+        self.bytes.len() > self.max
+    }
+
+    fn explain(&self, error: &std::io::Error) -> BodyError {
+        if self.is_full() {
+            return BodyError::TooLarge(self.max as u64);
+        }
+        BodyError::Failed(broken(error))
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        if self.is_full() {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        let room = self.max + 1 - self.bytes.len();
+        let taken = data.len().min(room);
+        self.bytes.extend_from_slice(&data[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -10,7 +10,7 @@ use wasmtime::Result;
 use super::super::bindings::tollgate::plugin::fetch::{self, FetchError, Outbound};
 use super::super::bindings::tollgate::plugin::http::Reply;
 use super::super::state::State;
-use super::lines;
+use super::{NO_WAITING, lines};
 use crate::error::FailureKind;
 use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
 use crate::http::fields::{self, Side};
@@ -41,6 +41,9 @@ impl fetch::Host for State {
         let request = match request(outbound) {
             Ok(request) => request,
             Err(text) => return Ok(Err(FetchError::Failed(text))),
+        };
+        let Some(_waiting) = self.may_wait().await else {
+            return Ok(Err(FetchError::Failed(NO_WAITING.to_owned())));
         };
         self.cpu.waits();
         let sending = ask(&upstream, request);
@@ -84,10 +87,10 @@ fn request(outbound: Outbound) -> std::result::Result<Request<RequestBody>, Stri
         fields::room(&headers, 0, name.as_str().len() + value.len())?;
         headers.append(name, value);
     }
-    if let Some(host) = headers.get(http::header::HOST)
-        && !host.to_str().is_ok_and(fields::is_authority)
-    {
-        return Err("its `host` is not a host with a port".to_owned());
+    let mut hosts = headers.get_all(http::header::HOST).iter();
+    let valid = |host: &http::HeaderValue| host.to_str().is_ok_and(fields::is_authority);
+    if hosts.next().is_some_and(|host| !valid(host)) || hosts.next().is_some() {
+        return Err("its `host` is not one host with a port".to_owned());
     }
     let mut request = Request::new(RequestBody::whole(Bytes::from(outbound.body)));
     *request.method_mut() = method;

@@ -9,6 +9,9 @@ mod request;
 mod response;
 mod signatures;
 
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::http as wit;
@@ -16,10 +19,14 @@ use super::state::{Phase, State};
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::http::facts::{Fact, Facts};
 use crate::http::fields::{self, Side};
+use crate::limits;
 
 pub use capabilities::one_line;
 
 type Edit = Result<Result<(), String>>;
+
+/// What a plugin is told that may not wait.
+const NO_WAITING: &str = "as many calls of plugins wait for peers as may";
 
 /// What an edit is counted as: it looks at all of a message's headers, and may be of any size up to
 /// their bound.
@@ -94,6 +101,27 @@ impl State {
         if let Some(reads) = &mut self.reads {
             reads.spoil();
         }
+    }
+
+    /// Judges the call's processor time now.
+    fn judge(&mut self) -> Result<()> {
+        match self.cpu.judge() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(wasmtime::Trap::Interrupt.into()),
+        }
+    }
+
+    /// Leave to wait for a peer, for a bounded time: only a part of the instances may, so that some are
+    /// left for calls that do not.
+    async fn may_wait(&mut self) -> Option<OwnedSemaphorePermit> {
+        let waiting = Arc::clone(&self.granted.waiting);
+        if let Ok(permit) = Arc::clone(&waiting).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.cpu.waits();
+        let permit = tokio::time::timeout(limits::INSTANCE_WAIT, waiting.acquire_owned()).await;
+        self.cpu.goes_on();
+        permit.ok()?.ok()
     }
 
     /// Refuses what must not be frozen into a snapshot.

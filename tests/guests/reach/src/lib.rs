@@ -140,7 +140,7 @@ impl Step {
             Step::Fetch(outbound) => outbound.send(),
             Step::Get(key) => told(kv::get(&key).map(|value| value.map(|value| latin1(&value)))),
             Step::Set(key, value, ttl) => told(kv::set(&key, value.as_bytes(), milliseconds(ttl))),
-            Step::SetLong(key, length) => told(kv::set(&key, &vec![b'x'; length], None)),
+            Step::SetLong(key, length) => told(kv::set(&key, vec![b'x'; length], None)),
             Step::Delete(key) => told(kv::delete(&key)),
             Step::Add(key, delta, ttl) => told(kv::add(&key, delta, milliseconds(ttl))),
             Step::Replace(key, expected, value, ttl) => {
