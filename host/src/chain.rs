@@ -210,6 +210,9 @@ impl Entry {
             FaultKind::Busy => FailureKind::PluginBusy,
             FaultKind::BodyTooLarge => FailureKind::BodyTooLarge,
             FaultKind::BodyBroken => FailureKind::ClientStalled,
+            FaultKind::BodyEncoding => {
+                FailureKind::BadRequest("the request's content-encoding cannot be undone")
+            }
             _ => FailureKind::Plugin,
         };
         let policy = &self.policy.identity.policy;

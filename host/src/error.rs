@@ -224,10 +224,13 @@ pub enum FaultKind {
     BodyTooLarge,
     /// The client's body did not come whole. The client's fault.
     BodyBroken,
+    /// The client's body is not in the encoding that it says, or in one that is not undone. The
+    /// client's fault.
+    BodyEncoding,
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 10] = [
+    pub const ALL: [FaultKind; 11] = [
         FaultKind::Trap,
         FaultKind::Cpu,
         FaultKind::Wall,
@@ -238,11 +241,15 @@ impl FaultKind {
         FaultKind::Busy,
         FaultKind::BodyTooLarge,
         FaultKind::BodyBroken,
+        FaultKind::BodyEncoding,
     ];
 
     /// Whether it is the client's fault.
     pub const fn is_clients(self) -> bool {
-        matches!(self, FaultKind::BodyTooLarge | FaultKind::BodyBroken)
+        matches!(
+            self,
+            FaultKind::BodyTooLarge | FaultKind::BodyBroken | FaultKind::BodyEncoding
+        )
     }
 
     pub const fn label(self) -> &'static str {
@@ -257,6 +264,7 @@ impl FaultKind {
             FaultKind::Busy => "busy",
             FaultKind::BodyTooLarge => "body-too-large",
             FaultKind::BodyBroken => "body-broken",
+            FaultKind::BodyEncoding => "body-encoding",
         }
     }
 }

@@ -200,6 +200,9 @@ async fn ask(
         let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
+    if request.body().size_hint().exact() == Some(0) && means_content(request.method()) {
+        request.headers_mut().insert(CONTENT_LENGTH, 0.into());
+    }
     let answer = upstream.send(request, &upload).await?;
     let (head, body) = answer.response.into_parts();
     let visit = UpstreamVisit {
@@ -233,6 +236,11 @@ async fn ask(
         headers,
     };
     Ok((head, Content::stream(Box::pin(body)), visit))
+}
+
+/// Methods whose requests have content, so that one without says so (RFC 9110, section 8.6).
+fn means_content(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
 /// Answers a request that never reached a chain.

@@ -78,8 +78,24 @@ impl Upload {
 pub enum Incomplete {
     /// It has more bytes than were asked for. Nothing of it is lost: it can still be streamed.
     TooLarge,
-    /// Its sender broke off.
+    /// Its sender broke off, and so does whoever reads on.
     Broken(String),
+    /// Its sender took too long.
+    Late,
+}
+
+impl From<io::Error> for Incomplete {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Incomplete::Late,
+            _ => Incomplete::Broken(error.to_string()),
+        }
+    }
+}
+
+/// The same error once more: a body that broke off must never look as if it had ended.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 /// The body of a request. Trailers are not forwarded: what they say could get around what the chain
@@ -91,6 +107,7 @@ pub struct RequestBody {
     incoming: Option<Incoming>,
     upload: Arc<Upload>,
     stall: Option<Pin<Box<Sleep>>>,
+    broken: Option<io::Error>,
 }
 
 impl RequestBody {
@@ -104,6 +121,7 @@ impl RequestBody {
             incoming: (!ended).then_some(incoming),
             upload,
             stall: None,
+            broken: None,
         }
     }
 
@@ -116,6 +134,7 @@ impl RequestBody {
             incoming: None,
             upload,
             stall: None,
+            broken: None,
         }
     }
 
@@ -126,6 +145,7 @@ impl RequestBody {
             incoming: None,
             upload: Arc::clone(&self.upload),
             stall: None,
+            broken: None,
         }
     }
 
@@ -135,13 +155,7 @@ impl RequestBody {
 
     /// Puts this body in the place of the client's, of which nothing more is read.
     pub fn replace(&mut self, bytes: Bytes) -> RequestBody {
-        let replacement = RequestBody {
-            read: Gathered::from(bytes),
-            incoming: None,
-            upload: Arc::clone(&self.upload),
-            stall: None,
-        };
-        std::mem::replace(self, replacement)
+        std::mem::replace(self, RequestBody::whole(bytes))
     }
 
     /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
@@ -156,7 +170,7 @@ impl RequestBody {
             }
             match std::future::poll_fn(|context| self.poll_incoming(context)).await {
                 Some(Ok(data)) => self.read.push(data),
-                Some(Err(error)) => return Err(Incomplete::Broken(error.to_string())),
+                Some(Err(error)) => return Err(error.into()),
                 None => return Ok(self.read.join()),
             }
         }
@@ -170,6 +184,9 @@ impl RequestBody {
     }
 
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(error) = &self.broken {
+            return Poll::Ready(Some(Err(again(error))));
+        }
         loop {
             let Some(incoming) = &mut self.incoming else {
                 return Poll::Ready(None);
@@ -192,11 +209,15 @@ impl RequestBody {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
+                    self.upload.waiting.store(false, Ordering::Relaxed);
                     self.upload.broken.store(true, Ordering::Relaxed);
-                    return Poll::Ready(Some(Err(io::Error::other(error))));
+                    let error = io::Error::other(error);
+                    self.broken = Some(again(&error));
+                    return Poll::Ready(Some(Err(error)));
                 }
                 Poll::Ready(None) => {
                     self.incoming = None;
+                    self.upload.waiting.store(false, Ordering::Relaxed);
                     self.upload.end();
                     return Poll::Ready(None);
                 }
@@ -207,7 +228,9 @@ impl RequestBody {
                         .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
                     ready!(stall.as_mut().poll(context));
                     self.upload.stalled.store(true, Ordering::Relaxed);
-                    return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+                    let error = io::Error::from(io::ErrorKind::TimedOut);
+                    self.broken = Some(again(&error));
+                    return Poll::Ready(Some(Err(error)));
                 }
             }
         }
@@ -230,7 +253,9 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_empty() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.broken.is_none()
+            && self.read.is_empty()
+            && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -246,6 +271,7 @@ pub struct Content {
     read: Gathered,
     /// None: there is no more than `read`.
     source: Option<BoxBody>,
+    broken: Option<io::Error>,
 }
 
 impl Content {
@@ -253,6 +279,7 @@ impl Content {
         Content {
             read: Gathered::from(bytes),
             source: None,
+            broken: None,
         }
     }
 
@@ -261,6 +288,7 @@ impl Content {
         Content {
             read: Gathered::default(),
             source: (!ended).then_some(source),
+            broken: None,
         }
     }
 
@@ -282,13 +310,16 @@ impl Content {
             }
             match std::future::poll_fn(|context| self.poll_source(context)).await {
                 Some(Ok(data)) => self.read.push(data),
-                Some(Err(error)) => return Err(Incomplete::Broken(error.to_string())),
+                Some(Err(error)) => return Err(error.into()),
                 None => return Ok(self.read.join()),
             }
         }
     }
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(error) = &self.broken {
+            return Poll::Ready(Some(Err(again(error))));
+        }
         loop {
             let Some(source) = &mut self.source else {
                 return Poll::Ready(None);
@@ -304,7 +335,10 @@ impl Content {
                         return Poll::Ready(Some(Ok(data)));
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    self.broken = Some(again(&error));
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => self.source = None,
             }
         }
@@ -336,7 +370,9 @@ impl Body for Content {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_empty() && self.source.as_ref().is_none_or(|body| body.is_end_stream())
+        self.broken.is_none()
+            && self.read.is_empty()
+            && self.source.as_ref().is_none_or(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

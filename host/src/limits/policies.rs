@@ -32,6 +32,9 @@ pub const ANSWER_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const ANSWER_WAITS_MAX: usize = 8;
 /// Requests that wait for one answer. More ask for themselves; so many wake at once.
 pub const ANSWER_WAITERS_MAX: usize = 4_096;
+/// The greatest value that a histogram of a plugin takes; more counts as this. Its sum, which never ends,
+/// stays a number.
+pub const METRIC_VALUE_MAX: f64 = 1e280;
 /// Limits that one limiter names for one request. Each locks a counter, and each is a member of two
 /// header fields; real policies have one to four.
 pub const LIMITS_MAX: usize = 16;

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::limits::{
-    METRIC_LABEL_BYTES_MAX, METRIC_LABELS_MAX, METRIC_NAME_BYTES_MAX, PLUGIN_SERIES_MAX,
+    METRIC_LABEL_BYTES_MAX, METRIC_LABELS_MAX, METRIC_NAME_BYTES_MAX, METRIC_VALUE_MAX,
+    PLUGIN_SERIES_MAX,
 };
 use indexmap::IndexMap;
 use prometheus_client::collector::Collector;
@@ -101,7 +102,8 @@ impl PluginMetrics {
         let series = |it: &OfPlugin| self.series(it, Kind::Counter, name, labels);
         self.record(plugin, |of_plugin| match series(of_plugin)? {
             Series::Counter(counter) => {
-                counter.inc_by(value);
+                // It stays at the end of its range: from 0 on it would have been reset.
+                counter.inc_by(value.min(u64::MAX - counter.get()));
                 Ok(())
             }
             Series::Histogram(_) => Err("a histogram has this name"),
@@ -124,7 +126,7 @@ impl PluginMetrics {
             }
             match series(of_plugin)? {
                 Series::Histogram(histogram) => {
-                    histogram.observe(value);
+                    histogram.observe(value.min(METRIC_VALUE_MAX));
                     Ok(())
                 }
                 Series::Counter(_) => Err("a counter has this name"),

@@ -71,7 +71,9 @@ impl Runtime {
     pub fn store(&self, state: State) -> Store<State> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
+        // A body that was granted is handed over in one call.
+        let bodies = store.data().granted.bodies.unwrap_or(0);
+        store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX.saturating_add(bodies));
         store.set_max_component_handles(limits::PLUGIN_HANDLES_MAX);
         store.epoch_deadline_callback(|mut context| match context.data_mut().tick() {
             Err(_) => Ok(UpdateDeadline::Interrupt),

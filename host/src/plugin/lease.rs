@@ -230,6 +230,7 @@ fn missed(state: &State) -> Option<FaultKind> {
     match state.missed? {
         MissedBody::RequestTooLarge => Some(FaultKind::BodyTooLarge),
         MissedBody::RequestBroken => Some(FaultKind::BodyBroken),
+        MissedBody::RequestEncoding => Some(FaultKind::BodyEncoding),
     }
 }
 

@@ -64,6 +64,8 @@ impl Before {
 pub enum MissedBody {
     RequestTooLarge,
     RequestBroken,
+    /// Its content encoding is broken, or not one that is undone.
+    RequestEncoding,
 }
 
 /// Where in its life the guest is: what it may call depends on it.

@@ -147,7 +147,8 @@ fn at(played: &Played) -> String {
 fn a_request_streams() {
     let played = Played::new();
     let gateway = Gateway::start(&at(&played));
-    for (path, _) in &UNREAD[..4] {
+    // The others may read: what they may read is waited for before they are called.
+    for (path, _) in &UNREAD[..2] {
         for chunked in [true, false] {
             let mut client = gateway.client();
             uploads(&gateway, &played, &mut client, path, chunked);
@@ -181,7 +182,7 @@ fn what_was_read_before_does_not_hold_what_comes_after() {
         let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nquiet";
         stream.write_all(answer.as_bytes()).expect("a write");
         assert_eq!(client.read().text(), "QUIET");
-        uploads(&gateway, &played, &mut client, path, true);
+        uploads(&gateway, &played, &mut client, "/mark", true);
         uploads(&gateway, &played, &mut client, "/plain", false);
     }
 }

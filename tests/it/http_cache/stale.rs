@@ -214,3 +214,40 @@ fn errors_of_the_gateway_are_not_stored() {
     let _origin = Origin::at(address, |_| vec![Step::Send(answer(FRESH, "back"))]);
     assert_miss(&gateway.get("/a"), "back");
 }
+
+/// A fault of the policy that may be passed over, in the middle of a validation: the origin's 304 is
+/// an answer to the gateway, and no client asked for one.
+#[test]
+fn a_fault_in_a_validation_gives_nobody_a_304() {
+    let origin = Origin::raw(|request| {
+        let bytes = match super::field(request, "if-none-match").as_str() {
+            "" => answer("etag: \"1\"\r\n", "body"),
+            _ => {
+                let lines = format!("etag: \"1\"\r\nx-large: {}\r\n", "x".repeat(20_000));
+                format!("HTTP/1.1 304 Not Modified\r\n{lines}\r\n").into_bytes()
+            }
+        };
+        vec![Step::Send(bytes)]
+    });
+    // A name for purging that has more than the policy may have of memory.
+    let tag = "{response.x-large}".repeat(50);
+    let config = format!("config = {{ ttl = \"1ms\", tags = [\"{tag}\"] }}");
+    let scene = Scene::new(&origin)
+        .with(
+            "[plugins.http-cache]\nlimits = { memory = \"512KiB\", cpu = \"5s\", wall = \"20s\" }",
+        )
+        .policy(
+            "cache",
+            "http-cache",
+            &format!("on-fault = \"open\"\n{config}"),
+        );
+    let gateway = Gateway::start(&scene.toml());
+    eventually("a validation that faults", || {
+        let response = gateway.get("/a");
+        assert_eq!((response.status, response.text()), (200, "body".into()));
+        let labels = [("policy", "cache")];
+        let metrics = gateway.metrics();
+        let faults = tollgate_tests::series(&metrics, "tollgate_plugin_faults_total", &labels);
+        (faults.iter().sum::<f64>() > 0.0).then_some(())
+    });
+}

@@ -63,6 +63,7 @@ impl bodies::Host for State {
         self.cpu.waits();
         let collected = self.exchange_mut()?.request_body.collect(max).await;
         self.cpu.goes_on();
+        let came = collected.is_ok();
         let answer = match collected {
             Ok(body) => {
                 let codings = codings(&self.exchange()?.request.headers);
@@ -73,6 +74,7 @@ impl bodies::Host for State {
         self.missed = match &answer {
             Ok(_) => None,
             Err(BodyError::TooLarge(_)) => Some(MissedBody::RequestTooLarge),
+            Err(BodyError::Failed(_)) if came => Some(MissedBody::RequestEncoding),
             Err(BodyError::Failed(_)) => Some(MissedBody::RequestBroken),
         };
         self.works(answer.as_ref().map_or(0, Vec::len))?;
@@ -175,6 +177,7 @@ fn incomplete(error: Incomplete, max: usize) -> BodyError {
     match error {
         Incomplete::TooLarge => BodyError::TooLarge(max as u64),
         Incomplete::Broken(text) => BodyError::Failed(text),
+        Incomplete::Late => BodyError::Failed("it did not come in time".to_owned()),
     }
 }
 

@@ -121,6 +121,7 @@ async fn ask(upstream: &Upstream, request: Request<RequestBody>) -> Answer {
             return Err(FetchError::TooLarge(limits::FETCH_BODY_BYTES_MAX as u64));
         }
         Err(Incomplete::Broken(text)) => return Err(FetchError::Failed(text)),
+        Err(Incomplete::Late) => return Err(FetchError::Timeout),
     };
     fields::remove_hop_by_hop(&mut head.headers);
     Ok(Reply {

@@ -29,8 +29,9 @@ pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) 
     fields
 }
 
-/// Of one connection, of one proxy, or computed anew for each answer.
-const NOT_STORED: [HeaderName; 11] = [
+/// Of one connection, of one proxy, or computed anew for each answer; and what a limiter further
+/// inwards tells one client of what is left to it.
+const NOT_STORED: [HeaderName; 13] = [
     AGE,
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -38,6 +39,8 @@ const NOT_STORED: [HeaderName; 11] = [
     HeaderName::from_static("proxy-authentication-info"),
     PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
     TE,
     TRAILER,
     TRANSFER_ENCODING,

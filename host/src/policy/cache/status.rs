@@ -10,6 +10,9 @@ const NAME: &str = "tollgate";
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// The largest Integer of structured fields (RFC 9651, section 3.3.1).
+const INTEGER_MAX: i64 = 999_999_999_999_999;
+
 /// Why a request went inwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forward {
@@ -63,6 +66,7 @@ impl Report {
             let _ = write!(text, "; fwd-status={}", status.as_u16());
         }
         if let Some(ttl) = self.ttl {
+            let ttl = ttl.clamp(-INTEGER_MAX, INTEGER_MAX);
             let _ = write!(text, "; ttl={ttl}");
         }
         if self.stored {
@@ -112,5 +116,22 @@ mod tests {
                 "tollgate; fwd=stale; fwd-status=304; ttl=60; stored; collapsed; detail=why",
             ]
         );
+    }
+
+    /// A plugin may have kept it for as long as a number can say.
+    #[test]
+    fn times_are_integers() {
+        for (ttl, written) in [
+            (i64::MAX, "tollgate; hit; ttl=999999999999999"),
+            (i64::MIN, "tollgate; hit; ttl=-999999999999999"),
+        ] {
+            let mut headers = HeaderMap::new();
+            let hit = Report {
+                ttl: Some(ttl),
+                ..Report::default()
+            };
+            hit.write(&mut headers);
+            assert_eq!(headers[CACHE_STATUS], written);
+        }
     }
 }

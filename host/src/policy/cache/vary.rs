@@ -1,7 +1,8 @@
 //! `Vary` (RFC 9111, section 4.1): which of the responses under one key a request selects.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap, HeaderName, VARY,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap,
+    HeaderName, VARY,
 };
 
 use super::bounds::CACHE_VARY_NAMES_MAX;
@@ -75,26 +76,35 @@ impl Selection {
     }
 }
 
-/// A field's lines as one, without the white space around list members. The order of members is of no
-/// meaning in the fields of content negotiation (RFC 9110, section 12.5), nor, save in `Accept`, is
-/// case.
+/// A field's lines as one (RFC 9110, section 5.3), byte for byte: what looks like white space or an
+/// empty member of a list may be of meaning in a field that is no list, and who can send what is
+/// taken for another's value chooses what the other gets. Only the fields of content negotiation are
+/// known well enough to say more of them.
 fn normal(name: &HeaderName, headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;
-    let mut list: Vec<Vec<u8>> = lines
-        .flat_map(|line| members(line.as_bytes()))
-        .map(<[u8]>::to_vec)
-        .collect();
-    if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING {
-        for member in &mut list {
-            member.retain(|byte| !byte.is_ascii_whitespace());
-            member.make_ascii_lowercase();
-        }
+    if !NEGOTIATION.contains(name) {
+        let lines: Vec<&[u8]> = lines.map(|line| line.as_bytes()).collect();
+        return Some(lines.join(&b", "[..]));
     }
-    if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING || *name == ACCEPT {
-        list.sort();
+    let members = lines.flat_map(|line| members(line.as_bytes()));
+    let mut list: Vec<Vec<u8>> = members.map(without_spaces).collect();
+    if *name != ACCEPT {
+        list.iter_mut()
+            .for_each(|member| member.make_ascii_lowercase());
     }
+    list.sort();
     Some(list.join(&b','))
+}
+
+/// Lists whose members may come in any order, with white space and empty members between them (RFC
+/// 9110, section 12.5). Save in `Accept`, case is of no meaning either.
+const NEGOTIATION: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+
+/// A member without the white space around its parameters.
+fn without_spaces(member: &[u8]) -> Vec<u8> {
+    let parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    parts.collect::<Vec<_>>().join(&b';')
 }
 
 /// Whether the response is in the one language that the request likes best: then it is the response
@@ -179,7 +189,7 @@ mod tests {
         assert_eq!(Selection::of(&many, &HeaderMap::new()), None);
     }
 
-    /// The suite's vary: (vary, stored request, request, whether it is selected).
+    /// The suite's vary, and who might pass for another: (vary, stored request, request, whether it is selected).
     #[test]
     fn selection() {
         type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -213,7 +223,28 @@ mod tests {
                 &[("foo", "1"), ("foo", "2")],
                 true,
             ),
-            ("Foo", &[("foo", "1,2")], &[("foo", " 1, 2 ")], true),
+            ("Foo", &[("foo", "1,2")], &[("foo", "1, 2")], false),
+            ("Foo", &[("foo", "1")], &[("foo", ",1")], false),
+            ("Foo", &[("foo", "1")], &[("foo", "1,")], false),
+            ("Foo", &[("foo", "1")], &[("foo", "1"), ("foo", "")], false),
+            (
+                "Cookie",
+                &[("cookie", "a=1; b=2")],
+                &[("cookie", "a=1;b=2")],
+                false,
+            ),
+            (
+                "Accept-Language",
+                &[("accept-language", "en")],
+                &[("accept-language", "e n")],
+                false,
+            ),
+            (
+                "Accept-Charset",
+                &[("accept-charset", "utf-8 ;q=1,, a")],
+                &[("accept-charset", "a"), ("accept-charset", "UTF-8; q=1")],
+                true,
+            ),
             ("Foo", &[("foo", "1, 2")], &[("foo", "2, 1")], false),
             (
                 "Accept-Language",

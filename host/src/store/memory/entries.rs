@@ -43,6 +43,7 @@ impl Entries {
             self.bytes = self.bytes - entry.value.len() + value.len();
             entry.value = value;
             entry.until = until;
+            entry.was_read = true;
             return;
         }
         self.bytes += weight(key, value.len());
@@ -100,18 +101,24 @@ impl Entries {
 
     /// Removes one entry; answers whether there was one.
     pub fn evict(&mut self, now: Instant) -> bool {
-        for step in 0..=KV_SPARED_MAX {
+        // One step more, for the newest.
+        for step in 0..=KV_SPARED_MAX + 1 {
             if self.evicting >= self.map.len() {
                 self.evicting = 0;
             }
             let expired = self.expired(self.evicting, now);
+            // Who writes must find what it wrote.
+            let newest = self.evicting > 0 && self.evicting + 1 == self.map.len();
             let Some((_, entry)) = self.map.get_index_mut(self.evicting) else {
                 return false;
             };
             let place = self.evicting;
             // What takes the place of a removed entry is the newest, whose turn is not now.
             self.evicting += 1;
-            if expired || !entry.was_read || step == KV_SPARED_MAX {
+            if newest && !expired {
+                continue;
+            }
+            if expired || !entry.was_read || step >= KV_SPARED_MAX {
                 self.remove_at(place);
                 return true;
             }
