@@ -293,8 +293,6 @@ pub const LIMIT_SWEEP: Duration = Duration::from_secs(10);
 pub const fn waiting_calls(plugin_calls: usize) -> usize {
     plugin_calls.div_ceil(2)
 }
-/// How long a client may take for a body that a plugin reads, from its first byte to its last.
-pub const BODY_COLLECT: Duration = Duration::from_secs(60);
 /// Content encodings of one body, one upon the other: real ones have one.
 pub const CONTENT_CODINGS_MAX: usize = 2;
 /// Bytes that are inflated between two looks at the processor time: the worst of them, made of empty

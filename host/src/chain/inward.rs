@@ -13,7 +13,6 @@ use crate::error::{Failure, FailureKind};
 use crate::http::body::Incomplete;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
-use crate::limits;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
 use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit};
 use crate::policy::cache::{CacheRequest, Fill, Found, KeyMode};
@@ -218,13 +217,14 @@ async fn enter(
 }
 
 /// Waits for the body that the plugin may read, before it has an instance: a slow client holds none. A
-/// larger one is left to the plugin, which may not want it.
+/// larger one is left to the plugin, which may not want it. The plugin's elapsed time is also that of
+/// its body.
 async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> {
-    let Some(max) = entry.policy.reads_requests() else {
+    let Some((max, wall)) = entry.policy.reads_requests() else {
         return Ok(());
     };
     let upload = Arc::clone(exchange.request_body.upload());
-    let collected = tokio::time::timeout(limits::BODY_COLLECT, exchange.request_body.collect(max));
+    let collected = tokio::time::timeout(wall, exchange.request_body.collect(max));
     let kind = match collected.await {
         Ok(Ok(_) | Err(Incomplete::TooLarge)) => return Ok(()),
         Ok(Err(Incomplete::Broken(_))) if upload.broken.load(Ordering::Relaxed) => {

@@ -1,6 +1,7 @@
 //! A plugin with one configuration, ready to be called: what a chain entry runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -93,10 +94,12 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The size up to which the plugin may read requests' bodies on the way in, in bytes.
-    pub fn reads_requests(&self) -> Option<usize> {
+    /// The size up to which the plugin may read requests' bodies on the way in, in bytes, and how long
+    /// one may take.
+    pub fn reads_requests(&self) -> Option<(usize, Duration)> {
         let reads = self.plugin.shape.imports_bodies && self.hooks.on_way_in();
-        self.plugin.spec.granted.bodies.filter(|_| reads)
+        let spec = &self.plugin.spec;
+        Some((spec.granted.bodies.filter(|_| reads)?, spec.wall))
     }
 
     /// Whether the plugin may read bodies, and does anything on the way out.

@@ -143,7 +143,7 @@ fn an_upstream_that_is_late_after_the_body_is_to_blame() {
         "[upstreams.origin]\ntimeouts.first-byte = \"300ms\"",
     );
     let gateway = Gateway::start(&toml);
-    for (number, (path, script)) in [("/plain", "[]"), ("/one", "[]"), ("/one", r#"["read"]"#)]
+    for (number, (path, script)) in [("/plain", "[]"), ("/mark", "[]"), ("/one", r#"["read"]"#)]
         .into_iter()
         .enumerate()
     {

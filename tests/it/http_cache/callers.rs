@@ -186,7 +186,7 @@ fn a_background_fetch_with_a_cookie_is_not_kept_for_all() {
         let all = origin.received();
         all[1..]
             .iter()
-            .any(|request| field(request, "cookie") != "")
+            .any(|request| !field(request, "cookie").is_empty())
             .then_some(())
     });
     gateway.record(|record| record["background"] == true);

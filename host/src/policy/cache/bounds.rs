@@ -26,15 +26,25 @@ pub const CACHE_UNSHARED: Duration = Duration::from_secs(30);
 /// Keys so remembered: some MiB.
 pub const CACHE_UNSHARED_KEYS_MAX: usize = 16_384;
 /// What is kept of a body that is not going to be stored, between its upstream and its slowest
-/// reader, in bytes: two of hyper's largest reads.
-pub const CACHE_WINDOW_BYTES: usize = 1 << 20;
-/// How long a body is still read to be stored after its last reader has gone.
-pub const CACHE_FILL_ALONE: Duration = Duration::from_secs(60);
+/// reader, in bytes. It is in no budget, so it is no more than a connection's buffers are anyway.
+pub const CACHE_WINDOW_BYTES: usize = 128 << 10;
+/// How long in all the readers of one such body wait for slower ones, before those are broken off:
+/// long enough for a hiccup, and no more than a fetch of their own might take.
+pub const CACHE_STALL_MAX: Duration = Duration::from_secs(5);
+/// How long a body is still read to be stored after its last reader has gone: enough for most, and
+/// short, since no request's bound counts it any more.
+pub const CACHE_FILL_ALONE: Duration = Duration::from_secs(10);
+/// Bodies that are read without readers at the same time. Each has a connection to its upstream.
+pub const CACHE_FILLS_ALONE_MAX: usize = 64;
+/// What each received piece of a body costs beside its bytes: its place in a list, its reference
+/// count, and the framing that it shares a buffer with.
+pub const CACHE_RECEIVED_OVERHEAD_BYTES: usize = 64;
 /// A piece of a stored body, in bytes: larger than almost all answers of APIs, which so are one
 /// piece; small enough that copying it does not hold up a thread.
 pub const CACHE_PIECE_BYTES: usize = 256 << 10;
 /// All bodies that are being read to be stored, as a part of what the cache may hold. Their bytes
-/// are beside those of the store.
+/// are beside those of the store, and so are those of bodies that are no longer stored and still
+/// being sent: both together are at most this part.
 pub const CACHE_FILLING_PART: u64 = 4;
 /// What bookkeeping costs for each key and each variant, in bytes: hash tables, lists, reference
 /// counts, and the memory that allocators lose.

@@ -18,7 +18,7 @@ use super::freshness::{self, Times};
 use super::growing::Growing;
 use super::head::{merge, stored_fields};
 use super::object::Stored;
-use super::pump::pump;
+use super::pump::{Alone, pump};
 use super::serve::{Client, Whole};
 use super::status::{Forward, Report};
 use super::store::{Content, Head, Kept, Watch};
@@ -258,11 +258,11 @@ impl Fill {
             response.length = Some(0);
             return self.keep_empty(head, response, now);
         }
-        let Some(reservation) = cache.filling.reserve(response.length.unwrap_or(0)) else {
+        let Some(room) = cache.budgets.reserve(response.length.unwrap_or(0)) else {
             self.land(Landing::Alone);
             return self.pass_on(response, body);
         };
-        let growing = Growing::new(response.length);
+        let growing = Growing::new(response.length, room);
         response.body = match growing.subscribe() {
             Some(reader) => CacheBody::growing(reader),
             // It has only just begun.
@@ -277,6 +277,7 @@ impl Fill {
         let shared = kept.head.lifetime.is_fresh(now);
         let lead = self.lead.take().filter(|_| shared);
         let (flights, key) = (Arc::clone(&cache.flights), Arc::clone(&self.watch.key));
+        let alone = Alone::new(&cache.alone);
         let answer = response.finish(self.client(), report);
         let watch = self.watch;
         let keep = move |stored: Arc<Stored>| {
@@ -290,7 +291,7 @@ impl Fill {
             flights.note_unshared(&key, now);
             drop(lead);
         };
-        tokio::spawn(pump(body, growing, reservation, bytes_max, keep, give_up));
+        tokio::spawn(pump(body, growing, alone, bytes_max, keep, give_up));
         answer
     }
 

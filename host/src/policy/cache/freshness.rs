@@ -173,6 +173,7 @@ fn standard(
     let lifetime = lifetime_of(&directives, lifetime, response, times);
     let useful = lifetime.fresh > lifetime.initial_age
         || lifetime.may_answer_while_revalidated(times.received)
+        || lifetime.may_answer_for_failure(times.received)
         || (status.is_success() && has_validator(response));
     useful.then_some(Storable {
         lifetime,

@@ -3,7 +3,7 @@
 //! One task fills such a body, the pump; the client that asked first reads it, and all who wait for
 //! the same. While it may still be stored all of it is kept, and neither a slow reader nor one that
 //! left holds it up. Once it is known to be too large only a window is kept, and the slowest reader
-//! sets the pace.
+//! sets the pace: for a while, if another one is faster.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::bounds::CACHE_WINDOW_BYTES;
-use super::object::Stored;
+use super::bounds::{CACHE_RECEIVED_OVERHEAD_BYTES, CACHE_WINDOW_BYTES};
+use super::object::{Room, Stored};
 
 /// A body on its way.
 pub struct Growing {
@@ -27,15 +27,18 @@ struct State {
     pieces: VecDeque<Piece>,
     /// How much has come.
     length: u64,
-    /// Bytes in `pieces`.
+    /// What `pieces` cost, in bytes.
     kept: usize,
-    readers: usize,
+    /// How far each reader is, by its number.
+    readers: HashMap<u64, u64>,
     /// Readers that have all there is, by their numbers.
     waiting: HashMap<u64, Waker>,
     next_reader: u64,
     pump: Option<Waker>,
     /// It will not be stored: pieces go when all readers have them.
     window: bool,
+    /// For what is kept, until that is within the window.
+    room: Option<Room>,
     end: Option<Result<(), io::ErrorKind>>,
     /// All of it, once it is stored; `pieces` is empty then.
     stored: Option<Arc<Stored>>,
@@ -54,13 +57,19 @@ pub enum Leave {
     /// Read, but nobody listens.
     ReadAlone,
     Wait,
+    /// Wait for a reader that another one waits for, too.
+    WaitForSlowest,
     Stop,
 }
 
 impl Growing {
-    pub fn new(expected: Option<u64>) -> Arc<Growing> {
+    pub fn new(expected: Option<u64>, room: Room) -> Arc<Growing> {
+        let state = State {
+            room: Some(room),
+            ..State::default()
+        };
         Arc::new(Growing {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             expected,
         })
     }
@@ -71,7 +80,8 @@ impl Growing {
 
     /// A reader from the beginning on. None once the beginning is gone, or where it broke off.
     pub fn subscribe(self: &Arc<Self>) -> Option<Reader> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         let gone = match state.pieces.front() {
             Some(piece) => piece.start > 0,
             None => state.length > 0 && state.stored.is_none(),
@@ -79,11 +89,16 @@ impl Growing {
         if gone || matches!(state.end, Some(Err(_))) {
             return None;
         }
-        state.readers += 1;
         state.pieces.iter_mut().for_each(|piece| piece.due += 1);
         state.next_reader += 1;
+        let number = state.next_reader;
+        // The pump is no longer alone.
+        let pump = state.pump.take_if(|_| state.readers.is_empty());
+        state.readers.insert(number, 0);
+        drop(guard);
+        pump.into_iter().for_each(Waker::wake);
         Some(Reader {
-            number: state.next_reader,
+            number,
             growing: Arc::clone(self),
             at: 0,
         })
@@ -98,20 +113,47 @@ impl Growing {
     pub fn leave(&self, context: &Context<'_>) -> Leave {
         let mut state = self.lock();
         state.pump = Some(context.waker().clone());
-        match (state.window, state.readers) {
-            (true, 0) => Leave::Stop,
-            (true, _) if state.kept >= CACHE_WINDOW_BYTES => Leave::Wait,
-            (false, 0) => Leave::ReadAlone,
-            _ => Leave::Read,
+        match (state.window, state.readers.is_empty()) {
+            (true, true) => Leave::Stop,
+            (true, false) if !state.is_full() => Leave::Read,
+            (true, false) if state.waiting.is_empty() => Leave::Wait,
+            (true, false) => Leave::WaitForSlowest,
+            (false, true) => Leave::ReadAlone,
+            (false, false) => Leave::Read,
         }
+    }
+
+    /// Breaks off those who hold up another reader: they are not served any more.
+    pub fn break_off_slowest(&self) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(first) = state.pieces.front().map(|piece| piece.start) else {
+            return;
+        };
+        // Each of them has all pieces yet to take.
+        let before = state.readers.len();
+        state.readers.retain(|_, at| *at > first);
+        let broken = before - state.readers.len();
+        state
+            .pieces
+            .iter_mut()
+            .for_each(|piece| piece.due -= broken);
+        state.trim();
+    }
+
+    /// Whether there is room to keep this, too.
+    pub fn reserve(&self, data: &Bytes) -> bool {
+        let mut state = self.lock();
+        let bytes = (state.kept + cost(data)) as u64;
+        state.room.as_mut().is_some_and(|room| room.grow_to(bytes))
     }
 
     pub fn push(&self, data: Bytes) {
         let mut state = self.lock();
-        let (start, due) = (state.length, state.readers);
+        let (start, due) = (state.length, state.readers.len());
         state.length += data.len() as u64;
         if due > 0 || !state.window {
-            state.kept += data.len();
+            state.kept += cost(&data);
             state.pieces.push_back(Piece { start, data, due });
         }
         wake(state);
@@ -123,13 +165,13 @@ impl Growing {
         state.trim();
     }
 
-    pub fn received(&self) -> Vec<Bytes> {
-        let state = self.lock();
-        state
-            .pieces
-            .iter()
-            .map(|piece| piece.data.clone())
-            .collect()
+    /// All of it, and its room. None if it is not to be stored.
+    pub fn received(&self) -> Option<(Vec<Bytes>, Room)> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let room = state.room.take_if(|_| !state.window)?;
+        let pieces = state.pieces.iter();
+        Some((pieces.map(|piece| piece.data.clone()).collect(), room))
     }
 
     /// The body is complete, and readers go on in what was stored of it.
@@ -145,6 +187,8 @@ impl Growing {
     pub fn end(&self, result: Result<(), io::ErrorKind>) {
         let mut state = self.lock();
         state.end.get_or_insert(result);
+        state.window = true;
+        state.trim();
         wake(state);
     }
 }
@@ -156,12 +200,29 @@ fn wake(mut state: MutexGuard<'_, State>) {
     waiting.into_values().for_each(Waker::wake);
 }
 
+/// What keeping a piece costs, in bytes.
+fn cost(data: &Bytes) -> usize {
+    data.len() + CACHE_RECEIVED_OVERHEAD_BYTES
+}
+
 impl State {
-    /// Lets go of what every reader has.
+    /// The slowest reader must take something before more can be kept.
+    fn is_full(&self) -> bool {
+        self.window && self.kept >= CACHE_WINDOW_BYTES
+    }
+
+    /// Lets go of what every reader has, and of the room that is not needed any more.
     fn trim(&mut self) {
-        while self.window && self.pieces.front().is_some_and(|piece| piece.due == 0) {
+        if !self.window {
+            return;
+        }
+        while self.pieces.front().is_some_and(|piece| piece.due == 0) {
             let piece = self.pieces.pop_front();
-            self.kept -= piece.map_or(0, |piece| piece.data.len());
+            self.kept -= piece.map_or(0, |piece| cost(&piece.data));
+        }
+        if !self.is_full() {
+            self.pieces.shrink_to(2 * self.pieces.len());
+            self.room = None;
         }
     }
 }
@@ -182,11 +243,16 @@ impl Reader {
             self.at += data.len() as u64;
             return Poll::Ready((!data.is_empty()).then_some(Ok(data)));
         }
+        let Some(at) = state.readers.get_mut(&self.number) else {
+            // Broken off.
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        };
         let next = state.pieces.partition_point(|piece| piece.start < self.at);
         if let Some(piece) = state.pieces.get_mut(next) {
             let data = piece.data.clone();
             piece.due -= 1;
             self.at += data.len() as u64;
+            *at = self.at;
             state.trim();
             let pump = state.pump.take_if(|_| state.window);
             drop(guard);
@@ -198,6 +264,11 @@ impl Reader {
             Some(Err(kind)) => Poll::Ready(Some(Err(kind.into()))),
             None => {
                 state.waiting.insert(self.number, context.waker().clone());
+                // From now on somebody waits for the slowest.
+                let is_full = state.is_full();
+                let pump = state.pump.take_if(|_| is_full);
+                drop(guard);
+                pump.into_iter().for_each(Waker::wake);
                 Poll::Pending
             }
         }
@@ -213,8 +284,10 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut guard = self.growing.lock();
         let state = &mut *guard;
-        state.readers -= 1;
         state.waiting.remove(&self.number);
+        if state.readers.remove(&self.number).is_none() {
+            return;
+        }
         let next = state.pieces.partition_point(|piece| piece.start < self.at);
         for piece in state.pieces.range_mut(next..) {
             piece.due -= 1;

@@ -37,15 +37,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::Body;
+use tokio::sync::Semaphore;
 
 pub use self::body::CacheBody;
 pub use self::fill::Fill;
 pub use self::pass::Pass;
 
-use self::bounds::CACHE_FILLING_PART;
+use self::bounds::{CACHE_FILLING_PART, CACHE_FILLS_ALONE_MAX};
 use self::flight::Flights;
 use self::key::Target;
-use self::object::Budget;
+use self::object::Budgets;
 use self::store::Store;
 
 /// How much the cache may hold, and what it may keep.
@@ -165,8 +166,10 @@ pub struct Cache {
     settings: Settings,
     store: Arc<Store>,
     flights: Arc<Flights>,
-    /// What bodies on their way into the store may hold.
-    filling: Arc<Budget>,
+    /// What bodies may hold.
+    budgets: Budgets,
+    /// Who may read a body that nobody else reads.
+    alone: Arc<Semaphore>,
     counters: Counters,
 }
 
@@ -182,11 +185,14 @@ impl Cache {
         // A body that fills the store would push out all others.
         settings.entry_bytes_max = settings.entry_bytes_max.min(settings.bytes_max / 2);
         let filling = settings.bytes_max / CACHE_FILLING_PART;
+        // In pieces of a usual size.
+        let largest = settings.entry_bytes_max + settings.entry_bytes_max / 8;
         Arc::new(Cache {
             settings,
             store: Arc::new(Store::new(settings.bytes_max, settings.entry_bytes_max)),
             flights: Flights::new(),
-            filling: Budget::new(filling.max(settings.entry_bytes_max)),
+            budgets: Budgets::new(settings.bytes_max, filling.max(largest)),
+            alone: Arc::new(Semaphore::new(CACHE_FILLS_ALONE_MAX)),
             counters: Counters::default(),
         })
     }

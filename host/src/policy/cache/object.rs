@@ -13,6 +13,8 @@ use super::bounds::CACHE_PIECE_BYTES;
 pub struct Stored {
     pieces: Vec<Bytes>,
     length: u64,
+    /// Its part of the budget, also while it is only sent and no longer stored. Nothing is empty.
+    _room: Option<Reservation>,
 }
 
 impl Stored {
@@ -31,7 +33,7 @@ impl Stored {
     }
 
     /// Copies what was received, giving way to other tasks after each piece.
-    pub async fn copy(received: &[Bytes]) -> Stored {
+    pub async fn copy(received: &[Bytes], room: Room) -> Stored {
         let length: usize = received.iter().map(Bytes::len).sum();
         let mut pieces = Vec::with_capacity(length.div_ceil(CACHE_PIECE_BYTES));
         let mut left = length;
@@ -51,27 +53,69 @@ impl Stored {
         if !piece.is_empty() {
             pieces.push(piece.into());
         }
+        let length = length as u64;
+        let mut room = room.body;
+        room.shrink_to(length);
         Stored {
             pieces,
-            length: length as u64,
+            length,
+            _room: Some(room),
         }
     }
 }
 
-/// The bytes that all bodies on their way into the store may hold together.
+/// The bytes that bodies may hold together.
 #[derive(Debug)]
-pub struct Budget {
+pub struct Budgets {
+    /// Those on their way into the store.
+    filling: Arc<Budget>,
+    /// These, those that are stored, and those that were and are still read.
+    bodies: Arc<Budget>,
+}
+
+impl Budgets {
+    pub fn new(stored: u64, filling: u64) -> Budgets {
+        Budgets {
+            filling: Budget::new(filling),
+            bodies: Budget::new(stored.saturating_add(filling)),
+        }
+    }
+
+    pub fn reserve(&self, bytes: u64) -> Option<Room> {
+        Some(Room {
+            filling: self.filling.reserve(bytes)?,
+            body: self.bodies.reserve(bytes)?,
+        })
+    }
+}
+
+/// What a body on its way has of both budgets.
+#[derive(Debug)]
+pub struct Room {
+    filling: Reservation,
+    body: Reservation,
+}
+
+impl Room {
+    /// Makes it this large, if there is room.
+    pub fn grow_to(&mut self, bytes: u64) -> bool {
+        self.filling.grow_to(bytes) && self.body.grow_to(bytes)
+    }
+}
+
+#[derive(Debug)]
+struct Budget {
     left: AtomicU64,
 }
 
 impl Budget {
-    pub fn new(bytes: u64) -> Arc<Budget> {
+    fn new(bytes: u64) -> Arc<Budget> {
         Arc::new(Budget {
             left: AtomicU64::new(bytes),
         })
     }
 
-    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+    fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut reservation = Reservation {
             budget: Arc::clone(self),
             bytes: 0,
@@ -88,7 +132,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Makes it this large, if there is room.
+    /// Makes it at least this large, if there is room.
     pub fn grow_to(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         let left = &self.budget.left;
@@ -99,6 +143,12 @@ impl Reservation {
             self.bytes += more;
         }
         taken.is_ok()
+    }
+
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.budget.left.fetch_add(less, Ordering::Relaxed);
     }
 }
 

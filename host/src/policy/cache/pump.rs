@@ -5,14 +5,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Sleep;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 
 use super::InnerBody;
-use super::bounds::CACHE_FILL_ALONE;
+use super::bounds::{CACHE_FILL_ALONE, CACHE_STALL_MAX};
 use super::growing::{Growing, Leave};
-use super::object::{Reservation, Stored};
+use super::object::Stored;
 
 /// What reading once gave.
 enum Next {
@@ -23,25 +25,91 @@ enum Next {
     Abandoned,
 }
 
+/// The time during which a body is read for the store only, and the right to do so.
+pub struct Alone {
+    permits: Arc<Semaphore>,
+    now: Option<(OwnedSemaphorePermit, Pin<Box<Sleep>>)>,
+}
+
+impl Alone {
+    pub fn new(permits: &Arc<Semaphore>) -> Alone {
+        Alone {
+            permits: Arc::clone(permits),
+            now: None,
+        }
+    }
+
+    /// Whether it is over, or too many others do so.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        if self.now.is_none() {
+            let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+            let sleep = || Box::pin(tokio::time::sleep(CACHE_FILL_ALONE));
+            self.now = permit.map(|permit| (permit, sleep()));
+        }
+        match &mut self.now {
+            Some((_, sleep)) => sleep.as_mut().poll(context).is_ready(),
+            None => true,
+        }
+    }
+}
+
+/// The time during which readers of one body wait for slower ones, in all.
+struct Stalls {
+    left: Duration,
+    now: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Stalls {
+    fn new() -> Stalls {
+        Stalls {
+            left: CACHE_STALL_MAX,
+            now: None,
+        }
+    }
+
+    /// Whether there were too many.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let begin = || (Instant::now(), Box::pin(tokio::time::sleep(self.left)));
+        let (_, sleep) = self.now.get_or_insert_with(begin);
+        let over = self.left.is_zero() || sleep.as_mut().poll(context).is_ready();
+        if over {
+            self.left = Duration::ZERO;
+        }
+        over
+    }
+
+    fn end(&mut self) {
+        if let Some((since, _)) = self.now.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+    }
+}
+
 /// Reads a body to its end into `growing`. If all of it came, and it stayed within `bytes_max` and the
 /// budget, `keep` gets it, before any reader can see its end: who has read a response finds it stored.
 /// `give_up` is called if it turns out that this cannot be.
 pub async fn pump(
     mut body: InnerBody,
     growing: Arc<Growing>,
-    reservation: Reservation,
+    mut alone: Alone,
     bytes_max: u64,
     keep: impl FnOnce(Arc<Stored>) + Send,
     give_up: impl FnOnce() + Send,
 ) {
-    let mut reservation = Some(reservation);
     let mut give_up = Some(give_up);
-    let mut alone = None;
+    let mut stalls = Stalls::new();
     let mut length = 0;
     let mut last = None;
     let end = loop {
         tokio::task::consume_budget().await;
-        let data = match poll_fn(|context| next(&mut body, &growing, &mut alone, context)).await {
+        let next =
+            poll_fn(
+                |context| match ready!(may_read(&growing, &mut alone, &mut stalls, context)) {
+                    true => next(&mut body, context),
+                    false => Poll::Ready(Next::Abandoned),
+                },
+            );
+        let data = match next.await {
             Next::Data(data) => data,
             Next::End
                 if growing
@@ -58,9 +126,7 @@ pub async fn pump(
         if growing.expected().is_some_and(|expected| expected < length) {
             break Err(io::ErrorKind::InvalidData);
         }
-        let fits = |held: &mut Reservation| length <= bytes_max && held.grow_to(length);
-        if !reservation.as_mut().is_some_and(fits) {
-            reservation = None;
+        if give_up.is_some() && (length > bytes_max || !growing.reserve(&data)) {
             growing.keep_only_window();
             give_up.take().into_iter().for_each(|give_up| give_up());
         }
@@ -70,10 +136,11 @@ pub async fn pump(
             false => growing.push(data),
         }
     };
-    if end.is_ok() && reservation.is_some() {
-        let mut received = growing.received();
+    if end.is_ok()
+        && let Some((mut received, room)) = growing.received()
+    {
         received.extend(last);
-        let stored = Arc::new(Stored::copy(&received).await);
+        let stored = Arc::new(Stored::copy(&received, room).await);
         drop(received);
         keep(Arc::clone(&stored));
         growing.end_stored(stored);
@@ -85,28 +152,36 @@ pub async fn pump(
     growing.end(end);
 }
 
-fn next(
-    body: &mut InnerBody,
+/// Waits until more may be read. False if nobody wants it any more.
+fn may_read(
     growing: &Growing,
-    alone: &mut Option<Pin<Box<Sleep>>>,
+    alone: &mut Alone,
+    stalls: &mut Stalls,
     context: &mut Context<'_>,
-) -> Poll<Next> {
-    match growing.leave(context) {
-        Leave::Read => *alone = None,
-        Leave::ReadAlone => {
-            let sleep = || Box::pin(tokio::time::sleep(CACHE_FILL_ALONE));
-            if alone
-                .get_or_insert_with(sleep)
-                .as_mut()
-                .poll(context)
-                .is_ready()
-            {
-                return Poll::Ready(Next::Abandoned);
-            }
+) -> Poll<bool> {
+    loop {
+        let leave = growing.leave(context);
+        if !matches!(leave, Leave::ReadAlone) {
+            alone.now = None;
         }
-        Leave::Wait => return Poll::Pending,
-        Leave::Stop => return Poll::Ready(Next::Abandoned),
+        if !matches!(leave, Leave::WaitForSlowest) {
+            stalls.end();
+        }
+        return match leave {
+            Leave::Read => Poll::Ready(true),
+            Leave::ReadAlone => Poll::Ready(!alone.is_over(context)),
+            Leave::Wait => Poll::Pending,
+            Leave::WaitForSlowest if stalls.is_over(context) => {
+                growing.break_off_slowest();
+                continue;
+            }
+            Leave::WaitForSlowest => Poll::Pending,
+            Leave::Stop => Poll::Ready(false),
+        };
     }
+}
+
+fn next(body: &mut InnerBody, context: &mut Context<'_>) -> Poll<Next> {
     loop {
         let Some(frame) = ready!(body.as_mut().poll_frame(context)) else {
             return Poll::Ready(Next::End);

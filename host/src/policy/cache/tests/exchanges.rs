@@ -14,6 +14,8 @@ async fn a_hit_has_age_and_date_and_shares_the_body() {
         ("date", &later),
         ("connection", "x"),
         ("proxy-authenticate", "y"),
+        ("ratelimit", "\"p\";r=1"),
+        ("ratelimit-policy", "\"p\";q=9"),
     ]);
     let got = exchange(&cache, &get("/a?b"), first).await;
     assert_eq!(
@@ -21,6 +23,7 @@ async fn a_hit_has_age_and_date_and_shares_the_body() {
         "tollgate; fwd=uri-miss; ttl=570; stored"
     );
     assert_eq!(got.field("age"), Some("30"));
+    assert_eq!(got.field("ratelimit"), Some("\"p\";r=1"));
     let got = exchange(&cache, &get("/a?b").at(3), says(&[])).await;
     assert!(got.is_cached());
     assert_eq!(got.cache_status(), "tollgate; hit; ttl=567");
@@ -30,6 +33,10 @@ async fn a_hit_has_age_and_date_and_shares_the_body() {
     );
     assert_eq!(
         (got.field("connection"), got.field("proxy-authenticate")),
+        (None, None)
+    );
+    assert_eq!(
+        (got.field("ratelimit"), got.field("ratelimit-policy")),
         (None, None)
     );
     assert_eq!(got.field("content-length"), Some("5"));

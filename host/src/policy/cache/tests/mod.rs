@@ -1,5 +1,6 @@
 //! Whole exchanges with the cache, against an origin that is played here.
 
+mod abuse;
 mod bodies;
 mod collapse;
 mod exchanges;
