@@ -228,9 +228,9 @@ pub struct Visited {
 /// Whether it was the client's body that kept the plugin from answering.
 fn missed(state: &State) -> Option<FaultKind> {
     match state.missed? {
-        MissedBody::RequestTooLarge => Some(FaultKind::BodyTooLarge),
-        MissedBody::RequestBroken => Some(FaultKind::BodyBroken),
-        MissedBody::RequestEncoding => Some(FaultKind::BodyEncoding),
+        MissedBody::TooLarge => Some(FaultKind::BodyTooLarge),
+        MissedBody::Broken => Some(FaultKind::BodyBroken),
+        MissedBody::Encoding => Some(FaultKind::BodyEncoding),
     }
 }
 

@@ -62,10 +62,10 @@ impl Before {
 /// Why a plugin did not get the body of a message. On the way in it is the client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissedBody {
-    RequestTooLarge,
-    RequestBroken,
+    TooLarge,
+    Broken,
     /// Its content encoding is broken, or not one that is undone.
-    RequestEncoding,
+    Encoding,
 }
 
 /// Where in its life the guest is: what it may call depends on it.

@@ -73,9 +73,9 @@ impl bodies::Host for State {
         };
         self.missed = match &answer {
             Ok(_) => None,
-            Err(BodyError::TooLarge(_)) => Some(MissedBody::RequestTooLarge),
-            Err(BodyError::Failed(_)) if came => Some(MissedBody::RequestEncoding),
-            Err(BodyError::Failed(_)) => Some(MissedBody::RequestBroken),
+            Err(BodyError::TooLarge(_)) => Some(MissedBody::TooLarge),
+            Err(BodyError::Failed(_)) if came => Some(MissedBody::Encoding),
+            Err(BodyError::Failed(_)) => Some(MissedBody::Broken),
         };
         self.works(answer.as_ref().map_or(0, Vec::len))?;
         Ok(answer)
