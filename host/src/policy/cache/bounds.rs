@@ -28,9 +28,12 @@ pub const CACHE_UNSHARED_KEYS_MAX: usize = 16_384;
 /// What is kept of a body that is not going to be stored, between its upstream and its slowest
 /// reader, in bytes. It is in no budget, so it is no more than a connection's buffers are anyway.
 pub const CACHE_WINDOW_BYTES: usize = 128 << 10;
-/// How long in all the readers of one such body wait for slower ones, before those are broken off:
-/// long enough for a hiccup, and no more than a fetch of their own might take.
+/// How long the readers of one such body wait for slower ones until the pace of those is judged: long
+/// enough for a hiccup, and no more than a fetch of their own might take.
 pub const CACHE_STALL_MAX: Duration = Duration::from_secs(5);
+/// What a reader must have taken in that time while it was waited for, in bytes: half a megabit a second,
+/// below which hardly a client is.
+pub const CACHE_PACE_BYTES: u64 = 256 << 10;
 /// How long a body is still read to be stored after its last reader has gone: enough for most, and
 /// short, since no request's bound counts it any more.
 pub const CACHE_FILL_ALONE: Duration = Duration::from_secs(10);

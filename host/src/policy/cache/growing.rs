@@ -3,7 +3,7 @@
 //! One task fills such a body, the pump; the client that asked first reads it, and all who wait for
 //! the same. While it may still be stored all of it is kept, and neither a slow reader nor one that
 //! left holds it up. Once it is known to be too large only a window is kept, and the slowest reader
-//! sets the pace: for a while, if another one is faster.
+//! sets the pace, if it has one: who hardly moves while others wait is broken off.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::bounds::{CACHE_RECEIVED_OVERHEAD_BYTES, CACHE_WINDOW_BYTES};
+use super::bounds::{CACHE_PACE_BYTES, CACHE_RECEIVED_OVERHEAD_BYTES, CACHE_WINDOW_BYTES};
 use super::object::{Room, Stored};
 
 /// A body on its way.
@@ -29,8 +29,8 @@ struct State {
     length: u64,
     /// What `pieces` cost, in bytes.
     kept: usize,
-    /// How far each reader is, by its number.
-    readers: HashMap<u64, u64>,
+    /// Where each reader is, by its number.
+    readers: HashMap<u64, Place>,
     /// Readers that have all there is, by their numbers.
     waiting: HashMap<u64, Waker>,
     next_reader: u64,
@@ -42,6 +42,12 @@ struct State {
     end: Option<Result<(), io::ErrorKind>>,
     /// All of it, once it is stored; `pieces` is empty then.
     stored: Option<Arc<Stored>>,
+}
+
+/// How far a reader is, and was when its pace began to count.
+struct Place {
+    at: u64,
+    mark: u64,
 }
 
 struct Piece {
@@ -94,7 +100,7 @@ impl Growing {
         let number = state.next_reader;
         // The pump is no longer alone.
         let pump = state.pump.take_if(|_| state.readers.is_empty());
-        state.readers.insert(number, 0);
+        state.readers.insert(number, Place { at: 0, mark: 0 });
         drop(guard);
         pump.into_iter().for_each(Waker::wake);
         Some(Reader {
@@ -123,21 +129,33 @@ impl Growing {
         }
     }
 
-    /// Breaks off those who hold up another reader: they are not served any more.
-    pub fn break_off_slowest(&self) {
+    /// From here on the pace of each reader counts.
+    pub fn mark_places(&self) {
+        let mut state = self.lock();
+        state
+            .readers
+            .values_mut()
+            .for_each(|place| place.mark = place.at);
+    }
+
+    /// Breaks off those who hardly moved while others waited for them: they are not served any more.
+    /// Who has all there is was not waited for.
+    pub fn break_off_idle(&self) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let Some(first) = state.pieces.front().map(|piece| piece.start) else {
-            return;
-        };
-        // Each of them has all pieces yet to take.
-        let before = state.readers.len();
-        state.readers.retain(|_, at| *at > first);
-        let broken = before - state.readers.len();
-        state
-            .pieces
-            .iter_mut()
-            .for_each(|piece| piece.due -= broken);
+        let length = state.length;
+        let idle = |place: &Place| place.at < length && place.at - place.mark < CACHE_PACE_BYTES;
+        let gone: Vec<u64> = state
+            .readers
+            .extract_if(|_, place| idle(place))
+            .map(|(_, place)| place.at)
+            .collect();
+        for at in gone {
+            let next = state.pieces.partition_point(|piece| piece.start < at);
+            for piece in state.pieces.range_mut(next..) {
+                piece.due -= 1;
+            }
+        }
         state.trim();
     }
 
@@ -243,7 +261,7 @@ impl Reader {
             self.at += data.len() as u64;
             return Poll::Ready((!data.is_empty()).then_some(Ok(data)));
         }
-        let Some(at) = state.readers.get_mut(&self.number) else {
+        let Some(place) = state.readers.get_mut(&self.number) else {
             // Broken off.
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         };
@@ -252,7 +270,7 @@ impl Reader {
             let data = piece.data.clone();
             piece.due -= 1;
             self.at += data.len() as u64;
-            *at = self.at;
+            place.at = self.at;
             state.trim();
             let pump = state.pump.take_if(|_| state.window);
             drop(guard);

@@ -53,7 +53,8 @@ impl Alone {
     }
 }
 
-/// The time during which readers of one body wait for slower ones, in all.
+/// The time during which readers of one body wait for slower ones, since somebody's pace was last
+/// judged.
 struct Stalls {
     left: Duration,
     now: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -67,13 +68,18 @@ impl Stalls {
         }
     }
 
-    /// Whether there were too many.
+    /// Whether this is the first since then.
+    fn is_first(&self) -> bool {
+        self.now.is_none() && self.left == CACHE_STALL_MAX
+    }
+
+    /// Whether it is time to judge again; then it begins anew.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         let begin = || (Instant::now(), Box::pin(tokio::time::sleep(self.left)));
         let (_, sleep) = self.now.get_or_insert_with(begin);
         let over = self.left.is_zero() || sleep.as_mut().poll(context).is_ready();
         if over {
-            self.left = Duration::ZERO;
+            *self = Stalls::new();
         }
         over
     }
@@ -167,12 +173,15 @@ fn may_read(
         if !matches!(leave, Leave::WaitForSlowest) {
             stalls.end();
         }
+        if matches!(leave, Leave::WaitForSlowest) && stalls.is_first() {
+            growing.mark_places();
+        }
         return match leave {
             Leave::Read => Poll::Ready(true),
             Leave::ReadAlone => Poll::Ready(!alone.is_over(context)),
             Leave::Wait => Poll::Pending,
             Leave::WaitForSlowest if stalls.is_over(context) => {
-                growing.break_off_slowest();
+                growing.break_off_idle();
                 continue;
             }
             Leave::WaitForSlowest => Poll::Pending,

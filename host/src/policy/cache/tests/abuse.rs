@@ -1,7 +1,7 @@
 //! What clients can cost that do not read, read slowly, or leave.
 
 use super::super::bounds::{
-    CACHE_FILL_ALONE, CACHE_FILLS_ALONE_MAX, CACHE_STALL_MAX, CACHE_WINDOW_BYTES,
+    CACHE_FILL_ALONE, CACHE_FILLS_ALONE_MAX, CACHE_PACE_BYTES, CACHE_STALL_MAX, CACHE_WINDOW_BYTES,
 };
 use super::*;
 
@@ -176,10 +176,37 @@ async fn one_that_trickles() {
             }
         }
     });
-    let had = read_on(&mut fast, 2 * CACHE_STALL_MAX).await;
+    let had = read_on(&mut fast, 3 * CACHE_STALL_MAX).await;
     assert_eq!(had, PARTS / 2 * PART);
-    assert!(began.elapsed() <= CACHE_STALL_MAX + Duration::from_secs(1));
+    // It moved on at first, so that its pace is judged twice.
+    assert!(began.elapsed() <= 2 * CACHE_STALL_MAX + Duration::from_secs(1));
     assert_eq!(trickle.await.unwrap(), io::ErrorKind::TimedOut);
+}
+
+/// Who is slower than others and moves on is waited for, also after one that did not was broken off.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_slower() {
+    const PARTS: usize = 200;
+    let cache = Cache::new(settings());
+    let (feed, stuck, _) = begin(&cache, "/", None).await;
+    let mut fast = follow(&cache, "/").await;
+    let mut slower = follow(&cache, "/").await;
+    feed_parts(&feed, PARTS);
+    drop(feed);
+    let fast = tokio::spawn(async move { read_on(&mut fast, 4 * CACHE_STALL_MAX).await });
+    let slower = tokio::spawn(async move {
+        let mut had = 0;
+        while let Some(data) = next(&mut slower).await.unwrap() {
+            had += data.len();
+            // Five times the pace that is asked for.
+            let time = CACHE_STALL_MAX.mul_f64(data.len() as f64 / CACHE_PACE_BYTES as f64 / 5.0);
+            tokio::time::sleep(time).await;
+        }
+        had
+    });
+    assert_eq!(fast.await.unwrap(), PARTS * PART);
+    assert_eq!(slower.await.unwrap(), PARTS * PART);
+    drop(stuck);
 }
 
 /// One alone, and one that nobody waits for, may take their time.
