@@ -170,7 +170,7 @@ async fn one_that_trickles() {
     let began = tokio::time::Instant::now();
     let trickle = tokio::spawn(async move {
         loop {
-            tokio::time::sleep(CACHE_STALL_MAX / 5).await;
+            tokio::time::sleep(CACHE_STALL_MAX / 2).await;
             if let Err(error) = next(&mut slow).await {
                 return error.kind();
             }
