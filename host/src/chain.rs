@@ -1,6 +1,7 @@
 //! The onion: the entries of a route, inwards in the order written, outwards in reverse.
 
 mod inward;
+mod lookup;
 mod outward;
 
 use std::sync::Arc;

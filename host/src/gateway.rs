@@ -123,40 +123,8 @@ impl Gateway {
         };
         let (policies, found) = plugins::load(config, runtime, &shared);
         problems.extend(found);
-        for policy in config.policies.values() {
-            let authorizes = policies
-                .get(&policy.name)
-                .is_some_and(|loaded| loaded.hooks.authorizer);
-            if authorizes && policy.on_fault == OnFault::Open {
-                problems.push(
-                    Problem::new(
-                        policy.on_fault_position.or(Some(policy.position)),
-                        format!(
-                            "policy `{}` is an authorizer and cannot fail open",
-                            policy.name
-                        ),
-                    )
-                    .with_help("remove `on-fault = \"open\"`: a fault would let everyone in"),
-                );
-            }
-        }
-        let matches = config
-            .routes
-            .iter()
-            .map(|route| (route.name.as_str(), &route.matches));
-        let router = match Router::build(matches) {
-            Ok(router) => router,
-            Err(conflicts) => {
-                problems.extend(conflicts.into_iter().map(|conflict| {
-                    let position = config
-                        .routes
-                        .get(conflict.second)
-                        .map(|route| route.position);
-                    Problem::new(position, conflict.message)
-                }));
-                Router::default()
-            }
-        };
+        problems.extend(open_authorizers(config, &policies));
+        let router = router(config, &mut problems);
         if !problems.is_empty() {
             return Err(Problems::new(Arc::clone(&config.source), problems));
         }
@@ -254,6 +222,49 @@ impl Gateway {
             listener,
             id.to_owned(),
         )
+    }
+}
+
+/// Authorizers that would let everyone in when they fault.
+fn open_authorizers(config: &Config, policies: &BTreeMap<String, Arc<Policy>>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for policy in config.policies.values() {
+        let authorizes = policies
+            .get(&policy.name)
+            .is_some_and(|loaded| loaded.hooks.authorizer);
+        if authorizes && policy.on_fault == OnFault::Open {
+            problems.push(
+                Problem::new(
+                    policy.on_fault_position.or(Some(policy.position)),
+                    format!(
+                        "policy `{}` is an authorizer and cannot fail open",
+                        policy.name
+                    ),
+                )
+                .with_help("remove `on-fault = \"open\"`: a fault would let everyone in"),
+            );
+        }
+    }
+    problems
+}
+
+fn router(config: &Config, problems: &mut Vec<Problem>) -> Router {
+    let matches = config
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), &route.matches));
+    match Router::build(matches) {
+        Ok(router) => router,
+        Err(conflicts) => {
+            problems.extend(conflicts.into_iter().map(|conflict| {
+                let position = config
+                    .routes
+                    .get(conflict.second)
+                    .map(|route| route.position);
+                Problem::new(position, conflict.message)
+            }));
+            Router::default()
+        }
     }
 }
 

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::Method;
-use http::header::HOST;
-use http_body::Body;
-
-use super::{Cached, Decided, Entry, Mechanisms, Passage};
+use super::lookup::look_up;
+use super::{Decided, Entry, Mechanisms, Passage};
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Incomplete;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
 use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit};
-use crate::policy::cache::{CacheRequest, Fill, Found, KeyMode};
+use crate::policy::cache::Fill;
 use crate::policy::decisions::{Asking, Recalled};
 use crate::policy::limit::{Charge, Finding, Now, Place};
 
@@ -340,63 +337,5 @@ fn remember(
             asking.learn(Facts::of(exchange), reads.facts, time, &decided);
         }
         (reads, _) => asking.decline(reads.map(|reads| reads.facts)),
-    }
-}
-
-fn is_safe(method: &Method) -> bool {
-    method == Method::GET || method == Method::HEAD
-}
-
-/// Asks the cache. Answers the verdict for the record, and how the way in ended if it did.
-async fn look_up(
-    entry: &Entry,
-    index: usize,
-    exchange: &mut Exchange,
-    lookup: Lookup,
-    charge: Option<usize>,
-    mechanisms: &Mechanisms,
-    passage: &mut Passage,
-) -> (&'static str, Option<Ended>) {
-    let mode = match lookup {
-        // What a body asks for is in no key.
-        _ if is_safe(&exchange.request.method) && !exchange.request_body.is_end_stream() => {
-            KeyMode::Bypass
-        }
-        Lookup::Bypass => KeyMode::Bypass,
-        Lookup::Key(mode) => mode,
-    };
-    let head = &exchange.request;
-    let authority = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let request = CacheRequest {
-        method: &head.method,
-        uri: &head.uri,
-        scheme: exchange.scheme,
-        authority: authority.unwrap_or_default(),
-        headers: &head.headers,
-    };
-    let now = SystemTime::now();
-    let namespace = &entry.namespace;
-    let found = mechanisms.cache.lookup(&request, mode, &namespace.own, now);
-    match found.await {
-        Found::Answer(answer) => {
-            passage.answer_cached(exchange, answer);
-            passage.tell_limits(exchange, charge);
-            ("hit", Some(Ended::Answered))
-        }
-        Found::AnswerAndRevalidate(answer, fill) => {
-            passage.answer_cached(exchange, answer);
-            passage.tell_limits(exchange, charge);
-            let fill = Box::new(fill);
-            ("stale", Some(Ended::AnsweredStale { index, fill }))
-        }
-        Found::Fetch(fill) => {
-            passage.enter_to_fill(index, charge, fill, exchange);
-            ("miss", None)
-        }
-        Found::Pass(pass) => {
-            let pass = pass.also_in(&namespace.all);
-            passage.enter(index, charge, Some(Cached::Pass(pass)));
-            ("pass", None)
-        }
     }
 }

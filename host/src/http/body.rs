@@ -4,74 +4,20 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
+use super::gathered::Gathered;
+pub use super::upload::Upload;
 use crate::limits;
 
 /// A body whose source does not matter.
 pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
-
-/// What has become of an upload, for the one who waits for the answer.
-#[derive(Debug)]
-pub struct Upload {
-    started: Instant,
-    pub bytes: AtomicU64,
-    /// Milliseconds from the start to the last data.
-    last_ms: AtomicU64,
-    pub stalled: AtomicBool,
-    pub broken: AtomicBool,
-    /// Whether the client's next data is awaited right now.
-    waiting: AtomicBool,
-    /// Whether all of it was passed on.
-    ended: AtomicBool,
-}
-
-impl Upload {
-    pub fn new() -> Arc<Upload> {
-        Arc::new(Upload {
-            started: Instant::now(),
-            bytes: AtomicU64::new(0),
-            last_ms: AtomicU64::new(0),
-            stalled: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
-            waiting: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-        })
-    }
-
-    /// When data last came.
-    pub fn last(&self) -> Instant {
-        self.started + std::time::Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
-    }
-
-    /// Whether it is the client that is waited for.
-    pub fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
-    fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
-    fn note(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        let elapsed = self.started.elapsed().as_millis();
-        self.last_ms.store(
-            u64::try_from(elapsed).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
-    }
-}
 
 /// Why a body is not there whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -381,58 +327,6 @@ impl Body for Content {
     }
 }
 
-/// The beginning of a body. A sender may cut it into as many pieces as it has bytes, so pieces are put
-/// together as they come, each copied once or twice.
-#[derive(Default)]
-struct Gathered {
-    first: Bytes,
-    /// What came after the first piece, which is then at its beginning.
-    all: BytesMut,
-}
-
-impl Gathered {
-    fn len(&self) -> usize {
-        self.first.len() + self.all.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if self.is_empty() {
-            self.first = data;
-            return;
-        }
-        let first = std::mem::take(&mut self.first);
-        self.all.extend_from_slice(&first);
-        self.all.extend_from_slice(&data);
-    }
-
-    fn take(&mut self) -> Option<Bytes> {
-        let whole = self.join();
-        self.first = Bytes::new();
-        (!whole.is_empty()).then_some(whole)
-    }
-
-    /// Makes one piece of all, which stays.
-    fn join(&mut self) -> Bytes {
-        if !self.all.is_empty() {
-            self.first = self.all.split().freeze();
-        }
-        self.first.clone()
-    }
-}
-
-impl From<Bytes> for Gathered {
-    fn from(first: Bytes) -> Self {
-        Gathered {
-            first,
-            all: BytesMut::new(),
-        }
-    }
-}
-
 /// The length of what was read and what is to come.
 fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
     let read = read.len() as u64;
@@ -445,24 +339,4 @@ fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
         hint.set_upper(upper.saturating_add(read));
     }
     hint
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_put_together_in_order() {
-        let mut read = Gathered::default();
-        assert_eq!(read.take(), None);
-        for piece in ["a", "", "bc", "d"] {
-            read.push(Bytes::from(piece));
-        }
-        assert_eq!(read.len(), 4);
-        assert_eq!(read.join(), "abcd");
-        read.push(Bytes::from("e"));
-        assert_eq!(read.join(), "abcde");
-        assert_eq!(read.take().as_deref(), Some(&b"abcde"[..]));
-        assert!(read.is_empty());
-    }
 }

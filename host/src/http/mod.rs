@@ -5,3 +5,5 @@ pub mod exchange;
 pub mod facts;
 pub mod fields;
 pub mod forwarded;
+mod gathered;
+mod upload;

@@ -5,23 +5,23 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
-use wasmtime::{Store, Trap};
 
 use super::bindings::exports::tollgate::plugin::{
     authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
     response_transformer,
 };
 use super::bindings::tollgate::plugin::http as wit;
+use super::blame::{fault_of, late, missed, report_dropped_log};
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
 use super::imports::one_line;
-use super::load;
 use super::policy::Policy;
 use super::reads::Reads;
 use super::state::{
-    Before, CpuMeter, LogBudget, MissedBody, Phase, RequestEditsHandle, RequestHandle,
-    ResponseEditsHandle, ResponseHandle, State,
+    Before, CpuMeter, LogBudget, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
+    ResponseHandle, State,
 };
 use crate::http::exchange::Exchange;
 use crate::limits;
@@ -225,27 +225,6 @@ pub struct Visited {
     pub cpu: Option<Duration>,
 }
 
-/// Whether it was the client's body that kept the plugin from answering.
-fn missed(state: &State) -> Option<FaultKind> {
-    match state.missed? {
-        MissedBody::TooLarge => Some(FaultKind::BodyTooLarge),
-        MissedBody::Broken => Some(FaultKind::BodyBroken),
-        MissedBody::Encoding => Some(FaultKind::BodyEncoding),
-    }
-}
-
-/// Whose fault it is that the time is over: the client's, where its body was being waited for.
-fn late(state: &State) -> FaultKind {
-    let exchange = state.exchange.as_ref();
-    let waiting = exchange.is_some_and(|exchange| {
-        exchange.response.is_none() && exchange.request_body.upload().is_waiting()
-    });
-    if waiting && state.granted.bodies.is_some() {
-        return FaultKind::BodyBroken;
-    }
-    FaultKind::Wall
-}
-
 async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {
     let of = &policy.identity.plugin;
     Ok([
@@ -410,45 +389,5 @@ async fn dispatch(
 fn undo(state: &mut State) {
     if let Some(exchange) = &mut state.exchange {
         state.before.restore(exchange);
-    }
-}
-
-fn report_dropped_log(state: &State) {
-    if state.log.dropped > 0 {
-        tracing::warn!(
-            plugin = &*state.identity.plugin,
-            policy = &*state.identity.policy,
-            bytes = state.log.dropped,
-            "a call logged more than its bound; the rest was dropped"
-        );
-    }
-}
-
-/// Why a guest ended before it answered.
-fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fault {
-    report_dropped_log(state);
-    let cause = match state.log.last_error.take() {
-        // The SDK logs a panic, with its place, before it traps.
-        Some(panic) => panic,
-        None => error.root_cause().to_string(),
-    };
-    let (kind, summary) = match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => (
-            FaultKind::Cpu,
-            format!("the call used more than {cpu:?} of processor time (`limits.cpu`)"),
-        ),
-        _ if state.memory.refused => (
-            FaultKind::Memory,
-            format!(
-                "it was refused more than {} bytes (`limits.memory`): {cause}",
-                state.memory.max
-            ),
-        ),
-        _ => (FaultKind::Trap, cause),
-    };
-    Fault {
-        kind,
-        summary,
-        backtrace: load::backtrace(error),
     }
 }

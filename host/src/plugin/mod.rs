@@ -3,6 +3,7 @@
 
 mod artefacts;
 mod bindings;
+mod blame;
 mod compile;
 mod contract;
 mod engine;

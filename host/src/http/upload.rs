@@ -1,0 +1,62 @@
+//! What has become of a client's body.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+/// What has become of an upload, for the one who waits for the answer.
+#[derive(Debug)]
+pub struct Upload {
+    started: Instant,
+    pub bytes: AtomicU64,
+    /// Milliseconds from the start to the last data.
+    last_ms: AtomicU64,
+    pub stalled: AtomicBool,
+    pub broken: AtomicBool,
+    /// Whether the client's next data is awaited right now.
+    pub(super) waiting: AtomicBool,
+    /// Whether all of it was passed on.
+    ended: AtomicBool,
+}
+
+impl Upload {
+    pub fn new() -> Arc<Upload> {
+        Arc::new(Upload {
+            started: Instant::now(),
+            bytes: AtomicU64::new(0),
+            last_ms: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// When data last came.
+    pub fn last(&self) -> Instant {
+        self.started + std::time::Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is the client that is waited for.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn note(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let elapsed = self.started.elapsed().as_millis();
+        self.last_ms.store(
+            u64::try_from(elapsed).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}
