@@ -134,6 +134,7 @@ mod reply;
 mod request;
 mod response;
 #[cfg(not(target_family = "wasm"))]
+pub mod template;
 pub mod testing;
 
 pub use body::BodyError;

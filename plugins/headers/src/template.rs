@@ -3,17 +3,13 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use tollgate_plugin::template::{self, Part};
 use tollgate_plugin::{Request, Response, Result};
 
 use crate::{Side, is_field_name};
 
-/// The value of a line to come. Text parts have at least one byte.
-pub struct Template(Vec<Part>);
-
-enum Part {
-    Text(String),
-    Value(Expression),
-}
+/// The value of a line to come.
+pub struct Template(Vec<Part<Expression>>);
 
 enum Expression {
     Path(String),
@@ -37,32 +33,7 @@ impl Template {
         if text.contains(|character: char| character != '\t' && character.is_ascii_control()) {
             return Err("has a control character, which no header may have".into());
         }
-        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(at);
-            let (brace, after) = from.split_at(1);
-            literal.push_str(before);
-            if let Some(after) = after.strip_prefix(brace) {
-                literal.push_str(brace);
-                rest = after;
-                continue;
-            }
-            if brace == "}" {
-                return Err("has a `}` that closes nothing; write `}}` for a brace".into());
-            }
-            let (name, after) = after
-                .split_once('}')
-                .ok_or("has a `{` that is not closed; write `{{` for a brace")?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Value(Expression::parse(name, side)?));
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Text(literal));
-        }
+        let parts = template::parse(text, |name| Expression::parse(name, side))?;
         Ok(Template(parts))
     }
 

@@ -1,17 +1,12 @@
 //! Names for purging, with expressions in braces: `pet-{path.id}`.
 
 use serde_json::Value;
+use tollgate_plugin::template::{self, Part};
 use tollgate_plugin::{Request, Response, Result};
 
 use crate::is_field_name;
 
-/// Text parts have at least one byte.
-pub struct Tag(Vec<Part>);
-
-enum Part {
-    Text(String),
-    Value(Expression),
-}
+pub struct Tag(Vec<Part<Expression>>);
 
 enum Expression {
     Path(String),
@@ -30,33 +25,7 @@ impl Tag {
         if text.is_empty() {
             return Err("is empty".into());
         }
-        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(at);
-            let (brace, after) = from.split_at(1);
-            literal.push_str(before);
-            if let Some(after) = after.strip_prefix(brace) {
-                literal.push_str(brace);
-                rest = after;
-                continue;
-            }
-            if brace == "}" {
-                return Err("has a `}` that closes nothing; write `}}` for a brace".into());
-            }
-            let (name, after) = after
-                .split_once('}')
-                .ok_or("has a `{` that is not closed; write `{{` for a brace")?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Value(Expression::parse(name)?));
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Text(literal));
-        }
-        Ok(Tag(parts))
+        Ok(Tag(template::parse(text, Expression::parse)?))
     }
 
     /// The tag, or nothing if any expression refers to something absent.

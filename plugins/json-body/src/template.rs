@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tollgate_plugin::template::{self, Part};
 use tollgate_plugin::{Request, Response, Result};
 
 use crate::document::string;
@@ -11,17 +12,11 @@ pub enum Template {
     /// JSON text, without expressions.
     Fixed(String),
     /// A string of parts.
-    Text(Vec<Part>),
+    Text(Vec<Part<Expression>>),
     /// One expression and nothing else: the value itself.
     Whole(Expression),
     Object(Vec<(String, Template)>),
     Array(Vec<Template>),
-}
-
-/// Text parts have at least one byte.
-pub enum Part {
-    Text(String),
-    Value(Expression),
 }
 
 pub enum Expression {
@@ -134,38 +129,13 @@ impl Template {
 
 /// A string with expressions.
 fn parse(text: &str, on_response: bool) -> Result<Template, String> {
-    let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
-    while let Some(at) = rest.find(['{', '}']) {
-        let (before, from) = rest.split_at(at);
-        let (brace, after) = from.split_at(1);
-        literal.push_str(before);
-        if let Some(after) = after.strip_prefix(brace) {
-            literal.push_str(brace);
-            rest = after;
-            continue;
-        }
-        if brace == "}" {
-            return Err("has a `}` that closes nothing; write `}}` for a brace".into());
-        }
-        let (name, after) = after
-            .split_once('}')
-            .ok_or("has a `{` that is not closed; write `{{` for a brace")?;
-        if !literal.is_empty() {
-            parts.push(Part::Text(std::mem::take(&mut literal)));
-        }
-        parts.push(Part::Value(Expression::parse(name, on_response)?));
-        rest = after;
-    }
-    literal.push_str(rest);
+    let parts = template::parse(text, |name| Expression::parse(name, on_response))?;
     if parts.is_empty() {
-        return Ok(Template::Fixed(string(&literal)));
+        return Ok(Template::Fixed(string("")));
     }
-    if !literal.is_empty() {
-        parts.push(Part::Text(literal));
-    }
-    Ok(match <[Part; 1]>::try_from(parts) {
+    Ok(match <[Part<Expression>; 1]>::try_from(parts) {
+        Ok([Part::Text(text)]) => Template::Fixed(string(&text)),
         Ok([Part::Value(expression)]) => Template::Whole(expression),
-        Ok(parts) => Template::Text(parts.into()),
         Err(parts) => Template::Text(parts),
     })
 }

@@ -1,7 +1,7 @@
 //! Text with expressions in braces, and how what they stand for is put into it: `/pets/{path.id}`.
 
 use serde_json::Value;
-use tollgate_plugin::{Request, Result};
+use tollgate_plugin::{Request, Result, template};
 
 use crate::is_token;
 
@@ -47,29 +47,14 @@ enum Expression {
 
 impl Template {
     pub fn parse(text: &str, escape: Escape) -> Result<Template, String> {
-        let mut template = Template::default();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(at);
-            let (brace, after) = from.split_at(1);
-            template.push(before);
-            if let Some(after) = after.strip_prefix(brace) {
-                template.push(brace);
-                rest = after;
-                continue;
-            }
-            if brace == "}" {
-                return Err("has a `}` that closes nothing; write `}}` for a brace".into());
-            }
-            let (name, after) = after
-                .split_once('}')
-                .ok_or("has a `{` that is not closed; write `{{` for a brace")?;
-            let expression = Expression::parse(name)?;
-            template.parts.push(Part::Value(expression, escape));
-            rest = after;
-        }
-        template.push(rest);
-        Ok(template)
+        let parts = template::parse(text, Expression::parse)?;
+        let parts = parts.into_iter().map(|part| match part {
+            template::Part::Text(text) => Part::Text(text),
+            template::Part::Value(expression) => Part::Value(expression, escape),
+        });
+        Ok(Template {
+            parts: parts.collect(),
+        })
     }
 
     /// The text of a JSON value, whose strings are templates; the names of members are not.
