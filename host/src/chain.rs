@@ -6,9 +6,6 @@ mod outward;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::HOST;
-
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Content;
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
@@ -18,6 +15,7 @@ use crate::policy::cache::{Answer, Cache, Fill, Pass};
 use crate::policy::decisions::{Memory, Weigh};
 use crate::policy::limit::{Charge, Limiter};
 use crate::route::Predicate;
+use bytes::Bytes;
 
 pub use inward::{Ended, inward};
 pub use outward::outward;
@@ -61,15 +59,7 @@ pub struct Decided {
 impl Weigh for Decided {
     fn bytes(&self) -> usize {
         let verdict = match &self.verdict {
-            Verdict::Allow(grant) => {
-                let claims = grant
-                    .claims
-                    .iter()
-                    .map(|(name, value)| name.len() + value.len());
-                grant.principal.len()
-                    + grant.usage_key.as_ref().map_or(0, String::len)
-                    + claims.sum::<usize>()
-            }
+            Verdict::Allow(grant) => grant.bytes(),
             Verdict::Deny(reply) => crate::http::fields::bytes(&reply.headers) + reply.body.len(),
         };
         let writes = self
@@ -193,13 +183,9 @@ impl Entry {
     fn is_for(&self, exchange: &Exchange) -> bool {
         let Some(when) = &self.when else { return true };
         let request = &exchange.request;
-        let host = request
-            .headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok());
         when.holds(
             exchange.preflight.as_ref().unwrap_or(&request.method),
-            host,
+            request.authority(),
             request.uri.path(),
             &request.headers,
             request.uri.query(),

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use http::Method;
-use http::header::HOST;
 use http_body::Body;
 
 use super::inward::Ended;
@@ -35,12 +34,11 @@ pub(super) async fn look_up(
         Lookup::Key(mode) => mode,
     };
     let head = &exchange.request;
-    let authority = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let request = CacheRequest {
         method: &head.method,
         uri: &head.uri,
         scheme: exchange.scheme,
-        authority: authority.unwrap_or_default(),
+        authority: head.authority().unwrap_or_default(),
         headers: &head.headers,
     };
     let now = SystemTime::now();

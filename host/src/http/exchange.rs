@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::body::{Content, RequestBody};
@@ -77,6 +78,13 @@ pub struct RequestHead {
     pub headers: HeaderMap,
 }
 
+impl RequestHead {
+    /// The host, with the port if one was named; none where it is missing or not text.
+    pub fn authority(&self) -> Option<&str> {
+        self.headers.get(HOST)?.to_str().ok()
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct ResponseHead {
     pub status: StatusCode,
@@ -93,6 +101,16 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// All that it says, in bytes.
+    pub fn bytes(&self) -> usize {
+        let claims = self.claims.iter();
+        self.principal.len()
+            + self.usage_key.as_ref().map_or(0, String::len)
+            + claims
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>()
+    }
+
     /// Takes what a further authorizer said: the later principal and usage key hold, claims add up.
     pub fn extend(&mut self, later: Grant) {
         self.principal = later.principal;

@@ -227,12 +227,12 @@ fn limit(limit: limiter::Limit) -> Limit {
 
 /// Checks what an authorizer grants.
 fn granted(grant: authorizer::Grant) -> Result<Grant, Fault> {
-    let claims = grant.claims.iter();
-    let bytes = grant.principal.len()
-        + grant.usage_key.as_ref().map_or(0, String::len)
-        + claims
-            .map(|(name, value)| name.len() + value.len())
-            .sum::<usize>();
+    let grant = Grant {
+        principal: grant.principal,
+        usage_key: grant.usage_key,
+        claims: grant.claims,
+    };
+    let bytes = grant.bytes();
     if bytes > limits::GRANT_BYTES_MAX || grant.claims.len() > limits::CLAIMS_MAX {
         return Err(Fault::new(
             FaultKind::BadReply,
@@ -246,11 +246,7 @@ fn granted(grant: authorizer::Grant) -> Result<Grant, Fault> {
     }
     // One value for each name.
     let mut granted = Grant::default();
-    granted.extend(Grant {
-        principal: grant.principal,
-        usage_key: grant.usage_key,
-        claims: grant.claims,
-    });
+    granted.extend(grant);
     Ok(granted)
 }
 
