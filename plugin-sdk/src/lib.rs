@@ -133,8 +133,8 @@ mod limit;
 mod reply;
 mod request;
 mod response;
-#[cfg(not(target_family = "wasm"))]
 pub mod template;
+#[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
 pub use body::BodyError;
