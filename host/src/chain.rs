@@ -241,7 +241,7 @@ impl Entry {
             plugin = &*self.policy.identity.plugin,
             policy = &*self.policy.identity.policy,
             route = &*visited.exchange.route,
-            request = visited.exchange.id,
+            request = &*visited.exchange.id,
             fault = fault.kind.label(),
             "{}\n{}",
             fault.summary,

@@ -6,11 +6,12 @@ mod namespaces;
 mod plugins;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
@@ -214,13 +215,23 @@ impl Gateway {
     }
 
     /// Starts the record of a request.
-    pub fn record(&self, listener: Arc<str>, id: &str) -> Record {
+    pub fn record(
+        &self,
+        listener: Arc<str>,
+        id: Arc<str>,
+        client: IpAddr,
+        method: Method,
+        target: Uri,
+    ) -> Record {
         Record::start(
             Arc::clone(&self.metrics),
             Arc::clone(&self.log),
             self.no_route.clone(),
             listener,
-            id.to_owned(),
+            id,
+            client,
+            method,
+            target,
         )
     }
 }
@@ -284,6 +295,7 @@ fn upstreams(config: &Config, wanted: impl Fn(&String) -> bool) -> BTreeMap<Stri
             upstream.name.as_str().into(),
             servers,
             timeouts,
+            config.runtime.workers,
         ))
     };
     config

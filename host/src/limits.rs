@@ -161,6 +161,9 @@ pub const RANDOM_BYTES_MAX: u32 = 4096;
 /// What a guest may pass to the host in one host call, in bytes: the largest of the bounds above,
 /// twice for encoding, so that a reply of the largest size still arrives to be judged.
 pub const HOST_CALL_BYTES_MAX: usize = 4 << 20;
+/// Fields that one call edits before the whole head is kept as it was, instead of each field: ordinary
+/// plugins edit one to three.
+pub const FIELDS_KEPT_MAX: usize = 8;
 /// Elements of one table of a guest: functions that it calls indirectly. The pool reserves this many
 /// for each.
 pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 20_000;

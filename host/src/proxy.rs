@@ -33,11 +33,18 @@ pub async fn handle(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let id = uuid::Uuid::now_v7().to_string();
-    let mut record = gateway.record(Arc::clone(&listener.name), &id);
-    record.client = peer.to_canonical().to_string();
-    record.method = request.method().as_str().to_owned();
-    record.path = request.uri().path().to_owned();
+    let id: Arc<str> = {
+        let mut text = uuid::Uuid::encode_buffer();
+        let id = uuid::Uuid::now_v7();
+        Arc::from(&*id.hyphenated().encode_lower(&mut text))
+    };
+    let mut record = gateway.record(
+        Arc::clone(&listener.name),
+        Arc::clone(&id),
+        peer.to_canonical(),
+        request.method().clone(),
+        request.uri().clone(),
+    );
     record.host = admit::host_as_sent(&request);
 
     let upload = Upload::new();
@@ -59,7 +66,7 @@ pub async fn handle(
         Ok((route, exchange)) => {
             let record = &mut held.record;
             record.on_route(&route.name, &route.metrics);
-            record.client = exchange.client.to_string();
+            record.client = exchange.client;
             let mut passage = Passage::default();
             let exchange = self::exchange(gateway, &route, exchange, 0, &mut passage, record).await;
             held.charges = std::mem::take(&mut passage.charges);
@@ -116,11 +123,14 @@ fn refresh(
         let Ok(_permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
             return;
         };
-        let mut record = gateway.record("background".into(), &again.id);
+        let mut record = gateway.record(
+            "background".into(),
+            Arc::clone(&again.id),
+            again.client,
+            again.request.method.clone(),
+            again.request.uri.clone(),
+        );
         record.background = true;
-        record.client = again.client.to_string();
-        record.method = again.request.method.as_str().to_owned();
-        record.path = again.request.uri.path().to_owned();
         record.on_route(&route.name, &route.metrics);
         let mut passage = Passage::storing(index, fill, &mut again);
         let again = Box::new(again);

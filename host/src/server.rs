@@ -3,6 +3,7 @@
 
 mod admin;
 mod stall;
+mod workers;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +21,9 @@ use crate::gateway::{Gateway, Listener};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
 use crate::proxy;
+use crate::upstream;
 use stall::StallGuard;
+use workers::Workers;
 
 /// Serves until `stop` resolves, then drains.
 ///
@@ -47,6 +50,7 @@ pub async fn serve(
     }
     tracing::info!(listener = "admin", address = %address(&admin)?, "listening");
 
+    let workers = Arc::new(Workers::start(config.runtime.workers, begin_worker)?);
     let (draining, drained) = watch::channel(false);
     // The sender's `closed` tells when the last connection has let its receiver go.
     let connections = Arc::new(Semaphore::new(config.runtime.connections));
@@ -61,6 +65,7 @@ pub async fn serve(
             Arc::clone(&metrics),
             Arc::clone(&connections),
             drained.clone(),
+            Arc::clone(&workers),
         ));
     }
     let admin = tokio::spawn(admin::serve(
@@ -86,7 +91,21 @@ pub async fn serve(
         );
     }
     admin.abort();
+    // What is still running after the drain is cut here, and leaves its record in the log.
+    if let Some(workers) = Arc::into_inner(workers) {
+        workers.stop(CUT_WITHIN);
+    }
     Ok(())
+}
+
+/// How long the cut may take: a guest gives way within a tick of the clock.
+const CUT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Each thread's generator is seeded at its first use, the process's in tens of milliseconds: that must
+/// not be charged to the first plugin that asks.
+fn begin_worker(index: usize) {
+    let _ = aws_lc_rs::rand::fill(&mut [0; 8]);
+    upstream::keep_connections_as(index);
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
@@ -110,6 +129,7 @@ async fn accept(
     metrics: Arc<Metrics>,
     connections: Arc<Semaphore>,
     drained: watch::Receiver<bool>,
+    workers: Arc<Workers>,
 ) {
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
@@ -119,14 +139,15 @@ async fn accept(
             Ok((stream, peer)) => {
                 let open = Open::new(&metrics, permit);
                 let (listener, gateway) = (Arc::clone(&listener), Arc::clone(&gateway));
-                tokio::spawn(connection(
-                    stream,
-                    peer,
-                    listener,
-                    gateway,
-                    drained.clone(),
-                    open,
-                ));
+                let drained = drained.clone();
+                // It is taken out of this thread's reactor here, and into the worker's there.
+                let Ok(stream) = stream.into_std() else {
+                    continue;
+                };
+                workers.give(move || {
+                    let stream = TcpStream::from_std(stream);
+                    Box::pin(connection(stream, peer, listener, gateway, drained, open))
+                });
             }
             Err(error) => {
                 // Out of descriptors, mostly: it passes when a connection ends.
@@ -163,17 +184,21 @@ impl Drop for Open {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: std::io::Result<TcpStream>,
     peer: SocketAddr,
     listener: Arc<Listener>,
     gateway: Arc<Gateway>,
     mut drained: watch::Receiver<bool>,
     _open: Open,
 ) {
+    let Ok(stream) = stream else { return };
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let (gateway, listener) = (Arc::clone(&gateway), Arc::clone(&listener));
-        async move { Ok::<_, Infallible>(proxy::handle(&gateway, &listener, peer.ip(), request).await) }
+        // hyper moves the future of a service about; this one is large.
+        Box::pin(async move {
+            Ok::<_, Infallible>(proxy::handle(&gateway, &listener, peer.ip(), request).await)
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

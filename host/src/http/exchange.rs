@@ -14,7 +14,7 @@ use crate::limits;
 
 /// A message pair on its way through a chain.
 pub struct Exchange {
-    pub id: String,
+    pub id: Arc<str>,
     pub scheme: &'static str,
     pub client: IpAddr,
     pub route: Arc<str>,
@@ -37,7 +37,7 @@ impl Exchange {
     /// The same request once more, with no body and before any answer: for a fetch in the background.
     pub fn again(&self) -> Exchange {
         Exchange {
-            id: self.id.clone(),
+            id: Arc::clone(&self.id),
             scheme: self.scheme,
             client: self.client,
             route: Arc::clone(&self.route),

@@ -49,8 +49,12 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
+    // Mostly there is none, and to compare names costs less than to look each up.
+    let found = |header: &HeaderName| HOP_BY_HOP.contains(header);
+    if headers.keys().any(found) {
+        for name in HOP_BY_HOP {
+            headers.remove(name);
+        }
     }
 }
 

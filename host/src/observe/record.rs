@@ -1,8 +1,10 @@
 //! What happened to one request. Written when it ends, however it ends: `Drop` is the only writer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{Method, Uri};
 use serde::Serialize;
 
 use super::{AccessLog, CUTTING, Metrics, RouteMetrics};
@@ -15,13 +17,13 @@ pub struct Record {
     route_metrics: RouteMetrics,
     started: Instant,
     time: jiff::Timestamp,
-    pub id: String,
+    pub id: Arc<str>,
     pub listener: Arc<str>,
-    pub client: String,
-    pub method: String,
+    pub client: IpAddr,
+    pub method: Method,
     pub host: String,
-    /// Without the query, which may hold keys.
-    pub path: String,
+    /// What was asked for. The log has it without the query, which may hold keys.
+    pub target: Uri,
     pub route: Option<Arc<str>>,
     pub principal: Option<String>,
     pub entries: Vec<EntryVisit>,
@@ -112,7 +114,7 @@ struct Line<'a> {
     time: jiff::Timestamp,
     id: &'a str,
     listener: &'a str,
-    client: &'a str,
+    client: IpAddr,
     method: &'a str,
     host: &'a str,
     path: &'a str,
@@ -139,7 +141,10 @@ impl Record {
         log: Arc<AccessLog>,
         route_metrics: RouteMetrics,
         listener: Arc<str>,
-        id: String,
+        id: Arc<str>,
+        client: IpAddr,
+        method: Method,
+        target: Uri,
     ) -> Record {
         metrics.requests_in_flight.inc();
         Record {
@@ -150,10 +155,10 @@ impl Record {
             time: jiff::Timestamp::now(),
             id,
             listener,
-            client: String::new(),
-            method: String::new(),
+            client,
+            method,
             host: String::new(),
-            path: String::new(),
+            target,
             route: None,
             principal: None,
             entries: Vec::new(),
@@ -206,10 +211,10 @@ impl Drop for Record {
             time: self.time,
             id: &self.id,
             listener: &self.listener,
-            client: &self.client,
-            method: &self.method,
+            client: self.client,
+            method: self.method.as_str(),
             host: &self.host,
-            path: &self.path,
+            path: self.target.path(),
             route: self.route.as_deref(),
             principal: self.principal.as_deref(),
             status: self.status,

@@ -17,7 +17,7 @@ use super::hooks::{self, Answer, Hook};
 use super::imports::one_line;
 use super::policy::Policy;
 use super::reads::Reads;
-use super::state::{Before, CpuMeter, LogBudget, Phase, State};
+use super::state::{CpuMeter, LogBudget, Phase, State};
 use crate::http::exchange::Exchange;
 use crate::limits;
 
@@ -193,7 +193,7 @@ impl<'p> Lease<'p> {
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
         let exchange = match self.leased.take() {
             Some(mut leased) => {
-                leased.store.data_mut().before = Before::default();
+                leased.store.data_mut().before.forget();
                 let exchange = leased.store.data_mut().exchange.take();
                 if leased.serves_on(self.policy).await {
                     self.policy.idle.give(leased);
@@ -305,7 +305,7 @@ pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
             .store(limits::LOG_CALL_BYTES_MAX, Ordering::Relaxed);
     }
     state.memory.refused = false;
-    state.before = Before::default();
+    state.before.forget();
     state.reads = None;
     state.missed = None;
 }

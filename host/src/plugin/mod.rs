@@ -3,6 +3,7 @@
 
 mod answered;
 mod artefacts;
+mod before;
 mod bindings;
 mod blame;
 mod compile;

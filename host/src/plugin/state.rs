@@ -7,11 +7,11 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
+use super::before::Before;
 use super::granted::Granted;
 use super::load::PluginSpec;
 use super::reads::Reads;
-use crate::http::body::{Content, RequestBody};
-use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::exchange::Exchange;
 use crate::limits;
 
 // A Store serves one message at a time, so a handle needs no number: the guest holds a borrow of
@@ -29,34 +29,6 @@ pub struct Identity {
     pub plugin: Arc<str>,
     /// The policy's name in the configuration.
     pub policy: Arc<str>,
-}
-
-/// What a call changed, as it was.
-#[derive(Default)]
-pub struct Before {
-    pub request: Option<RequestHead>,
-    pub request_body: Option<RequestBody>,
-    pub response: Option<ResponseHead>,
-    pub response_body: Option<Content>,
-}
-
-impl Before {
-    /// Takes back the edits of a call that faulted.
-    pub fn restore(&mut self, exchange: &mut Exchange) {
-        let before = std::mem::take(self);
-        if let Some(request) = before.request {
-            exchange.request = request;
-        }
-        if let Some(body) = before.request_body {
-            exchange.request_body = body;
-        }
-        if let Some(response) = before.response {
-            exchange.response = Some(response);
-        }
-        if let Some(body) = before.response_body {
-            exchange.response_body = body;
-        }
-    }
 }
 
 /// Why a plugin did not get the body of a message. On the way in it is the client's fault.

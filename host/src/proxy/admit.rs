@@ -34,7 +34,7 @@ pub(super) fn admit(
     gateway: &Gateway,
     listener: &Listener,
     peer: IpAddr,
-    id: &str,
+    id: &Arc<str>,
     head: http::request::Parts,
     body: RequestBody,
 ) -> Result<(Arc<Route>, Box<Exchange>), Failure> {
@@ -53,7 +53,7 @@ pub(super) fn admit(
         headers.insert(HOST, authority);
     }
     let client = forwarded::resolve(&mut headers, peer, &listener.trusted_proxies, "http");
-    if let Ok(value) = HeaderValue::try_from(id) {
+    if let Ok(value) = HeaderValue::try_from(&**id) {
         headers.insert(REQUEST_ID, value);
     }
 
@@ -82,7 +82,7 @@ pub(super) fn admit(
         None => http::Uri::from_static("/"),
     };
     let exchange = Box::new(Exchange {
-        id: id.to_owned(),
+        id: Arc::clone(id),
         scheme: "http",
         client,
         route: Arc::clone(&route.name),

@@ -1,7 +1,8 @@
 //! Connections to one server: opened, kept, and given back when an answer's body has ended.
 
+use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,17 @@ pub struct Server {
     pub name: Arc<str>,
     host: String,
     port: u16,
-    idle: Mutex<Vec<Idle>>,
+    /// By the worker whose reactor they belong to.
+    idle: Box<[Mutex<Vec<Idle>>]>,
+}
+
+thread_local! {
+    static WORKER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Tells this thread which of the workers it is, so that it keeps connections of its own.
+pub fn keep_connections_as(worker: usize) {
+    WORKER.set(worker);
 }
 
 struct Idle {
@@ -81,25 +92,27 @@ impl Drop for Connection {
 type Unsent = (Option<Request<RequestBody>>, Option<hyper::Error>);
 
 impl Server {
-    pub fn new(authority: &http::uri::Authority) -> Self {
+    pub fn new(authority: &http::uri::Authority, workers: usize) -> Self {
         let host = authority.host();
         Server {
             name: authority.as_str().into(),
             // The brackets of an IPv6 address belong to the URL, not to the address.
             host: host.trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(80),
-            idle: Mutex::new(Vec::new()),
+            idle: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
         }
     }
 
+    /// The connections of this thread that wait for work.
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        let own = &self.idle[WORKER.get() % self.idle.len()];
+        own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The connection that was used last and still stands.
-    pub async fn idle(self: &Arc<Self>) -> Option<Connection> {
+    pub async fn reuse(self: &Arc<Self>) -> Option<Connection> {
         loop {
-            let mut kept = self
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop()?;
+            let mut kept = self.idle().pop()?;
             if kept.since.elapsed() <= limits::UPSTREAM_IDLE
                 && (!kept.open.driver.was_disturbed() || kept.open.rests())
                 && kept.open.is_ready().await
@@ -150,22 +163,21 @@ impl Server {
 
     /// Drops the connections that their server has ended.
     pub fn drop_ended(&self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain_mut(|kept| kept.open.rests());
+        self.idle().retain_mut(|kept| kept.open.rests());
     }
 
     fn keep(&self, mut open: Open) {
         if !open.rests() {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         // The oldest stand first; the newest are taken first.
         let stale = idle
             .iter()
             .take_while(|kept| kept.since.elapsed() > limits::UPSTREAM_IDLE)
             .count();
         idle.drain(..stale);
-        if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX {
+        if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX.div_ceil(self.idle.len()) {
             idle.push(Idle {
                 open,
                 since: Instant::now(),
@@ -187,6 +199,7 @@ impl Connection {
         if !request.body().is_end_stream() {
             driver.spawn();
         }
+        driver.begin();
         let mut sending = std::pin::pin!(sender.try_send_request(request));
         let sent = std::future::poll_fn(|context| {
             driver.poll(context, |context| sending.as_mut().poll(context))

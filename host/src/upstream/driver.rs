@@ -69,6 +69,13 @@ impl Driver {
         }
     }
 
+    /// Begins an exchange: what wakes the connection from here on is seen by the next poll.
+    pub fn begin(&mut self) {
+        if let Driver::Here(here) = self {
+            here.relay.enter(None);
+        }
+    }
+
     /// Lets a connection come to rest that nobody waits for. It then wakes nobody; if something comes on
     /// it, which can only be its end, it is looked at by its server.
     pub fn rest(&mut self) {
@@ -104,46 +111,43 @@ impl Here {
         mut out: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.relay.enter(Some(context.waker()));
-        let waker = self.waker.clone();
-        let mut inner = Context::from_waker(&waker);
-        for _ in 0..ROUNDS {
-            let polled = out(&mut inner);
-            if polled.is_ready() {
-                self.relay.leave();
-                return polled;
-            }
-            self.advance(&mut inner);
-            if !self.relay.was_woken() {
-                break;
-            }
-        }
-        if self.relay.leave() {
+        let mut polled = Poll::Pending;
+        self.rounds(|inner| {
+            polled = out(inner);
+            polled.is_ready()
+        });
+        if self.relay.leave() && polled.is_pending() {
             context.waker().wake_by_ref();
         }
-        Poll::Pending
+        polled
     }
 
     fn settle(&mut self) {
-        let waker = self.waker.clone();
-        let mut inner = Context::from_waker(&waker);
-        for _ in 0..ROUNDS {
-            self.advance(&mut inner);
-            if !self.relay.was_woken() {
-                break;
-            }
-        }
+        self.rounds(|_| false);
     }
 
-    fn advance(&mut self, context: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
-            && let Poll::Ready(ended) = Pin::new(connection).poll(context)
-        {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to an upstream ended");
+    /// Moves bytes until nothing wakes, or `done`.
+    fn rounds(&mut self, mut done: impl FnMut(&mut Context<'_>) -> bool) {
+        let mut inner = Context::from_waker(&self.waker);
+        for _ in 0..ROUNDS {
+            if done(&mut inner) {
+                return;
             }
-            // What waits for something of it is told so by its end.
-            self.connection = None;
+            if let Some(connection) = &mut self.connection
+                && let Poll::Ready(ended) = Pin::new(connection).poll(&mut inner)
+            {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection to an upstream ended");
+                }
+                // What waits for something of it is told so by its end.
+                self.connection = None;
+            }
+            if !self.relay.was_woken() {
+                return;
+            }
         }
+        // Not seen to the end: to be polled again.
+        self.relay.lock().woken = true;
     }
 }
 

@@ -23,7 +23,7 @@ use balance::Rotation;
 use connection::{Connection, Server};
 use deadline::Deadline;
 
-pub use connection::ResponseBody;
+pub use connection::{ResponseBody, keep_connections_as};
 
 /// How long each step of an exchange may take.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +53,11 @@ impl Upstream {
         name: Arc<str>,
         servers: impl IntoIterator<Item = (http::uri::Authority, u32)>,
         timeouts: Timeouts,
+        workers: usize,
     ) -> Self {
         let (servers, weights): (Vec<_>, Vec<_>) = servers
             .into_iter()
-            .map(|(authority, weight)| (Arc::new(Server::new(&authority)), weight))
+            .map(|(authority, weight)| (Arc::new(Server::new(&authority, workers)), weight))
             .unzip();
         Upstream {
             name,
@@ -120,7 +121,7 @@ impl Upstream {
         }
         let mut first_byte = deadline.first_step();
         loop {
-            let mut connection = match server.idle().await {
+            let mut connection = match server.reuse().await {
                 Some(connection) => connection,
                 None => {
                     let connecting = server.connect(self.timeouts.connect);

@@ -11,6 +11,7 @@ mod signatures;
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Result, bail};
 
@@ -58,21 +59,79 @@ impl State {
 
     /// The request, for an edit: remembers what it was, should the call fault.
     fn edit_request(&mut self) -> Result<&mut RequestHead> {
-        if self.before.request.is_none() {
-            self.before.request = Some(self.exchange()?.request.clone());
-        }
-        Ok(&mut self.exchange_mut()?.request)
+        let Some(exchange) = &mut self.exchange else {
+            bail!("there is no message outside of a call");
+        };
+        self.before.request(&exchange.request);
+        Ok(&mut exchange.request)
     }
 
     /// The response, for an edit: remembers what it was, should the call fault.
     fn edit_response(&mut self) -> Result<&mut ResponseHead> {
-        if self.before.response.is_none() {
-            self.before.response = Some(self.response()?.clone());
+        let Some(response) = self.exchange.as_mut().and_then(|e| e.response.as_mut()) else {
+            bail!("there is no response on the way in");
+        };
+        self.before.response(response);
+        Ok(response)
+    }
+
+    /// The fields of a message, for an edit of one of them.
+    fn edit_field(&mut self, side: Side, name: &HeaderName) -> Result<&mut HeaderMap> {
+        let Some(exchange) = &mut self.exchange else {
+            bail!("there is no message outside of a call");
+        };
+        match (side, &mut exchange.response) {
+            (Side::Request, _) => {
+                self.before.request_field(&mut exchange.request, name);
+                Ok(&mut exchange.request.headers)
+            }
+            (Side::Response, Some(response)) => {
+                self.before.response_field(response, name);
+                Ok(&mut response.headers)
+            }
+            (Side::Response, None) => bail!("there is no response on the way in"),
         }
-        match &mut self.exchange_mut()?.response {
-            Some(response) => Ok(response),
-            None => bail!("there is no response on the way in"),
-        }
+    }
+
+    fn set_field(&mut self, side: Side, name: &str, value: &[u8]) -> Edit {
+        self.works(EDIT_BYTES + name.len() + value.len())?;
+        let (name, value) = match field(side, name, value) {
+            Ok(field) => field,
+            Err(text) => return Ok(Err(text)),
+        };
+        let headers = self.edit_field(side, &name)?;
+        let replaced: usize = headers
+            .get_all(&name)
+            .iter()
+            .map(|old| name.as_str().len() + old.len())
+            .sum();
+        let room = fields::room(headers, replaced, name.as_str().len() + value.len());
+        Ok(room.map(|()| {
+            headers.insert(name, value);
+        }))
+    }
+
+    fn append_field(&mut self, side: Side, name: &str, value: &[u8]) -> Edit {
+        self.works(EDIT_BYTES + name.len() + value.len())?;
+        let (name, value) = match field(side, name, value) {
+            Ok(field) => field,
+            Err(text) => return Ok(Err(text)),
+        };
+        let headers = self.edit_field(side, &name)?;
+        let room = fields::room(headers, 0, name.as_str().len() + value.len());
+        Ok(room.map(|()| {
+            headers.append(name, value);
+        }))
+    }
+
+    fn remove_field(&mut self, side: Side, name: &str) -> Edit {
+        self.works(EDIT_BYTES + name.len())?;
+        let name = match fields::editable(side, name) {
+            Ok(name) => name,
+            Err(text) => return Ok(Err(text)),
+        };
+        self.edit_field(side, &name)?.remove(name);
+        Ok(Ok(()))
     }
 
     /// Counts what a host call does against the call's processor time. Every one begins with it, with
@@ -163,40 +222,10 @@ fn lines(headers: &http::HeaderMap) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn set_field(
-    headers: &mut http::HeaderMap,
-    side: Side,
-    name: &str,
-    value: &[u8],
-) -> Result<(), String> {
+fn field(side: Side, name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue), String> {
     let name = fields::editable(side, name)?;
     let value = fields::value(&name, value)?;
-    let replaced: usize = headers
-        .get_all(&name)
-        .iter()
-        .map(|old| name.as_str().len() + old.len())
-        .sum();
-    fields::room(headers, replaced, name.as_str().len() + value.len())?;
-    headers.insert(name, value);
-    Ok(())
-}
-
-fn append_field(
-    headers: &mut http::HeaderMap,
-    side: Side,
-    name: &str,
-    value: &[u8],
-) -> Result<(), String> {
-    let name = fields::editable(side, name)?;
-    let value = fields::value(&name, value)?;
-    fields::room(headers, 0, name.as_str().len() + value.len())?;
-    headers.append(name, value);
-    Ok(())
-}
-
-fn remove_field(headers: &mut http::HeaderMap, side: Side, name: &str) -> Result<(), String> {
-    headers.remove(fields::editable(side, name)?);
-    Ok(())
+    Ok((name, value))
 }
 
 impl wit::Host for State {}

@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 
 use super::super::bindings::tollgate::plugin::http as wit;
 use super::super::state::{RequestEditsHandle, RequestHandle, State};
-use super::{EDIT_BYTES, Edit, append_field, lines, remove_field, set_field};
+use super::{EDIT_BYTES, Edit, lines};
 use crate::http::facts::Fact;
 use crate::http::fields::{self, Side};
 use crate::limits;
@@ -123,7 +123,7 @@ impl wit::HostRequest for State {
     fn id(&mut self, _: Resource<RequestHandle>) -> Result<String> {
         self.works(0)?;
         self.spoil_reads();
-        Ok(self.exchange()?.id.clone())
+        Ok(self.exchange()?.id.to_string())
     }
 
     fn route_name(&mut self, _: Resource<RequestHandle>) -> Result<String> {
@@ -266,13 +266,7 @@ impl wit::HostRequestEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
-        self.works(EDIT_BYTES + name.len() + value.len())?;
-        Ok(set_field(
-            &mut self.edit_request()?.headers,
-            Side::Request,
-            &name,
-            &value,
-        ))
+        self.set_field(Side::Request, &name, &value)
     }
 
     fn append_header(
@@ -281,22 +275,11 @@ impl wit::HostRequestEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
-        self.works(EDIT_BYTES + name.len() + value.len())?;
-        Ok(append_field(
-            &mut self.edit_request()?.headers,
-            Side::Request,
-            &name,
-            &value,
-        ))
+        self.append_field(Side::Request, &name, &value)
     }
 
     fn remove_header(&mut self, _: Resource<RequestEditsHandle>, name: String) -> Edit {
-        self.works(EDIT_BYTES + name.len())?;
-        Ok(remove_field(
-            &mut self.edit_request()?.headers,
-            Side::Request,
-            &name,
-        ))
+        self.remove_field(Side::Request, &name)
     }
 
     fn drop(&mut self, _: Resource<RequestEditsHandle>) -> Result<()> {

@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 
 use super::super::bindings::tollgate::plugin::http as wit;
 use super::super::state::{ResponseEditsHandle, ResponseHandle, State};
-use super::{EDIT_BYTES, Edit, append_field, first, lines, names, remove_field, set_field, values};
+use super::{EDIT_BYTES, Edit, first, lines, names, values};
 use crate::http::fields::Side;
 
 impl wit::HostResponse for State {
@@ -58,13 +58,7 @@ impl wit::HostResponseEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
-        self.works(EDIT_BYTES + name.len() + value.len())?;
-        Ok(set_field(
-            &mut self.edit_response()?.headers,
-            Side::Response,
-            &name,
-            &value,
-        ))
+        self.set_field(Side::Response, &name, &value)
     }
 
     fn append_header(
@@ -73,22 +67,11 @@ impl wit::HostResponseEdits for State {
         name: String,
         value: Vec<u8>,
     ) -> Edit {
-        self.works(EDIT_BYTES + name.len() + value.len())?;
-        Ok(append_field(
-            &mut self.edit_response()?.headers,
-            Side::Response,
-            &name,
-            &value,
-        ))
+        self.append_field(Side::Response, &name, &value)
     }
 
     fn remove_header(&mut self, _: Resource<ResponseEditsHandle>, name: String) -> Edit {
-        self.works(EDIT_BYTES + name.len())?;
-        Ok(remove_field(
-            &mut self.edit_response()?.headers,
-            Side::Response,
-            &name,
-        ))
+        self.remove_field(Side::Response, &name)
     }
 
     fn drop(&mut self, _: Resource<ResponseEditsHandle>) -> Result<()> {
