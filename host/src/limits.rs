@@ -210,6 +210,12 @@ pub const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 pub const KEEP_RESIDENT_TABLE_BYTES: usize = 64 << 10;
 /// The same where the kernel cannot: all of it is cleared after each call, so it must be little.
 pub const KEEP_RESIDENT_BYTES_WITHOUT_SCAN: usize = 64 << 10;
+/// What of an instance is put back after a visit, in bytes, before it is cheaper to make another: all
+/// pages that its visits wrote so far, some tens in an ordinary plugin.
+pub const RESTORED_BYTES_MAX: usize = 1 << 20;
+/// Mutable globals of a component whose instances are put back. Each is read after each visit; what
+/// compilers make has one, the pointer to its stack.
+pub const RESTORED_GLOBALS_MAX: usize = 4;
 /// Ticks without a running guest after which the epoch's clock sleeps, so that an idle process does
 /// not wake a thousand times a second.
 pub const EPOCH_IDLE_TICKS: u32 = 100;

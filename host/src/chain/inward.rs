@@ -163,7 +163,7 @@ async fn enter(
         Err((visited, fault)) => (visited, Err(fault)),
         Ok(mut visit) => {
             let said = ask(entry, &mut visit, authorizes, mechanisms, &mut charged).await;
-            (visit.end(), said)
+            (visit.end().await, said)
         }
     };
     // What was charged stays charged, and what is held is held, whatever comes of the request.

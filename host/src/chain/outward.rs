@@ -77,7 +77,7 @@ async fn call(
         }
         Ok(mut visit) => {
             let said = ask(&mut visit, calls, passage).await;
-            (visit.end(), said)
+            (visit.end().await, said)
         }
     };
     let (verdict, fault) = match said {

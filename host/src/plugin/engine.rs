@@ -15,6 +15,7 @@ use wasmtime::{
 
 use super::artefacts::Artefacts;
 use super::bindings::Gateway;
+use super::pages::PageScan;
 use super::state::State;
 use crate::limits;
 
@@ -44,6 +45,8 @@ pub struct Runtime {
     pub calls: Arc<Semaphore>,
     pub clock: Arc<EpochClock>,
     pub idle_per_policy: usize,
+    /// Where the kernel has it, and may be asked.
+    pub page_scan: Option<PageScan>,
 }
 
 impl Runtime {
@@ -65,6 +68,7 @@ impl Runtime {
             calls: Arc::new(Semaphore::new(size.calls)),
             clock,
             idle_per_policy: size.idle_per_policy,
+            page_scan: size.page_scan.then(PageScan::open).flatten(),
         }))
     }
 

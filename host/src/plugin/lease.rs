@@ -6,48 +6,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
-use wasmtime::component::{Instance, Resource};
+use wasmtime::component::Instance;
 
-use super::bindings::exports::tollgate::plugin::{
-    authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
-    response_transformer,
-};
-use super::bindings::tollgate::plugin::http as wit;
+use super::answered::GuestMemory;
 use super::blame::{fault_of, late, missed, report_dropped_log};
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
+use super::hooks::{self, Answer, Hook};
 use super::imports::one_line;
 use super::policy::Policy;
 use super::reads::Reads;
-use super::state::{
-    Before, CpuMeter, LogBudget, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
-    ResponseHandle, State,
-};
+use super::state::{Before, CpuMeter, LogBudget, Phase, State};
 use crate::http::exchange::Exchange;
 use crate::limits;
-
-/// Which export to call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    Authorize,
-    Limits,
-    Lookup,
-    TransformRequest,
-    TransformResponse,
-    Store,
-    Settle,
-}
-
-/// What a hook answered, as it stands in the contract.
-pub enum Answer {
-    Decision(authorizer::Decision),
-    Limits(Vec<limiter::Limit>),
-    Settlements(Vec<limiter_settle::Settlement>),
-    Key(cache_lookup::EntryKey),
-    Storage(cache_store::Storage),
-    Next,
-    Respond(wit::Reply),
-}
 
 /// An instance between calls, or in one.
 pub struct Leased {
@@ -55,6 +26,29 @@ pub struct Leased {
     instance: Instance,
     /// Visits left to it.
     visits: u32,
+    /// Where its memory is; known from the first answer on.
+    memory: Option<GuestMemory>,
+}
+
+impl Leased {
+    /// Makes ready for another visit; false if it cannot serve one.
+    async fn serves_on(&mut self, policy: &Policy) -> bool {
+        self.visits -= 1;
+        if self.visits > 0 {
+            return true;
+        }
+        let (Some(pristine), Some(scan)) = (&policy.pristine, &policy.plugin.runtime.page_scan)
+        else {
+            return false;
+        };
+        let Some(memory) = self.memory else {
+            return false;
+        };
+        self.visits = policy.instances.calls;
+        pristine
+            .restore(scan, &mut self.store, &self.instance, memory)
+            .await
+    }
 }
 
 /// Instances of one policy that wait for their next call, warmest last. The pool has places for them
@@ -141,18 +135,19 @@ impl<'p> Lease<'p> {
         let spec = &self.policy.plugin.spec;
         arm(&mut leased.store, spec.cpu);
         leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
-        let called =
-            tokio::time::timeout(spec.wall, dispatch(self.policy, &mut leased, hook)).await;
+        let called = tokio::time::timeout(spec.wall, called(self.policy, &mut leased, hook)).await;
         let state = leased.store.data_mut();
         self.cpu_ns += state.cpu.spent_ns;
         let fault = match called {
-            Ok(Ok(Ok(answer))) => {
+            Ok(Ok((Ok(answer), memory))) => {
                 report_dropped_log(state);
+                leased.memory = Some(memory);
                 self.leased = Some(leased);
                 return Ok(answer);
             }
             // The guest ended by itself and can serve again; its edits are undone like a trap's.
-            Ok(Ok(Err(text))) => {
+            Ok(Ok((Err(text), memory))) => {
+                leased.memory = Some(memory);
                 undo(state);
                 report_dropped_log(state);
                 let kind = missed(state).unwrap_or(FaultKind::Error);
@@ -191,7 +186,7 @@ impl<'p> Lease<'p> {
     }
 
     /// Ends the visit: the instance goes back or dies, the message comes out.
-    pub fn finish(mut self, started: Instant) -> Visited {
+    pub async fn finish(mut self, started: Instant) -> Visited {
         let elapsed = started.elapsed();
         // The first tick of a call counts as a whole one, however short the call was before it.
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
@@ -199,8 +194,7 @@ impl<'p> Lease<'p> {
             Some(mut leased) => {
                 leased.store.data_mut().before = Before::default();
                 let exchange = leased.store.data_mut().exchange.take();
-                leased.visits -= 1;
-                if leased.visits > 0 {
+                if leased.serves_on(self.policy).await {
                     self.policy.idle.give(leased);
                 }
                 exchange
@@ -267,6 +261,7 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             store,
             instance,
             visits: policy.instances.calls,
+            memory: None,
         }),
         Ok(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
@@ -293,7 +288,7 @@ pub(super) async fn start(
 ) -> wasmtime::Result<Result<Instance, String>> {
     let instance = policy.pre.instantiate_async(&mut *store).await?;
     if let Some(config) = &policy.configure_each {
-        let guest = policy.exports.lifecycle.load(&mut *store, &instance)?;
+        let guest = policy.lifecycle.load(&mut *store, &instance)?;
         if let Err(text) = guest.call_configure(&mut *store, config).await? {
             return Ok(Err(text));
         }
@@ -317,72 +312,13 @@ pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
     state.missed = None;
 }
 
-/// The typed calls.
-async fn dispatch(
+/// Calls a hook.
+async fn called(
     policy: &Policy,
     leased: &mut Leased,
     hook: Hook,
-) -> wasmtime::Result<Result<Answer, String>> {
-    let Leased {
-        store, instance, ..
-    } = leased;
-    let exports = &policy.exports;
-    let request = Resource::<RequestHandle>::new_borrow(0);
-    let response = Resource::<ResponseHandle>::new_borrow(0);
-    /// Looks the hook's function up in the instance.
-    macro_rules! guest {
-        ($hook:ident) => {
-            match &exports.$hook {
-                Some(exports) => exports.load(&mut *store, instance)?,
-                None => wasmtime::bail!("the component has no {hook:?}"),
-            }
-        };
-    }
-    Ok(match hook {
-        Hook::Authorize => {
-            let guest = guest!(authorizer);
-            let decision = guest.call_authorize(&mut *store, request).await?;
-            decision.map(Answer::Decision)
-        }
-        Hook::Limits => {
-            let guest = guest!(limiter);
-            let limits = guest.call_limits(&mut *store, request).await?;
-            limits.map(Answer::Limits)
-        }
-        Hook::Lookup => {
-            let guest = guest!(cache_lookup);
-            let key = guest.call_lookup(&mut *store, request).await?;
-            key.map(Answer::Key)
-        }
-        Hook::TransformRequest => {
-            let guest = guest!(request_transformer);
-            let edits = Resource::<RequestEditsHandle>::new_borrow(0);
-            let outcome = guest.call_transform_request(&mut *store, request, edits);
-            outcome.await?.map(|outcome| match outcome {
-                request_transformer::Outcome::Next => Answer::Next,
-                request_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
-            })
-        }
-        Hook::TransformResponse => {
-            let guest = guest!(response_transformer);
-            let edits = Resource::<ResponseEditsHandle>::new_borrow(0);
-            let outcome = guest.call_transform_response(&mut *store, request, response, edits);
-            outcome.await?.map(|outcome| match outcome {
-                response_transformer::Outcome::Next => Answer::Next,
-                response_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
-            })
-        }
-        Hook::Store => {
-            let guest = guest!(cache_store);
-            let storage = guest.call_store(&mut *store, request, response).await?;
-            storage.map(Answer::Storage)
-        }
-        Hook::Settle => {
-            let guest = guest!(limiter_settle);
-            let settlements = guest.call_settle(&mut *store, request, response).await?;
-            settlements.map(Answer::Settlements)
-        }
-    })
+) -> wasmtime::Result<hooks::Called> {
+    hooks::call(&policy.exports, &mut leased.store, &leased.instance, hook).await
 }
 
 /// Takes back the edits of a call that faulted.

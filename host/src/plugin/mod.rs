@@ -1,6 +1,7 @@
 //! The plugin runtime: loads components, captures them configured, and runs their hooks in fresh,
 //! bounded instances. The only code that knows wasmtime.
 
+mod answered;
 mod artefacts;
 mod bindings;
 mod blame;
@@ -9,11 +10,14 @@ mod contract;
 mod engine;
 mod fault;
 mod granted;
+mod hooks;
 mod imports;
 mod lease;
 mod load;
+mod pages;
 mod policy;
 mod reads;
+mod restore;
 mod secrets;
 mod snapshot;
 mod state;

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::tollgate::plugin::{
-    authorizer, cache_lookup, cache_store, lifecycle, limiter, limiter_settle, request_transformer,
-    response_transformer,
-};
+use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::Hooks;
+use super::hooks::Exports;
 use super::lease::Idle;
 use super::load::{self, LoadError, Plugin};
+use super::restore::Pristine;
 use super::snapshot::{self, NoSnapshot};
 use super::state::{Identity, State};
 use super::trial;
@@ -22,18 +21,6 @@ pub struct Instances {
     pub calls: u32,
 }
 
-/// The hooks' exports, looked up once.
-pub(super) struct Exports {
-    pub lifecycle: lifecycle::GuestIndices,
-    pub authorizer: Option<authorizer::GuestIndices>,
-    pub limiter: Option<limiter::GuestIndices>,
-    pub limiter_settle: Option<limiter_settle::GuestIndices>,
-    pub cache_lookup: Option<cache_lookup::GuestIndices>,
-    pub cache_store: Option<cache_store::GuestIndices>,
-    pub request_transformer: Option<request_transformer::GuestIndices>,
-    pub response_transformer: Option<response_transformer::GuestIndices>,
-}
-
 /// One policy of the configuration.
 pub struct Policy {
     pub identity: Identity,
@@ -41,7 +28,10 @@ pub struct Policy {
     pub instances: Instances,
     pub(super) plugin: Arc<Plugin>,
     pub(super) pre: InstancePre<State>,
+    pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) exports: Exports,
+    /// What its instances are put back to after their last visit, where they can be.
+    pub(super) pristine: Option<Pristine>,
     /// Configured at the start of each instance, where there is no snapshot.
     pub(super) configure_each: Option<String>,
     pub(super) idle: Idle,
@@ -75,8 +65,12 @@ impl Policy {
         let config = config.to_string();
         let (component, configure_each) = component(plugin, name, config, instances)?;
         let pre = plugin.link(&component).map_err(LoadError::plugin)?;
-        let exports = exports(&pre, plugin.shape.hooks).map_err(LoadError::plugin)?;
-        let policy = Policy {
+        let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(|error| {
+            LoadError::plugin(format!(
+                "its `lifecycle` is not that of the contract: {error:?}"
+            ))
+        })?;
+        let mut policy = Policy {
             identity: Identity {
                 plugin: Arc::clone(&plugin.spec.name),
                 policy: Arc::clone(name),
@@ -84,13 +78,15 @@ impl Policy {
             hooks: plugin.shape.hooks,
             instances,
             plugin: Arc::clone(plugin),
+            exports: Exports::of(&component, plugin.shape.hooks),
             pre,
-            exports,
+            lifecycle,
+            pristine: None,
             configure_each,
             idle: Idle::new(plugin.runtime.idle_per_policy),
             permits,
         };
-        trial::try_out(&policy)?;
+        policy.pristine = trial::try_out(&policy)?;
         Ok(policy)
     }
 
@@ -136,30 +132,4 @@ fn component(
              on every Nth"
         ))),
     }
-}
-
-fn exports(pre: &InstancePre<State>, hooks: Hooks) -> Result<Exports, String> {
-    let named = |interface: &str, error: wasmtime::Error| {
-        format!("its `{interface}` is not that of the contract: {error:?}")
-    };
-    /// Looks an exported hook up, if there is one.
-    macro_rules! hook {
-        ($hook:ident, $interface:literal) => {
-            hooks
-                .$hook
-                .then(|| $hook::GuestIndices::new(pre))
-                .transpose()
-                .map_err(|error| named($interface, error))?
-        };
-    }
-    Ok(Exports {
-        lifecycle: lifecycle::GuestIndices::new(pre).map_err(|error| named("lifecycle", error))?,
-        authorizer: hook!(authorizer, "authorizer"),
-        limiter: hook!(limiter, "limiter"),
-        limiter_settle: hook!(limiter_settle, "limiter-settle"),
-        cache_lookup: hook!(cache_lookup, "cache-lookup"),
-        cache_store: hook!(cache_store, "cache-store"),
-        request_transformer: hook!(request_transformer, "request-transformer"),
-        response_transformer: hook!(response_transformer, "response-transformer"),
-    })
 }

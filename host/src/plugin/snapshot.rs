@@ -9,6 +9,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::engine::Runtime;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
@@ -45,7 +46,11 @@ pub fn configured(
 
 /// The same plugin may configure itself differently if it was granted other secrets.
 fn key(plugin: &Plugin, config: &str) -> Key {
-    let mut parts: Vec<&[u8]> = vec![b"snapshot", &plugin.content.0, config.as_bytes()];
+    let kind: &[u8] = match plugin.runtime.page_scan {
+        Some(_) => b"snapshot with accessors",
+        None => b"snapshot",
+    };
+    let mut parts: Vec<&[u8]> = vec![kind, &plugin.content.0, config.as_bytes()];
     parts.extend(plugin.spec.granted.secrets.names().map(str::as_bytes));
     Key::of(&parts)
 }
@@ -99,7 +104,7 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
             .await
             .map_err(|error| format!("{error:?}"))?;
         Ok(Taken {
-            component,
+            component: with_accessors(&plugin.runtime, component),
             holds_secret,
         })
     };
@@ -108,6 +113,23 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
         (Ok(taken), _) => Ok(taken),
         (Err(_), Some(error)) => Err(NoSnapshot::Refused(error)),
         (Err(text), None) => Err(NoSnapshot::NotPossible(text)),
+    }
+}
+
+/// The snapshot with functions by which the host reads its globals and its memory, so that instances can
+/// be put back to it (`restore.rs`); as it is, where that is not to be.
+fn with_accessors(runtime: &Runtime, snapshot: Vec<u8>) -> Vec<u8> {
+    if runtime.page_scan.is_none() {
+        return snapshot;
+    }
+    let mut wizer = Wizer::new();
+    wizer.keep_init_func(true);
+    match wizer.instrument_component(&snapshot) {
+        Ok((_, instrumented)) => instrumented,
+        Err(error) => {
+            tracing::debug!(%error, "a snapshot without accessors");
+            snapshot
+        }
     }
 }
 

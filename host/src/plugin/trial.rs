@@ -1,23 +1,28 @@
 //! The first instance of a policy, made and thrown away while loading.
 
+use wasmtime::Store;
+use wasmtime::component::Instance;
+
 use super::imports::one_line;
 use super::lease;
 use super::load::{self, LoadError};
 use super::policy::Policy;
-use super::state::Phase;
+use super::restore::Pristine;
+use super::state::{Phase, State};
 use super::wasi::Witness;
 use crate::limits;
 
-/// Makes one instance while loading: what every call would fail over fails the load instead. The
-/// types of the hooks are checked where they are looked up in an instance.
-pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
+/// Makes one instance while loading: what every call would fail over fails the load instead. Answers
+/// what is in it, where later ones can be put back to that.
+pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
     let plugin = &policy.plugin;
+    let runtime = &plugin.runtime;
     let name = &policy.identity.policy;
     let witness = Witness::default();
     let made = load::run(async {
         let state = load::loading_state(&plugin.spec, name, Phase::Call, &plugin.shape, &witness);
-        let _running = plugin.runtime.clock.run();
-        let mut store = plugin.runtime.store(state);
+        let _running = runtime.clock.run();
+        let mut store = runtime.store(state);
         lease::arm(&mut store, limits::CONFIGURE_CPU);
         let made = lease::start(policy, &mut store).await;
         let instance = match made {
@@ -25,35 +30,15 @@ pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
             Ok(Err(text)) => return Ok(Err(text)),
             Err(error) => return Err(load::explain(&error, store.data())),
         };
-        let exports = &policy.exports;
-        let mut hook = "";
-        let mut fits = || -> wasmtime::Result<()> {
-            /// Loads a hook's exports, if it has them.
-            macro_rules! fits {
-                ($($name:ident: $interface:literal),+) => {$(
-                    if let Some(exports) = &exports.$name {
-                        hook = $interface;
-                        exports.load(&mut store, &instance)?;
-                    }
-                )+};
-            }
-            fits!(
-                authorizer: "authorizer",
-                limiter: "limiter",
-                limiter_settle: "limiter-settle",
-                cache_lookup: "cache-lookup",
-                cache_store: "cache-store",
-                request_transformer: "request-transformer",
-                response_transformer: "response-transformer"
-            );
-            Ok(())
+        policy.exports.check(&mut store, &instance)?;
+        let pristine = match runtime.page_scan {
+            Some(_) if policy.configure_each.is_none() => pristine(policy, store, &instance).await,
+            _ => None,
         };
-        let fits = fits();
-        fits.map_err(|error| format!("its `{hook}` is not that of the contract: {error:?}"))?;
-        Ok(Ok(()))
+        Ok(Ok(pristine))
     });
     match made {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(pristine)) => Ok(pristine),
         Ok(Err(text)) => {
             let text = one_line(&text);
             Err(LoadError::config(format!("the plugin refuses it: {text}")))
@@ -65,4 +50,21 @@ pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
             "no instance can be made: {text}"
         ))),
     }
+}
+
+/// Reads the instance, by accessors that hand over whole memories.
+async fn pristine(
+    policy: &Policy,
+    mut store: Store<State>,
+    instance: &Instance,
+) -> Option<Pristine> {
+    store.set_epoch_deadline(u64::MAX / 2);
+    store.data_mut().memory.max += limits::SNAPSHOT_HEADROOM_BYTES;
+    store.set_hostcall_fuel(usize::MAX);
+    let read = Pristine::read(policy.pre.component(), &mut store, instance).await;
+    read.unwrap_or_else(|error| {
+        // It has a maximum of memory, for example, and is at it.
+        tracing::debug!(policy = &*policy.identity.policy, %error, "its instances are made anew");
+        None
+    })
 }

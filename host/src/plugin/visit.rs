@@ -8,7 +8,8 @@ use http::{HeaderMap, StatusCode};
 use super::bindings::exports::tollgate::plugin::{authorizer, cache_lookup, cache_store, limiter};
 use super::bindings::tollgate::plugin::http as wit;
 use super::fault::{Fault, FaultKind};
-use super::lease::{Answer, Hook, Lease, Visited};
+use super::hooks::{Answer, Hook};
+use super::lease::{Lease, Visited};
 use super::policy::Policy;
 use super::reads::Reads;
 use crate::http::exchange::{Exchange, Grant};
@@ -76,8 +77,8 @@ impl Visit<'_> {
     }
 
     /// Ends the visit; the message comes out.
-    pub fn end(self) -> Visited {
-        self.lease.finish(self.started)
+    pub async fn end(self) -> Visited {
+        self.lease.finish(self.started).await
     }
 
     pub async fn authorize(&mut self) -> Result<Decision, Fault> {

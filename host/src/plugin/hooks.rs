@@ -1,0 +1,160 @@
+//! The hooks of the contract, as calls into one instance.
+
+use wasmtime::component::{Component, ComponentExportIndex, Instance, Resource, TypedFunc};
+use wasmtime::{Result, Store, bail};
+
+use super::answered::{Answered, GuestMemory};
+use super::bindings::exports::tollgate::plugin::{
+    authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
+    response_transformer,
+};
+use super::bindings::tollgate::plugin::http as wit;
+use super::contract::Hooks;
+use super::state::{RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State};
+
+/// Which export to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    Authorize,
+    Limits,
+    Lookup,
+    TransformRequest,
+    TransformResponse,
+    Store,
+    Settle,
+}
+
+/// What a hook answered, as it stands in the contract.
+pub enum Answer {
+    Decision(authorizer::Decision),
+    Limits(Vec<limiter::Limit>),
+    Settlements(Vec<limiter_settle::Settlement>),
+    Key(cache_lookup::EntryKey),
+    Storage(cache_store::Storage),
+    Next,
+    Respond(wit::Reply),
+}
+
+/// The functions of the hooks, looked up once.
+#[derive(Debug, Default)]
+pub(super) struct Exports {
+    authorize: Option<ComponentExportIndex>,
+    limits: Option<ComponentExportIndex>,
+    lookup: Option<ComponentExportIndex>,
+    transform_request: Option<ComponentExportIndex>,
+    transform_response: Option<ComponentExportIndex>,
+    store: Option<ComponentExportIndex>,
+    settle: Option<ComponentExportIndex>,
+}
+
+impl Exports {
+    pub fn of(component: &Component, hooks: Hooks) -> Exports {
+        let function = |exported: bool, interface: &str, function: &str| {
+            let interface = format!("tollgate:plugin/{interface}@0.1.0");
+            let interface = component
+                .get_export_index(None, &*interface)
+                .filter(|_| exported)?;
+            component.get_export_index(Some(&interface), function)
+        };
+        Exports {
+            authorize: function(hooks.authorizer, "authorizer", "authorize"),
+            limits: function(hooks.limiter, "limiter", "limits"),
+            lookup: function(hooks.cache_lookup, "cache-lookup", "lookup"),
+            transform_request: function(
+                hooks.request_transformer,
+                "request-transformer",
+                "transform-request",
+            ),
+            transform_response: function(
+                hooks.response_transformer,
+                "response-transformer",
+                "transform-response",
+            ),
+            store: function(hooks.cache_store, "cache-store", "store"),
+            settle: function(hooks.limiter_settle, "limiter-settle", "settle"),
+        }
+    }
+
+    /// Holds the functions of an instance against the contract's types.
+    ///
+    /// # Errors
+    /// The interface that differs, and how.
+    pub fn check(&self, store: &mut Store<State>, instance: &Instance) -> Result<(), String> {
+        /// Looks one hook up with its types, if it is there.
+        macro_rules! fits {
+            ($($function:ident, $interface:literal, ($($parameter:ty),+) -> $answer:ty;)+) => {$(
+                if let Some(index) = &self.$function {
+                    instance
+                        .get_typed_func::<($(Resource<$parameter>,)+), (Answered<Result<$answer, String>>,)>(&mut *store, index)
+                        .map_err(|error| format!("its `{}` is not that of the contract: {error:?}", $interface))?;
+                }
+            )+};
+        }
+        fits! {
+            authorize, "authorizer", (RequestHandle) -> authorizer::Decision;
+            limits, "limiter", (RequestHandle) -> Vec<limiter::Limit>;
+            lookup, "cache-lookup", (RequestHandle) -> cache_lookup::EntryKey;
+            transform_request, "request-transformer",
+                (RequestHandle, RequestEditsHandle) -> request_transformer::Outcome;
+            transform_response, "response-transformer",
+                (RequestHandle, ResponseHandle, ResponseEditsHandle) -> response_transformer::Outcome;
+            store, "cache-store", (RequestHandle, ResponseHandle) -> cache_store::Storage;
+            settle, "limiter-settle",
+                (RequestHandle, ResponseHandle) -> Vec<limiter_settle::Settlement>;
+        }
+        Ok(())
+    }
+}
+
+/// What a guest answered, and where it has its memory.
+pub(super) type Called = (Result<Answer, String>, GuestMemory);
+
+/// Calls a hook of an instance of the component that `exports` are of.
+pub(super) async fn call(
+    exports: &Exports,
+    store: &mut Store<State>,
+    instance: &Instance,
+    hook: Hook,
+) -> Result<Called> {
+    let request = Resource::<RequestHandle>::new_borrow(0);
+    let response = Resource::<ResponseHandle>::new_borrow(0);
+    /// Calls one function.
+    macro_rules! call {
+        ($function:ident($($parameter:expr),+) -> $answer:ty, $made:expr) => {{
+            let index = exports.$function.as_ref();
+            let Some(function) = index.and_then(|index| instance.get_func(&mut *store, index)) else {
+                bail!("the component has no {hook:?}");
+            };
+            // SAFETY: `Exports::check` has held an instance of this component against these types.
+            let function: TypedFunc<_, (Answered<Result<$answer, String>>,)> =
+                unsafe { TypedFunc::new_unchecked(function) };
+            let (answered,) = function.call_async(&mut *store, ($($parameter,)+)).await?;
+            (answered.value.map($made), answered.memory)
+        }};
+    }
+    let edits = Resource::<RequestEditsHandle>::new_borrow(0);
+    let response_edits = Resource::<ResponseEditsHandle>::new_borrow(0);
+    Ok(match hook {
+        Hook::Authorize => call!(authorize(request) -> authorizer::Decision, Answer::Decision),
+        Hook::Limits => call!(limits(request) -> Vec<limiter::Limit>, Answer::Limits),
+        Hook::Lookup => call!(lookup(request) -> cache_lookup::EntryKey, Answer::Key),
+        Hook::TransformRequest => call!(
+            transform_request(request, edits) -> request_transformer::Outcome,
+            |outcome| match outcome {
+                request_transformer::Outcome::Next => Answer::Next,
+                request_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
+            }
+        ),
+        Hook::TransformResponse => call!(
+            transform_response(request, response, response_edits) -> response_transformer::Outcome,
+            |outcome| match outcome {
+                response_transformer::Outcome::Next => Answer::Next,
+                response_transformer::Outcome::Respond(reply) => Answer::Respond(reply),
+            }
+        ),
+        Hook::Store => call!(store(request, response) -> cache_store::Storage, Answer::Storage),
+        Hook::Settle => {
+            call!(settle(request, response) -> Vec<limiter_settle::Settlement>, Answer::Settlements)
+        }
+    })
+}
