@@ -68,6 +68,8 @@ bench: bench-programs plugins guests ## What requests cost, ours beside six othe
 .PHONY: bench-programs
 bench-programs: tools
 	@$(call install,nginx,nginx-light)
+	@[ -f /usr/lib/nginx/modules/ngx_http_lua_module.so ] || { \
+		$(call install,ngx_http_lua_module.so,libnginx-mod-http-lua); }
 	@$(call install,haproxy,haproxy)
 	@$(call install,varnishd,varnish)
 	@$(call install,python3,python3)

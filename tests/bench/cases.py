@@ -83,7 +83,7 @@ class Programs:
 
 def all_cases(programs: Programs, envoy: bool) -> list[Case]:
     """Every case that can be measured here."""
-    cases = [*nginx(), *other_servers(programs)]
+    cases = [*nginx(programs), *other_servers(programs)]
     if envoy:
         cases += with_envoy(programs)
     else:
@@ -103,8 +103,13 @@ def cached(case: Case) -> Case:
     return replace(case, table=CACHE, path="/cached", shows=shows)
 
 
-def nginx() -> Iterator[Case]:
+def nginx(programs: Programs) -> Iterator[Case]:
     yield Case(PASS_THROUGH, "nginx", peers.nginx_proxy())
+    if (peers.NGINX_MODULES / "ngx_http_lua_module.so").exists():
+        shows = Shows(1, tag=lambda _: "t0")
+        yield Case(FILTERS, "nginx + LuaJIT, one filter", peers.nginx_lua("t0"), "nginx", shows)
+    else:
+        programs.skipped.append("nginx + LuaJIT: libnginx-mod-http-lua is not installed")
     limited = Case(
         POLICIES,
         "nginx, a map of keys and limit_req",

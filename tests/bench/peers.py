@@ -13,6 +13,8 @@ from processes import program, version
 # Given a folder, its own port and the upstream's, the command to run.
 Command = Callable[[Path, int, int], list[str]]
 
+# Debian's.
+NGINX_MODULES = Path("/usr/lib/nginx/modules")
 BODY_BYTES = 1024
 LARGE_BYTES = 1 << 20
 # More than are ever held open at once, for those that must be told.
@@ -25,7 +27,7 @@ NGINX_LARGE = (
 )
 
 
-def nginx_command(folder: Path, server: str, workers: int = 1) -> list[str]:
+def nginx_command(folder: Path, server: str, workers: int = 1, modules: str = "") -> list[str]:
     temporary = "".join(
         f"  {kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -33,7 +35,7 @@ def nginx_command(folder: Path, server: str, workers: int = 1) -> list[str]:
     user = "user root;\n" if os.geteuid() == 0 else ""
     configuration = folder / "nginx.conf"
     configuration.write_text(
-        f"{user}daemon off;\nworker_processes {workers};\npid {folder}/pid;\nerror_log stderr error;\n"
+        f"{modules}{user}daemon off;\nworker_processes {workers};\npid {folder}/pid;\nerror_log stderr error;\n"
         f"events {{ worker_connections {CONNECTIONS_MAX}; }}\n"
         f"http {{\n{temporary}  access_log off;\n  keepalive_requests 1000000000;\n"
         f"  default_type text/plain;\n{server}}}\n"
@@ -60,7 +62,7 @@ def upstream_command(folder: Path, port: int) -> list[str]:
     )
 
 
-def nginx_proxy(http: str = "", location: str = "", workers: int = 1) -> Command:
+def nginx_proxy(http: str = "", location: str = "", workers: int = 1, modules: str = "") -> Command:
     """FOLDER in what is added stands for the folder."""
 
     def command(folder: Path, port: int, upstream: int) -> list[str]:
@@ -71,7 +73,7 @@ def nginx_proxy(http: str = "", location: str = "", workers: int = 1) -> Command
             "      proxy_pass http://origin;\n      proxy_http_version 1.1;\n"
             '      proxy_set_header Connection "";\n    }\n  }\n'
         )
-        return nginx_command(folder, server.replace("FOLDER", str(folder)), workers)
+        return nginx_command(folder, server.replace("FOLDER", str(folder)), workers, modules)
 
     return command
 
@@ -88,6 +90,21 @@ def nginx_key_and_limit(key: str) -> Command:
         f'  map $http_x_api_key $consumer {{ default ""; "{key}" alice; }}\n'
         "  limit_req_zone $consumer zone=rate:10m rate=1000000r/s;\n",
         '      if ($consumer = "") { return 401; }\n      limit_req zone=rate burst=1000000 nodelay;\n',
+    )
+
+
+def nginx_lua(tag: str) -> Command:
+    """The benchmark's filter, in LuaJIT."""
+    modules = "".join(
+        f"load_module {NGINX_MODULES}/{name}.so;\n"
+        for name in ("ndk_http_module", "ngx_http_lua_module")
+    )
+    return nginx_proxy(
+        location="      access_by_lua_block {\n"
+        "        local value = ngx.var.http_x_bench_in\n"
+        '        if value then ngx.req.set_header("x-bench-request", value) end\n      }\n'
+        f'      header_filter_by_lua_block {{ ngx.header["x-bench-response"] = "{tag}" }}\n',
+        modules=modules,
     )
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 STOP_SECONDS = 10
@@ -54,7 +55,7 @@ def running(command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
         yield process
         if process.poll() is not None:
             raise Failure(f"{process.args!r} ended by itself with {process.returncode}")
-    except (Failure, OSError) as failure:
+    except (Failure, OSError, HTTPException, subprocess.SubprocessError) as failure:
         text = errors.read_text(errors="replace")[-2000:]
         raise Failure(f"{failure}\n{text}".rstrip()) from failure
     finally:

@@ -72,7 +72,7 @@ def measure_all(
                 continue
             try:
                 measure(bench, case, results[case.name])
-            except Failure as failure:
+            except (Failure, OSError) as failure:
                 failed[case.name] = str(failure)
                 print(f"  FAILED {failure}", file=sys.stderr)
                 continue
@@ -103,8 +103,9 @@ def part(name: str, only: re.Pattern | None, failed: dict[str, str], run: Callab
     print(f"{name} ...", file=sys.stderr)
     try:
         return run()
-    except Failure as failure:
+    except (Failure, OSError) as failure:
         failed[name] = str(failure)
+        print(f"  FAILED {failure}", file=sys.stderr)
         return []
 
 
