@@ -241,21 +241,21 @@ impl EpochClock {
     }
 
     /// Keeps the epoch advancing until the guard is dropped.
-    pub fn run(self: &Arc<Self>) -> Running {
+    pub fn run(&self) -> Running<'_> {
         self.running.fetch_add(1, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst)
             && let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner)
         {
             thread.unpark();
         }
-        Running(Arc::clone(self))
+        Running(self)
     }
 }
 
 /// A guest is running.
-pub struct Running(Arc<EpochClock>);
+pub struct Running<'c>(&'c EpochClock);
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }

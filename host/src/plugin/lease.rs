@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -92,8 +93,8 @@ pub struct Lease<'p> {
     exchange: Option<Box<Exchange>>,
     cpu_ns: u64,
     /// One of the plugin's, and one of the process's.
-    _permits: [OwnedSemaphorePermit; 2],
-    _running: Running,
+    _permits: [SemaphorePermit<'p>; 2],
+    _running: Running<'p>,
 }
 
 impl<'p> Lease<'p> {
@@ -135,18 +136,18 @@ impl<'p> Lease<'p> {
         let spec = &self.policy.plugin.spec;
         arm(&mut leased.store, spec.cpu);
         leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
-        let called = tokio::time::timeout(spec.wall, called(self.policy, &mut leased, hook)).await;
+        let called = within(spec.wall, called(self.policy, &mut leased, hook)).await;
         let state = leased.store.data_mut();
         self.cpu_ns += state.cpu.spent_ns;
         let fault = match called {
-            Ok(Ok((Ok(answer), memory))) => {
+            Some(Ok((Ok(answer), memory))) => {
                 report_dropped_log(state);
                 leased.memory = Some(memory);
                 self.leased = Some(leased);
                 return Ok(answer);
             }
             // The guest ended by itself and can serve again; its edits are undone like a trap's.
-            Ok(Ok((Err(text), memory))) => {
+            Some(Ok((Err(text), memory))) => {
                 leased.memory = Some(memory);
                 undo(state);
                 report_dropped_log(state);
@@ -154,8 +155,8 @@ impl<'p> Lease<'p> {
                 self.leased = Some(leased);
                 return Err(Fault::new(kind, one_line(&text)));
             }
-            Ok(Err(error)) => fault_of(&error, state, spec.cpu),
-            Err(_) => Fault::new(
+            Some(Err(error)) => fault_of(&error, state, spec.cpu),
+            None => Fault::new(
                 late(state),
                 format!("the call took longer than {:?} (`limits.wall`)", spec.wall),
             ),
@@ -219,7 +220,7 @@ pub struct Visited {
     pub cpu: Option<Duration>,
 }
 
-async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {
+async fn permits(policy: &Policy) -> Result<[SemaphorePermit<'_>; 2], Fault> {
     let of = &policy.identity.plugin;
     Ok([
         permit(&policy.permits, of).await?,
@@ -228,14 +229,11 @@ async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {
 }
 
 /// Waits for a permit, not longer than [`limits::INSTANCE_WAIT`].
-async fn permit(
-    permits: &std::sync::Arc<Semaphore>,
-    of: &str,
-) -> Result<OwnedSemaphorePermit, Fault> {
-    if let Ok(permit) = std::sync::Arc::clone(permits).try_acquire_owned() {
+async fn permit<'s>(permits: &'s Semaphore, of: &str) -> Result<SemaphorePermit<'s>, Fault> {
+    if let Ok(permit) = permits.try_acquire() {
         return Ok(permit);
     }
-    let waiting = std::sync::Arc::clone(permits).acquire_owned();
+    let waiting = permits.acquire();
     match tokio::time::timeout(limits::INSTANCE_WAIT, waiting).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(Fault::new(
@@ -255,26 +253,26 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
     let state = State::new(&plugin.spec, identity, Phase::Call, plugin.spec.cpu);
     let mut store = runtime.store(state);
     arm(&mut store, plugin.spec.cpu);
-    let made = tokio::time::timeout(plugin.spec.wall, start(policy, &mut store)).await;
+    let made = within(plugin.spec.wall, start(policy, &mut store)).await;
     match made {
-        Ok(Ok(Ok(instance))) => Ok(Leased {
+        Some(Ok(Ok(instance))) => Ok(Leased {
             store,
             instance,
             visits: policy.instances.calls,
             memory: None,
         }),
-        Ok(Ok(Err(text))) => Err(Fault::new(
+        Some(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
             format!("the plugin refuses its configuration: {}", one_line(&text)),
         )),
-        Ok(Err(error)) => {
+        Some(Err(error)) => {
             let mut fault = fault_of(&error, store.data_mut(), plugin.spec.cpu);
             if fault.kind == FaultKind::Trap {
                 fault.kind = FaultKind::Instantiate;
             }
             Err(fault)
         }
-        Err(_) => Err(Fault::new(
+        None => Err(Fault::new(
             FaultKind::Wall,
             format!("no instance was made within {:?}", plugin.spec.wall),
         )),
@@ -310,6 +308,18 @@ pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
     state.before = Before::default();
     state.reads = None;
     state.missed = None;
+}
+
+/// Runs a call within its elapsed time; none if that is over. Most calls end before they wait for the
+/// first time, so only then is a timer set: it would cost a third of such a call.
+async fn within<T>(wall: Duration, call: impl Future<Output = T>) -> Option<T> {
+    let until = Instant::now() + wall;
+    let mut call = std::pin::pin!(call);
+    let first = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(ended) => Some(ended),
+        Poll::Pending => tokio::time::timeout_at(until.into(), call).await.ok(),
+    }
 }
 
 /// Calls a hook.

@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
-use tokio::time::Sleep;
 
+use super::deadline::Deadline;
+use super::driver::Driver;
 use crate::error::{Failure, FailureKind};
 use crate::http::body::{RequestBody, Upload};
 use crate::limits;
@@ -29,18 +29,41 @@ pub struct Server {
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
+    open: Open,
     since: Instant,
+}
+
+/// A connection that has not ended, as far as that has been heard.
+struct Open {
+    sender: SendRequest<RequestBody>,
+    driver: Driver,
+}
+
+impl Open {
+    /// Comes to rest; false if its server has ended it.
+    fn rests(&mut self) -> bool {
+        self.driver.rest();
+        !self.sender.is_closed()
+    }
+
+    async fn is_ready(&mut self) -> bool {
+        match self.driver {
+            Driver::Here(_) => self.sender.is_ready(),
+            // The end of the last answer may still be on its way through the connection's task.
+            Driver::Task(_) => {
+                let ready = self.sender.ready();
+                let ready = tokio::time::timeout(limits::UPSTREAM_SETTLE, ready).await;
+                matches!(ready, Ok(Ok(())))
+            }
+        }
+    }
 }
 
 /// A connection in use. Dropped before its answer has ended, it closes.
 pub struct Connection {
     server: Arc<Server>,
     /// Gone once given back.
-    sender: Option<SendRequest<RequestBody>>,
-    /// What reads and writes it.
-    task: AbortHandle,
+    open: Option<Open>,
     /// Whether it carried a request before, so that the server may be closing it right now.
     pub reused: bool,
 }
@@ -48,8 +71,8 @@ pub struct Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // Dropping the sender alone would leave an unfinished upload to a server that takes none.
-        if self.sender.is_some() {
-            self.task.abort();
+        if let Some(Driver::Task(task)) = self.open.as_ref().map(|open| &open.driver) {
+            task.abort();
         }
     }
 }
@@ -77,16 +100,13 @@ impl Server {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop()?;
-            if kept.sender.is_closed() || kept.since.elapsed() > limits::UPSTREAM_IDLE {
-                continue;
-            }
-            // The end of the last answer may still be on its way through the connection's task.
-            let ready = tokio::time::timeout(limits::UPSTREAM_SETTLE, kept.sender.ready()).await;
-            if matches!(ready, Ok(Ok(()))) {
+            if kept.since.elapsed() <= limits::UPSTREAM_IDLE
+                && (!kept.open.driver.was_disturbed() || kept.open.rests())
+                && kept.open.is_ready().await
+            {
                 return Some(Connection {
                     server: Arc::clone(self),
-                    sender: Some(kept.sender),
-                    task: kept.task,
+                    open: Some(kept.open),
                     reused: true,
                 });
             }
@@ -118,21 +138,26 @@ impl Server {
         let (sender, connection) = handshake.map_err(|error| {
             Failure::new(FailureKind::Unreachable, format!("{}: {error}", self.name))
         })?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                // Whoever waits for an answer on it is told by `send`.
-                tracing::debug!(%error, "a connection to an upstream ended");
-            }
-        });
         Ok(Connection {
             server: Arc::clone(self),
-            sender: Some(sender),
-            task: task.abort_handle(),
+            open: Some(Open {
+                sender,
+                driver: Driver::here(connection, Arc::downgrade(self)),
+            }),
             reused: false,
         })
     }
 
-    fn keep(&self, sender: SendRequest<RequestBody>, task: AbortHandle) {
+    /// Drops the connections that their server has ended.
+    pub fn drop_ended(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain_mut(|kept| kept.open.rests());
+    }
+
+    fn keep(&self, mut open: Open) {
+        if !open.rests() {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The oldest stand first; the newest are taken first.
         let stale = idle
@@ -142,8 +167,7 @@ impl Server {
         idle.drain(..stale);
         if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX {
             idle.push(Idle {
-                sender,
-                task,
+                open,
                 since: Instant::now(),
             });
         }
@@ -157,10 +181,17 @@ impl Connection {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Unsent> {
         let copy = self.copy(&request);
-        let Some(sender) = &mut self.sender else {
+        let Some(Open { sender, driver }) = &mut self.open else {
             return Err((Some(request), None));
         };
-        match sender.try_send_request(request).await {
+        if !request.body().is_end_stream() {
+            driver.spawn();
+        }
+        let mut sending = std::pin::pin!(sender.try_send_request(request));
+        let sent = std::future::poll_fn(|context| {
+            driver.poll(context, |context| sending.as_mut().poll(context))
+        });
+        match sent.await {
             Ok(response) => Ok(response),
             Err(mut failed) => {
                 let unsent = failed.take_message();
@@ -187,10 +218,8 @@ impl Connection {
     }
 
     fn give_back(mut self) {
-        if let Some(sender) = self.sender.take()
-            && !sender.is_closed()
-        {
-            self.server.keep(sender, self.task.clone());
+        if let Some(open) = self.open.take() {
+            self.server.keep(open);
         }
     }
 }
@@ -219,7 +248,7 @@ pub struct ResponseBody {
     incoming: Incoming,
     connection: Option<Connection>,
     upload: Arc<Upload>,
-    total: Pin<Box<Sleep>>,
+    deadline: Deadline,
 }
 
 impl ResponseBody {
@@ -227,18 +256,30 @@ impl ResponseBody {
         incoming: Incoming,
         connection: Connection,
         upload: Arc<Upload>,
-        total: Pin<Box<Sleep>>,
+        deadline: Deadline,
     ) -> Self {
         let mut body = ResponseBody {
             incoming,
             connection: Some(connection),
             upload,
-            total,
+            deadline,
         };
         if body.incoming.is_end_stream() {
             body.end();
         }
         body
+    }
+
+    fn poll_incoming(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let incoming = &mut self.incoming;
+        let mut poll = |context: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(context);
+        match self.connection.as_mut().and_then(|c| c.open.as_mut()) {
+            Some(open) => open.driver.poll(context, poll),
+            None => poll(context),
+        }
     }
 
     /// The answer has ended. A connection on which the upload has not cannot be used again.
@@ -252,10 +293,8 @@ impl ResponseBody {
         }
         // An answer before the end of the upload, as a refusal is. Cut at once, the client might never
         // read the answer, so the rest is still taken for a moment.
-        let until = self
-            .total
-            .deadline()
-            .min(tokio::time::Instant::now() + limits::UPLOAD_LINGER);
+        let linger = tokio::time::Instant::now() + limits::UPLOAD_LINGER;
+        let until = self.deadline.total().min(linger);
         let upload = Arc::clone(&self.upload);
         tokio::spawn(async move {
             tokio::time::sleep_until(until).await;
@@ -275,12 +314,10 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         loop {
-            match Pin::new(&mut self.incoming).poll_frame(context) {
+            match self.poll_incoming(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     // A client that takes little at a time must not outlive the bound either.
-                    if self.total.is_elapsed()
-                        || self.total.deadline() <= tokio::time::Instant::now()
-                    {
+                    if self.deadline.is_over() {
                         return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));
                     }
                     match frame.into_data() {
@@ -302,7 +339,7 @@ impl Body for ResponseBody {
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
-                    std::task::ready!(self.total.as_mut().poll(context));
+                    std::task::ready!(self.deadline.poll(context));
                     self.connection = None;
                     return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));
                 }

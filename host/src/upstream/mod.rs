@@ -3,6 +3,8 @@
 
 mod balance;
 mod connection;
+mod deadline;
+mod driver;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::error::{Failure, FailureKind};
 use crate::http::body::{RequestBody, Upload};
@@ -19,6 +21,7 @@ use crate::http::fields;
 use crate::limits;
 use balance::Rotation;
 use connection::{Connection, Server};
+use deadline::Deadline;
 
 pub use connection::ResponseBody;
 
@@ -74,16 +77,18 @@ impl Upstream {
         mut request: Request<RequestBody>,
         upload: &Arc<Upload>,
     ) -> Result<Answer, Failure> {
-        let mut total = Box::pin(tokio::time::sleep(self.timeouts.total));
+        let now = Instant::now();
+        let first_byte = now + self.timeouts.first_byte;
+        let mut deadline = Deadline::new(now + self.timeouts.total, first_byte);
         let first = self.rotation.next();
         let mut last_failure = None;
         for attempt in 0..self.servers.len() {
             let server = &self.servers[(first + attempt) % self.servers.len()];
-            match self.send_to(server, request, upload, &mut total).await {
+            match self.send_to(server, request, upload, &mut deadline).await {
                 Ok(response) => {
                     return Ok(Answer {
                         response: response.map(|(incoming, connection)| {
-                            ResponseBody::new(incoming, connection, Arc::clone(upload), total)
+                            ResponseBody::new(incoming, connection, Arc::clone(upload), deadline)
                         }),
                         server: Arc::clone(&server.name),
                     });
@@ -105,7 +110,7 @@ impl Upstream {
         server: &Arc<Server>,
         mut request: Request<RequestBody>,
         upload: &Upload,
-        total: &mut std::pin::Pin<Box<Sleep>>,
+        deadline: &mut Deadline,
     ) -> Result<Response<(Incoming, Connection)>, Unanswered> {
         if !request.headers().contains_key(HOST)
             && let Ok(name) = HeaderValue::try_from(&*server.name)
@@ -113,6 +118,7 @@ impl Upstream {
             // A client of HTTP/1.0 may name no host; to HTTP/1.1 there must be one.
             request.headers_mut().insert(HOST, name);
         }
+        let mut first_byte = deadline.first_step();
         loop {
             let mut connection = match server.idle().await {
                 Some(connection) => connection,
@@ -121,11 +127,12 @@ impl Upstream {
                     let connected = tokio::select! {
                         biased;
                         connected = connecting => connected,
-                        () = total.as_mut() => {
+                        () = std::future::poll_fn(|context| deadline.poll(context)) => {
                             let late = self.late(FailureKind::TotalTimeout, server, upload);
                             return Err((None, late));
                         }
                     };
+                    first_byte = Instant::now() + self.timeouts.first_byte;
                     match connected {
                         Ok(connection) => connection,
                         Err(failure) => return Err((Some(request), failure)),
@@ -134,7 +141,13 @@ impl Upstream {
             };
             let reused = connection.reused;
             let sent = self
-                .answer(connection.send(request), server, upload, total)
+                .answer(
+                    connection.send(request),
+                    server,
+                    upload,
+                    deadline,
+                    first_byte,
+                )
                 .await
                 .map_err(|failure| (None, failure))?;
             match sent {
@@ -142,7 +155,10 @@ impl Upstream {
                     return accept(response, connection, server).map_err(|failure| (None, failure));
                 }
                 // A kept connection that the server closed meanwhile: the next one, or a new one.
-                Err((Some(unsent), _)) if reused => request = unsent,
+                Err((Some(unsent), _)) if reused => {
+                    request = unsent;
+                    first_byte = Instant::now() + self.timeouts.first_byte;
+                }
                 Err((unsent, error)) => {
                     return Err((unsent, broken(error.as_ref(), server, upload)));
                 }
@@ -156,28 +172,29 @@ impl Upstream {
         sending: impl Future<Output = T>,
         server: &Server,
         upload: &Upload,
-        total: &mut std::pin::Pin<Box<Sleep>>,
+        deadline: &mut Deadline,
+        mut limit: Instant,
     ) -> Result<T, Failure> {
         tokio::pin!(sending);
-        let first_byte = tokio::time::sleep(self.timeouts.first_byte);
-        tokio::pin!(first_byte);
         loop {
             tokio::select! {
                 biased;
                 sent = &mut sending => return Ok(sent),
-                () = total.as_mut() => {
-                    return Err(self.late(FailureKind::TotalTimeout, server, upload));
-                }
-                () = first_byte.as_mut() => {
-                    // A long upload is not the upstream's silence: the time counts from its last
-                    // data, and not at all while the client's next is awaited.
-                    let from = if upload.is_waiting() { Instant::now() } else { upload.last() };
-                    let limit = from + self.timeouts.first_byte;
-                    if limit <= Instant::now() {
-                        return Err(self.late(FailureKind::FirstByteTimeout, server, upload));
-                    }
-                    first_byte.as_mut().reset(limit);
-                }
+                () = std::future::poll_fn(|context| deadline.poll_step(context, limit)) => {}
+            }
+            if deadline.is_over() {
+                return Err(self.late(FailureKind::TotalTimeout, server, upload));
+            }
+            // A long upload is not the upstream's silence: the time counts from its last data, and not at
+            // all while the client's next is awaited.
+            let from = if upload.is_waiting() {
+                Instant::now()
+            } else {
+                upload.last()
+            };
+            limit = from + self.timeouts.first_byte;
+            if limit <= Instant::now() {
+                return Err(self.late(FailureKind::FirstByteTimeout, server, upload));
             }
         }
     }
