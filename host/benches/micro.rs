@@ -4,6 +4,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+/// The gateway's own: parts of a request are pieces of memory, mostly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // cargo itself adds `--bench`.
     let arguments: Vec<String> = std::env::args()

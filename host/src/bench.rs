@@ -19,7 +19,8 @@ pub fn run(folder: &Path, filter: &Path) -> Result<String, String> {
     let mut table = format!(
         "## Inside the process\n\nProcessor time of the thread for one operation: median [least, most] of {} \
          runs. A lease is an instance for one visit of a policy; the hook that is called reads a header and \
-         sets one.\n\n| | ns | goal |\n|---|--:|---|\n",
+         sets one. A fresh lease without a call makes an instance; after a call it is put back, which is \
+         cheaper.\n\n| | ns | goal |\n|---|--:|---|\n",
         timing::RUNS
     );
     for figure in parts::all(&gateway)? {

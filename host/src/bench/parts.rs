@@ -36,10 +36,10 @@ const HEADERS: &[(&str, &str)] = &[
 
 pub fn all(gateway: &Arc<Gateway>) -> Result<Vec<Figure>, String> {
     Ok(vec![
-        on_one_thread("lease, fresh", visits(gateway, 0, 1, false))?,
+        on_one_thread("lease alone, fresh", visits(gateway, 0, 1, false))?,
         on_one_thread("lease and call, fresh", visits(gateway, 0, 1, true))?.goal(8_000.0),
         on_one_thread(
-            "lease, fresh, 100 configurations in rotation",
+            "lease alone, fresh, 100 configurations in rotation",
             visits(gateway, 0, CONFIGURATIONS, false),
         )?,
         on_one_thread(
@@ -53,7 +53,7 @@ pub fn all(gateway: &Arc<Gateway>) -> Result<Vec<Figure>, String> {
             gateway,
             CONFIGURATIONS,
         )?,
-        on_one_thread("lease, reused", visits(gateway, REUSED, 1, false))?,
+        on_one_thread("lease alone, reused", visits(gateway, REUSED, 1, false))?,
         on_one_thread("lease and call, reused", visits(gateway, REUSED, 1, true))?.goal(1_500.0),
         on_one_thread("route look-up among 10,000", look_up(gateway))?.goal(1_000.0),
         on_one_thread("ten header lines for a guest", header_lines())?,
