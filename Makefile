@@ -54,19 +54,38 @@ test: plugins guests ## Every test: SDK, plugins, gateway, and the real binary o
 	cargo test --release --no-fail-fast || failed=1; \
 	exit $$failed
 
+# What `bench` may be told: BENCH_ONLY='a regular expression' for the cases and parts (start, idle, reloads,
+# micro) that it is found in, BENCH_ROUNDS and BENCH_REQUESTS for how many, BENCH_ENVOY=0 to leave Envoy out.
+BENCH_OPTIONS = $(if $(BENCH_ONLY),--only '$(BENCH_ONLY)') $(if $(BENCH_ROUNDS),--rounds $(BENCH_ROUNDS)) \
+	$(if $(BENCH_REQUESTS),--requests $(BENCH_REQUESTS)) $(if $(filter 0,$(BENCH_ENVOY)),--no-envoy)
+
 .PHONY: bench
-bench: plugins guests ## CPU time per request, beside nginx and Envoy (some minutes)
+bench: bench-programs plugins guests ## What requests cost, ours beside six others (a quarter of an hour)
+	PYTHONDONTWRITEBYTECODE=1 tests/bench/run.py --target $(TARGET) $(BENCH_OPTIONS)
+
+# The peers, the client, the filter for each of them, and what measures inside the process. `binary` must
+# come after it: that puts the gateway without the feature `bench` back into its place.
+.PHONY: bench-programs
+bench-programs: tools
 	@$(call install,nginx,nginx-light)
-	@$(call install,wrk,wrk)
+	@[ -f /usr/lib/nginx/modules/ngx_http_lua_module.so ] || { \
+		$(call install,ngx_http_lua_module.so,libnginx-mod-http-lua); }
+	@$(call install,haproxy,haproxy)
+	@$(call install,varnishd,varnish)
 	@$(call install,python3,python3)
 	@python3 -m pip --version >/dev/null 2>&1 || { $(call install,pip3,python3-pip); }
-	cargo build --release --manifest-path tests/bench/bare-hyper/Cargo.toml --target-dir $(TARGET)/bench
+	@$(call install,cmake,cmake)
+	for program in load bare-hyper; do cargo build --release --target-dir $(TARGET)/bench \
+		--manifest-path tests/bench/$$program/Cargo.toml; done
+	cargo build --release --target-dir $(TARGET)/bench --manifest-path tests/bench/pingora/Cargo.toml \
+		|| echo 'Left out: pingora, which could not be built.'
 	$(call if_target,wasm32-wasip1,cargo build --release --target wasm32-wasip1 \
 		--manifest-path tests/bench/proxy-wasm-filter/Cargo.toml --target-dir $(TARGET)/bench)
-	filter=$(TARGET)/bench/wasm32-wasip1/release/proxy_wasm_filter.wasm; \
-	tests/bench/run.py --rounds 3 --out $(TARGET)/bench.md \
-		--gateway $(TOLLGATE) --guests $(TARGET)/guests/out \
-		--bare $(TARGET)/bench/release/bare-hyper $$([ ! -f $$filter ] || echo --filter $$filter)
+	$(call if_target,wasm32-wasip2,cargo build --release --target wasm32-wasip2 \
+		-p guest-bench-filter -p guest-bench-request --target-dir $(TARGET)/bench \
+		--config 'profile.release.strip="debuginfo"')
+	cargo bench --features tollgate/bench --bench micro --no-run --message-format=json-render-diagnostics \
+		| sed -n 's/.*"executable":"\([^"]*\/micro-[^"]*\)".*/\1/p' > $(TARGET)/bench/micro.path
 
 .PHONY: fmt
 fmt: cargo ## Format all Rust code
@@ -75,7 +94,7 @@ fmt: cargo ## Format all Rust code
 .PHONY: lint
 lint: tools ## Formatting, clippy and rustdoc, all without a warning
 	cargo fmt --all --check
-	cargo clippy --release --all-targets -- -D warnings
+	cargo clippy --release --all-targets --features tollgate/bench -- -D warnings
 	cargo clippy $(NATIVE) --all-targets -- -D warnings
 	for example in $(EXAMPLES); do cargo clippy --target-dir $(TARGET)/native \
 		--manifest-path $$example --all-targets -- -D warnings; done

@@ -92,15 +92,15 @@ fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
 }
 
 /// A gateway that is ready to serve, and what it writes to.
-struct Built {
+pub(crate) struct Built {
     config: Config,
-    gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<Gateway>,
     metrics: Arc<Metrics>,
     log: Arc<AccessLog>,
 }
 
 /// Reads a configuration and builds everything it names.
-fn build(path: &std::path::Path) -> Result<Built, String> {
+pub(crate) fn build(path: &std::path::Path) -> Result<Built, String> {
     let config = config::load(path, &BUNDLED).map_err(|problems| problems.to_string())?;
     raise_descriptor_limit();
     let metrics = Metrics::new();

@@ -24,3 +24,6 @@ mod limits;
 
 mod config;
 mod observe;
+
+#[cfg(feature = "bench")]
+pub mod bench;

@@ -12,6 +12,8 @@ use tollgate_tests::repository;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
+    // Measures the parts, with the feature of its name alone.
+    ("bench", &["cli", "gateway", "http", "policy", "route"]),
     ("cli", &["config", "gateway", "limits", "observe", "server"]),
     ("server", &["gateway", "limits", "observe", "proxy"]),
     (

@@ -71,6 +71,8 @@ pub struct Runtime {
     pub requests: usize,
     /// `plugin-calls`: plugin instances alive at once.
     pub plugin_calls: usize,
+    /// `page-scan`: whether the kernel may be asked which pages a guest wrote.
+    pub page_scan: bool,
     /// `drain`: how long a stopping process waits for requests in flight.
     pub drain: Duration,
 }

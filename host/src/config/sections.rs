@@ -19,6 +19,7 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
         connections: limits::CONNECTIONS_DEFAULT,
         requests: limits::REQUESTS_DEFAULT,
         plugin_calls: limits::PLUGIN_CALLS_DEFAULT,
+        page_scan: true,
         drain: limits::DRAIN_DEFAULT,
     };
     let Some(item) = root.get("runtime") else {
@@ -39,6 +40,9 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
         &mut runtime.plugin_calls,
         limits::PLUGIN_CALLS,
     );
+    if let Some(item) = table.get("page-scan") {
+        runtime.page_scan = reader.boolean(&item).unwrap_or(runtime.page_scan);
+    }
     if let Some(item) = table.get("drain") {
         runtime.drain = reader
             .duration(&item, limits::DRAIN)

@@ -63,6 +63,7 @@ pub fn start_runtime(config: &Config) -> Result<Arc<Runtime>, String> {
         idle_per_policy: config.runtime.workers.min(limits::IDLE_INSTANCES_MAX),
         policies: config.policies.len(),
         threads: config.runtime.workers + loading_threads(),
+        page_scan: config.runtime.page_scan,
     };
     Runtime::new(size, artefacts).map_err(|error| {
         format!(

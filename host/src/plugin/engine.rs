@@ -30,6 +30,8 @@ pub struct PoolSize {
     pub policies: usize,
     /// Threads that instantiate: workers, and those that load.
     pub threads: usize,
+    /// Whether the kernel may be asked which pages a guest wrote.
+    pub page_scan: bool,
 }
 
 /// Everything that plugins share. One per process: a pool reserves address space by the terabyte.
@@ -43,7 +45,7 @@ pub struct Runtime {
     pub calls: Arc<Semaphore>,
     pub clock: Arc<EpochClock>,
     pub idle_per_policy: usize,
-    /// Where the kernel has it.
+    /// Where the kernel has it, and may be asked.
     pub page_scan: Option<PageScan>,
 }
 
@@ -66,7 +68,7 @@ impl Runtime {
             calls: Arc::new(Semaphore::new(size.calls)),
             clock,
             idle_per_policy: size.idle_per_policy,
-            page_scan: PageScan::open(),
+            page_scan: size.page_scan.then(PageScan::open).flatten(),
         }))
     }
 
@@ -142,15 +144,17 @@ fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
         .max_memory_size(4 << 30)
         // Every configuration must find a slot that still has its image, on every thread.
         .max_unused_warm_slots(count(memories)?);
-    if PoolingAllocationConfig::is_pagemap_scan_available() {
+    if size.page_scan && PoolingAllocationConfig::is_pagemap_scan_available() {
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES)
             .table_keep_resident(limits::KEEP_RESIDENT_TABLE_BYTES);
     } else {
-        tracing::warn!(
-            "this kernel has no PAGEMAP_SCAN (it came with Linux 6.7): a fresh instance costs some \
-             50 us more; a newer kernel helps, and so does `instances = {{ calls = N }}`"
-        );
+        if size.page_scan {
+            tracing::warn!(
+                "this kernel has no PAGEMAP_SCAN (it came with Linux 6.7): a fresh instance costs \
+                 some 50 us more; a newer kernel helps, and so does `instances = {{ calls = N }}`"
+            );
+        }
         pool.linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN);
     }
     Ok(pool)

@@ -25,6 +25,7 @@ plugin-cache = "cache"
 connections = 1_000
 requests = 0x10
 plugin-calls = 7
+page-scan = false
 drain = "0s"
 
 [admin]
@@ -145,6 +146,7 @@ fn the_least() {
     let config = read(LEAST).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(config.runtime.workers > 0);
     assert_eq!(config.runtime.plugin_cache, PluginCache::Default);
+    assert!(config.runtime.page_scan);
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9900");
     assert!(config.routes[0].matches.methods.is_empty() && config.routes[0].chain.is_empty());
 }

@@ -15,6 +15,7 @@ fn reads_the_process() {
     assert_eq!(config.runtime.connections, 1_000);
     assert_eq!(config.runtime.requests, 16);
     assert_eq!(config.runtime.plugin_calls, 7);
+    assert!(!config.runtime.page_scan);
     assert_eq!(config.runtime.drain, Duration::ZERO);
     assert_eq!(config.admin.address.to_string(), "[::1]:9901");
     let names: Vec<_> = config
@@ -61,6 +62,10 @@ fn types_and_ranges() {
     added(
         "runtime.plugin-cache = true",
         "cannot be true; leave it out",
+    );
+    added(
+        "runtime.page-scan = 0",
+        "must be true or false, not an integer",
     );
     added(
         "runtime.drain = 5",
