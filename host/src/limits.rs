@@ -187,6 +187,9 @@ pub const CONFIGURE_WALL: Duration = Duration::from_secs(30);
 pub const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
 /// All compiled plugins on disk, in bytes; what was used least recently goes first.
 pub const ARTEFACT_FOLDER_BYTES_MAX: u64 = 2 << 30;
+/// Age from which a file that is still being written was left by a process that was killed: writing
+/// takes well under a second.
+pub const ARTEFACT_TEMPORARY_AGE: Duration = Duration::from_secs(3_600);
 /// Compiled functions kept in memory while plugins load, in bytes, so that configurations of one
 /// plugin share them.
 pub const FUNCTION_CACHE_BYTES_MAX: usize = 256 << 20;
@@ -218,6 +221,18 @@ pub const EPOCH_SLEEP: Duration = Duration::from_secs(1);
 /// Memory beyond a plugin's own bound while its snapshot is taken, in bytes: the accessors of
 /// `wasmtime-wizer` grow each memory by one page.
 pub const SNAPSHOT_HEADROOM_BYTES: usize = 2 * PLUGIN_MEMORIES_MAX as usize * (64 << 10);
+
+// Reloading.
+
+/// How often the files are looked at. A change counts when two looks found the same, so it is served
+/// within twice this time, and building it.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long loading may take before its progress is shown: what is quicker would only flicker.
+pub const PROGRESS_AFTER: Duration = Duration::from_millis(200);
+/// How often the progress is drawn.
+pub const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// Descriptors that are neither connections nor snapshots: listeners, logs, files being read.
+pub const DESCRIPTORS_BESIDE: usize = 64;
 
 // Connections.
 
@@ -252,6 +267,23 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// Instances of one policy that wait for their next call, at most: one for each worker thread is
 /// what calls that do not wait can use.
 pub const IDLE_INSTANCES_MAX: usize = 64;
+/// Instances that wait for their next call, all policies together: with 64 threads as many as 64
+/// policies can use. Each takes places in the pool.
+pub const IDLE_INSTANCES_ALL_MAX: usize = 4_096;
+/// Policies that the pool has room for, at least, however few the process starts with: a reload may add
+/// more. Beyond, the least used wait for a slot's memory to be mapped anew, and nothing fails.
+pub const POLICIES_ROOM: usize = 64;
+/// Slots beside those of instances that keep the memory of a policy mapped, at most: they reserve
+/// addresses.
+pub const WARM_SLOTS_MAX: usize = 8_192;
+/// Addresses of one slot of the pool, in bytes: all that a 32-bit memory can reach, so that compiled code
+/// checks no bounds.
+pub const SLOT_BYTES: u64 = 4 << 30;
+/// Addresses between two slots, in bytes, as the runtime leaves them.
+pub const SLOT_GUARD_BYTES: u64 = 32 << 20;
+/// Addresses that a process has for its pool, in bytes: what 47 bits reach, less 1 TiB for everything
+/// else.
+pub const ADDRESSES_MAX: u64 = (1 << 47) - (1 << 40);
 /// Handles that one instance may hold: of the message, and of WASI's streams. Real ones hold a few.
 pub const PLUGIN_HANDLES_MAX: usize = 1_000;
 /// Lines of the log that wait for their thread; more are dropped. At a few hundred bytes each some
