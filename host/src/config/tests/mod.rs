@@ -26,6 +26,7 @@ connections = 1_000
 requests = 0x10
 plugin-calls = 7
 drain = "0s"
+watch = false
 
 [admin]
 address = "[::1]:9901"
