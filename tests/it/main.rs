@@ -4,6 +4,7 @@ mod components;
 mod kinds;
 mod scene;
 
+mod artefacts;
 mod attacks;
 mod bodies;
 mod cache;
@@ -27,8 +28,10 @@ mod plugins;
 mod reach;
 mod readmes;
 mod refused;
+mod reload;
 mod secrets;
 mod snapshot;
 mod stop;
+mod terminal;
 mod upstreams;
 mod wasip2;
