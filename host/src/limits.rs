@@ -74,8 +74,8 @@ pub const REQUESTS: RangeInclusive<usize> = 1..=1_000_000;
 /// With a slow upstream of 1 s this still carries 4,000 requests per second; beyond it, waiting
 /// longer helps nobody.
 pub const REQUESTS_DEFAULT: usize = 4_096;
-/// Plugin instances alive at once. Each reserves some GiB of address space (not memory) in the
-/// pool, and 16,384 of them are about half of the 128 TiB there are.
+/// Plugin instances at work at once. Each reserves 8 GiB of addresses (not of memory) in the pool, and
+/// there are 128 TiB; what does not fit beside the rest is refused at the start.
 pub const PLUGIN_CALLS: RangeInclusive<usize> = 1..=16_384;
 /// 512 instances of 16 MiB are 8 GiB if every one were full, which is far from what happens.
 pub const PLUGIN_CALLS_DEFAULT: usize = 512;

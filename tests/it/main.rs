@@ -33,5 +33,6 @@ mod secrets;
 mod snapshot;
 mod stop;
 mod terminal;
+mod totals;
 mod upstreams;
 mod wasip2;

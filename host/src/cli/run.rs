@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,6 +36,7 @@ pub fn run(path: &Path) -> Result<(), String> {
     let mut hang_up = on(SignalKind::hangup())?;
 
     let built = super::build(&config)?;
+    built.process.tell();
     let current = Current::new(built.gateway, &built.process);
     let started = config.clone();
     let reloader = Reloader::new(started, &built.process, &built.metrics, &current, looked);
@@ -46,20 +48,14 @@ pub fn run(path: &Path) -> Result<(), String> {
             }
         };
         current.get().tend();
-        tokio::spawn(std::sync::Arc::clone(&built.process).tend());
+        tokio::spawn(Arc::clone(&built.process).tend());
         let wanted = reload::start(reloader)?;
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
                 wanted.now();
             }
         });
-        server::serve(
-            &config,
-            &current,
-            std::sync::Arc::clone(&built.metrics),
-            stop,
-        )
-        .await
+        server::serve(&config, &current, Arc::clone(&built.metrics), stop).await
     });
     // What is still running after the drain is cut here, and leaves its record in the log.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

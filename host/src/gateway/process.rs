@@ -10,7 +10,7 @@ use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
-use crate::plugin::Runtime;
+use crate::plugin::{PoolSize, Runtime};
 use crate::policy::cache::{Cache, PurgeKey, SetCookie, Settings};
 use crate::policy::decisions::Decisions;
 use crate::policy::limit::{Limiter, Now};
@@ -20,6 +20,7 @@ use crate::store::memory::Kv;
 /// that was kept is forgotten.
 pub struct Process {
     pub(super) runtime: Arc<Runtime>,
+    pool: PoolSize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Arc<AccessLog>,
     pub(super) mechanisms: Mechanisms,
@@ -44,8 +45,10 @@ impl Process {
         log: Arc<AccessLog>,
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::waiting_calls(config.runtime.plugin_calls);
+        let (runtime, pool) = totals::start_runtime(config)?;
         Ok(Arc::new(Process {
-            runtime: totals::start_runtime(config)?,
+            runtime,
+            pool,
             metrics,
             log,
             mechanisms: Mechanisms {
@@ -66,6 +69,11 @@ impl Process {
                 .map(|listener| listener.name.as_str().into())
                 .collect(),
         }))
+    }
+
+    /// Says what the process may take.
+    pub fn tell(&self) {
+        totals::tell(&self.pool);
     }
 
     /// What goes on beside requests, for as long as the process serves.

@@ -13,7 +13,7 @@ use crate::plugin::{Artefacts, PoolSize, Runtime, quiet_caught_panics};
 ///
 /// # Errors
 /// If the process may not have what it takes, in words for the operator.
-pub fn start_runtime(config: &Config) -> Result<Arc<Runtime>, String> {
+pub fn start_runtime(config: &Config) -> Result<(Arc<Runtime>, PoolSize), String> {
     quiet_caught_panics();
     let runtime = &config.runtime;
     let size = PoolSize::new(
@@ -38,14 +38,18 @@ pub fn start_runtime(config: &Config) -> Result<Arc<Runtime>, String> {
             size.calls
         )
     })?;
+    Ok((runtime, size))
+}
+
+/// Says what the pool takes at most, for whoever plans the machine.
+pub fn tell(size: &PoolSize) {
     tracing::info!(
         at_work = size.calls,
         waiting = size.idle,
         slots = size.memories(),
-        kept_resident_at_most = %mebibytes(size.resident_bytes(Runtime::resident_bytes_per_slot())),
+        kept_resident_at_most = %mebibytes(Runtime::resident_bytes(size)),
         "the pool of plugin instances"
     );
-    Ok(runtime)
 }
 
 fn mebibytes(bytes: u64) -> String {

@@ -71,12 +71,15 @@ impl Runtime {
         self.artefacts.prune();
     }
 
-    /// What one slot of the pool keeps in memory between calls, in bytes.
-    pub fn resident_bytes_per_slot() -> usize {
+    /// What the slots of a pool keep in memory between calls at most, in bytes.
+    pub fn resident_bytes(size: &PoolSize) -> u64 {
         if PoolingAllocationConfig::is_pagemap_scan_available() {
-            limits::KEEP_RESIDENT_BYTES
+            size.resident_bytes(
+                limits::KEEP_RESIDENT_BYTES,
+                limits::KEEP_RESIDENT_TABLE_BYTES,
+            )
         } else {
-            limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN
+            size.resident_bytes(limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN, 0)
         }
     }
 

@@ -51,8 +51,9 @@ impl PoolSize {
         self.memories() as u64 * (limits::SLOT_BYTES + limits::SLOT_GUARD_BYTES)
     }
 
-    /// What slots keep between calls, in bytes, if every one was used.
-    pub fn resident_bytes(&self, per_slot: usize) -> u64 {
-        self.memories() as u64 * per_slot as u64
+    /// What slots keep in memory between calls, in bytes, if every one was used.
+    pub fn resident_bytes(&self, per_memory: usize, per_table: usize) -> u64 {
+        let tables = self.instances() * limits::PLUGIN_TABLES_MAX as usize;
+        (self.memories() * per_memory + tables * per_table) as u64
     }
 }

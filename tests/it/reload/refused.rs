@@ -49,7 +49,7 @@ fn a_bad_file_keeps_the_old_one_and_says_why() {
         (
             plugin(&hostile, "config.act = \"sing\""),
             "\"sing\"",
-            "policy `q`: config.act: value is none of",
+            "policy `q`: config.act: value is not valid",
         ),
         (
             plugin(
