@@ -74,8 +74,8 @@ pub const REQUESTS: RangeInclusive<usize> = 1..=1_000_000;
 /// With a slow upstream of 1 s this still carries 4,000 requests per second; beyond it, waiting
 /// longer helps nobody.
 pub const REQUESTS_DEFAULT: usize = 4_096;
-/// Plugin instances at work at once. Each reserves 8 GiB of addresses (not of memory) in the pool, and
-/// there are 128 TiB; what does not fit beside the rest is refused at the start.
+/// Plugin instances at work at once. Each reserves 8 GiB of addresses (not of memory) in the pool; what
+/// does not fit [`ADDRESSES_MAX`] beside the rest is refused at the start.
 pub const PLUGIN_CALLS: RangeInclusive<usize> = 1..=16_384;
 /// 512 instances of 16 MiB are 8 GiB if every one were full, which is far from what happens.
 pub const PLUGIN_CALLS_DEFAULT: usize = 512;
@@ -267,23 +267,28 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// Instances of one policy that wait for their next call, at most: one for each worker thread is
 /// what calls that do not wait can use.
 pub const IDLE_INSTANCES_MAX: usize = 64;
-/// Instances that wait for their next call, all policies together: with 64 threads as many as 64
+/// Instances that wait for their next call, all policies together: with 64 threads as many as 32
 /// policies can use. Each takes places in the pool.
-pub const IDLE_INSTANCES_ALL_MAX: usize = 4_096;
+pub const IDLE_INSTANCES_ALL_MAX: usize = 2_048;
 /// Policies that the pool has room for, at least, however few the process starts with: a reload may add
 /// more. Beyond, the least used wait for a slot's memory to be mapped anew, and nothing fails.
 pub const POLICIES_ROOM: usize = 64;
 /// Slots beside those of instances that keep the memory of a policy mapped, at most: they reserve
 /// addresses.
-pub const WARM_SLOTS_MAX: usize = 8_192;
+pub const WARM_SLOTS_MAX: usize = 4_096;
 /// Addresses of one slot of the pool, in bytes: all that a 32-bit memory can reach, so that compiled code
 /// checks no bounds.
 pub const SLOT_BYTES: u64 = 4 << 30;
 /// Addresses between two slots, in bytes, as the runtime leaves them.
 pub const SLOT_GUARD_BYTES: u64 = 32 << 20;
-/// Addresses that a process has for its pool, in bytes: what 47 bits reach, less 1 TiB for everything
-/// else.
-pub const ADDRESSES_MAX: u64 = (1 << 47) - (1 << 40);
+/// Pieces that the kernel counts of one slot once it was used: the memory of its image, what a guest
+/// wrote beyond, and the rest that is kept free.
+pub const SLOT_MAPPINGS: usize = 3;
+/// Pieces of everything else: code, heaps, stacks.
+pub const MAPPINGS_BESIDE: usize = 4_096;
+/// Addresses that a process has for its pool in one piece, in bytes: Linux loads a program at two thirds
+/// of the 128 TiB that 47 bits reach, and this is below. Some 21,000 slots.
+pub const ADDRESSES_MAX: u64 = 84 << 40;
 /// Handles that one instance may hold: of the message, and of WASI's streams. Real ones hold a few.
 pub const PLUGIN_HANDLES_MAX: usize = 1_000;
 /// Lines of the log that wait for their thread; more are dropped. At a few hundred bytes each some

@@ -36,7 +36,7 @@ fn more_instances_than_there_are_addresses_for() {
     assert_eq!(said.code, Some(1), "{said:?}");
     for text in [
         "for 16384 plugin instances at work",
-        "there are for it: 130048 GiB",
+        "there are for it: 86016 GiB",
         "Lower `runtime.plugin-calls`",
     ] {
         assert!(said.stderr.contains(text), "no `{text}` in {}", said.stderr);
@@ -70,6 +70,21 @@ fn fewer_open_files_than_are_needed() {
         text.contains("WARN") && text.contains("raise `ulimit -n`"),
         "{text}"
     );
+}
+
+/// The kernel's usual count of mappings is less than this pool may need.
+#[test]
+fn fewer_mappings_than_slots_may_need() {
+    let count = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("Linux");
+    let allowed: u64 = count.trim().parse().expect("a number");
+    let said = check(&format!(
+        "[runtime]\nworkers = 64\nplugin-calls = 6144\n{ONE}"
+    ));
+    assert!(said.ok, "{said:?}");
+    // (6144 at work + 2048 that wait + threads) x 2 + 4096 for policies, three each, and the rest.
+    let few = allowed < 65_926;
+    assert_eq!(said.stderr.contains("vm.max_map_count"), few, "{said:?}");
+    assert!(!check(ONE).stderr.contains("vm.max_map_count"));
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub fn start_runtime(config: &Config) -> Result<(Arc<Runtime>, PoolSize), String
     );
     addresses(&size)?;
     descriptors(config)?;
+    mappings(&size);
     let artefacts = match cache_folder(&runtime.plugin_cache) {
         None => Artefacts::none(),
         Some(folder) => Artefacts::open(&folder).unwrap_or_else(|reason| {
@@ -106,4 +107,24 @@ fn descriptors(config: &Config) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Says if the kernel may refuse what the pool comes to map when all of its slots were used, as they are
+/// in time.
+fn mappings(size: &PoolSize) {
+    let Some(allowed) = std::fs::read_to_string("/proc/sys/vm/max_map_count")
+        .ok()
+        .and_then(|text| text.trim().parse::<usize>().ok())
+    else {
+        return;
+    };
+    let needed = size.memories() * limits::SLOT_MAPPINGS + limits::MAPPINGS_BESIDE;
+    if needed > allowed {
+        tracing::warn!(
+            "the pool of {} slots may come to map {needed} pieces of memory, and the kernel allows \
+             {allowed}: beyond, plugins fail; raise `sysctl vm.max_map_count`, or lower \
+             `runtime.plugin-calls`",
+            size.memories()
+        );
+    }
 }

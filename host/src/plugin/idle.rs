@@ -36,6 +36,8 @@ pub struct Idle {
 
 struct Waiting {
     instances: Vec<Leased>,
+    /// Taken for them, and kept while they work, so that a call costs nothing that all threads share.
+    places: usize,
     max: usize,
 }
 
@@ -44,6 +46,7 @@ impl Idle {
         Idle {
             waiting: Mutex::new(Waiting {
                 instances: Vec::new(),
+                places: 0,
                 max,
             }),
             places: Arc::clone(places),
@@ -54,43 +57,39 @@ impl Idle {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one that worked last. It is to be counted among the calls in progress already.
+    /// The one that worked last.
     pub fn take(&self) -> Option<Leased> {
-        let leased = self.lock().instances.pop()?;
-        self.places.give_back(1);
-        Some(leased)
+        self.lock().instances.pop()
     }
 
     /// Keeps an instance, or drops it where there is no place for it.
     pub fn give(&self, leased: Leased) {
         let mut waiting = self.lock();
-        if waiting.instances.len() < waiting.max && self.places.take() {
-            waiting.instances.push(leased);
+        if waiting.instances.len() == waiting.places {
+            if waiting.places == waiting.max || !self.places.take() {
+                return;
+            }
+            waiting.places += 1;
         }
+        waiting.instances.push(leased);
     }
 
     /// Keeps none from now on: nobody begins a call of this policy any more.
     pub fn close(&self) {
-        let mut waiting = self.lock();
-        waiting.max = 0;
-        let instances = std::mem::take(&mut waiting.instances);
-        drop(waiting);
-        self.release(instances);
-    }
-
-    fn release(&self, instances: Vec<Leased>) {
-        let count = instances.len();
-        // Their places in the pool come first.
-        drop(instances);
-        self.places.give_back(count);
+        let none = Waiting {
+            instances: Vec::new(),
+            places: 0,
+            max: 0,
+        };
+        let waiting = std::mem::replace(&mut *self.lock(), none);
+        // They leave the pool before others take their places.
+        drop(waiting.instances);
+        self.places.give_back(waiting.places);
     }
 }
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        let waiting = self.waiting.get_mut();
-        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        let instances = std::mem::take(&mut waiting.instances);
-        self.release(instances);
+        self.close();
     }
 }
