@@ -81,7 +81,6 @@ pub fn main() -> ExitCode {
 /// Lines to standard error; `TOLLGATE_LOG` chooses which, as `RUST_LOG` does elsewhere. A thread of
 /// its own writes them, so that no request waits for a terminal; dropping the guard writes the rest.
 fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
-    use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_env("TOLLGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
@@ -90,7 +89,7 @@ fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(false)
         .init();
     guard
 }

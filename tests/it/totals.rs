@@ -128,6 +128,9 @@ fn instances_that_wait_are_bounded_over_reloads() {
         }
     }
     assert_eq!(gateway.metric("tollgate_instances", &[]), 64.0);
+    // They are configured alike, so that they share one snapshot, which holds a descriptor.
+    let descriptors = gateway.descriptors();
+    assert!(descriptors < POLICIES, "{descriptors} descriptors");
     assert_eq!(gateway.metric("tollgate_plugin_faults_total", &[]), 0.0);
     // Those of policies that are gone leave their places.
     gateway.reload(&start);

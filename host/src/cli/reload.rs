@@ -1,7 +1,7 @@
 //! Replaces the gateway while it serves: on SIGHUP, and when a file that it was built from changed.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -34,7 +34,9 @@ pub struct Wanted(SyncSender<()>);
 impl Wanted {
     /// Soon. What is asked for while one is awaited is that one.
     pub fn now(&self) {
-        let _ = self.0.try_send(());
+        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+            tracing::error!("not reloaded: the thread for it has failed, so restart the gateway");
+        }
     }
 }
 

@@ -31,13 +31,10 @@ const BUNDLED_FOLDER_VARIABLE: &str = "TOLLGATE_PLUGINS";
 /// Every file that is read when this configuration is loaded, beside its own. The files of key sets are
 /// not among them: they are looked at again by themselves.
 pub fn files(config: &Config) -> Vec<PathBuf> {
-    let plugins = config
-        .plugins
-        .values()
-        .filter_map(|plugin| match &plugin.code {
-            PluginCode::Bundled => bundled(&plugin.name).ok(),
-            PluginCode::File { path, .. } => Some(path.clone()),
-        });
+    let plugins = config.plugins.values().map(|plugin| match &plugin.code {
+        PluginCode::Bundled => bundled(&plugin.name),
+        PluginCode::File { path, .. } => path.clone(),
+    });
     let secrets = config.secrets.values().filter_map(|source| match source {
         SecretSource::Environment(_) => None,
         SecretSource::File(path) => Some(path.clone()),
@@ -48,9 +45,16 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
 /// Reads a plugin's file.
 pub fn code(written: &config::Plugin) -> Result<Vec<u8>, String> {
     let (path, pin) = match &written.code {
-        PluginCode::Bundled => (bundled(&written.name)?, None),
+        PluginCode::Bundled => (bundled(&written.name), None),
         PluginCode::File { path, sha256 } => (path.clone(), *sha256),
     };
+    if written.code == PluginCode::Bundled && !path.is_file() {
+        return Err(format!(
+            "the bundled plugin's file is not at `{}`; build it with `make plugins`, or name the folder \
+             it is in with the environment variable {BUNDLED_FOLDER_VARIABLE}",
+            path.display()
+        ));
+    }
     let bytes = read_bounded(&path, limits::PLUGIN_FILE_BYTES_MAX)?;
     if let Some(pin) = pin {
         let found = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
@@ -65,22 +69,14 @@ pub fn code(written: &config::Plugin) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Where a bundled plugin's file is.
-fn bundled(name: &str) -> Result<PathBuf, String> {
+/// Where a bundled plugin's file belongs.
+fn bundled(name: &str) -> PathBuf {
     let file = format!("{}.wasm", name.replace('-', "_"));
     let beside = || Some(std::env::current_exe().ok()?.parent()?.join("plugins"));
     let folder = std::env::var_os(BUNDLED_FOLDER_VARIABLE)
         .map(PathBuf::from)
         .or_else(beside);
-    let path = folder.unwrap_or_default().join(file);
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(format!(
-        "the bundled plugin's file is not at `{}`; build it with `make plugins`, or name the folder \
-         it is in with the environment variable {BUNDLED_FOLDER_VARIABLE}",
-        path.display()
-    ))
+    folder.unwrap_or_default().join(file)
 }
 
 fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, String> {

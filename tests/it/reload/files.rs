@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tollgate_tests::{Folder, Gateway, eventually, guest, replace};
+use tollgate_tests::{Folder, Gateway, binary, eventually, guest, replace};
 
 use super::{UNWATCHED, WATCHED, answering, plugin_file, respond};
 
@@ -118,6 +118,32 @@ fn a_plugin_is_replaced_under_load_and_no_request_is_lost() {
     assert_eq!(gateway.reloads("applied"), 3);
     assert_eq!(gateway.metric("tollgate_plugin_faults_total", &[]), 0.0);
     gateway.wait_for_one_gateway();
+}
+
+/// A file that is missed is looked for, as while it is being built again.
+#[test]
+fn a_bundled_plugin_that_is_gone_for_a_while() {
+    let folder = Folder::new();
+    let bundled = binary().with_file_name("plugins").join("headers.wasm");
+    let bytes = std::fs::read(bundled).expect("a bundled plugin");
+    let wasm = folder.write("headers.wasm", &bytes);
+    let toml = format!(
+        "{WATCHED}[policies.mark]\nplugin = \"headers\"\nconfig.response.set.x-mark = \"a\"\n\
+         [routes.a]\nmatch = \"/a\"\nchain = [\"mark\"]\nrespond = {{ status = 204 }}\n"
+    );
+    let gateway = Gateway::builder()
+        .env("TOLLGATE_PLUGINS", &folder.path().to_string_lossy())
+        .start(&toml);
+    std::fs::remove_file(&wasm).expect("a file");
+    gateway.wait_for_event(&["everything stays as it was", "`headers` does not load"]);
+    assert_eq!(gateway.get("/a").headers("x-mark"), ["a"]);
+    std::fs::write(&wasm, &bytes).expect("a file");
+    gateway.wait_for_event(&["nothing has changed"]);
+    // The same with one more custom section is another file: its name `x`, and nothing in it.
+    replace(&wasm, [&bytes[..], &[0, 2, 1, b'x']].concat());
+    gateway.wait_for_event(&["reloaded", "policies=1 kept=0"]);
+    assert_eq!(gateway.get("/a").headers("x-mark"), ["a"]);
+    assert_eq!(gateway.reloads("refused"), 1, "{}", gateway.stderr());
 }
 
 /// Ends the load when dropped.

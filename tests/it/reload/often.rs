@@ -11,8 +11,9 @@ const RELOADS: usize = 1_000;
 /// By then the allocator, the cache of compiled plugins and the pool's slots have what they need.
 const WARM: usize = 200;
 /// What the memory of the process may vary by: heaps keep some of what was freed, and slots of the pool
-/// that were used keep pages. One gateway left behind at each reload would take many times that.
-const VARIES_BY_BYTES: u64 = 16 << 20;
+/// that were used keep pages. 40 KiB left behind at each reload would be as much, and the compiled code
+/// of one plugin is ten times that.
+const VARIES_BY_BYTES: u64 = 32 << 20;
 
 /// One of two configurations, which differ in everything that a reload builds.
 fn configuration(folder: &Folder, one: bool) -> String {
@@ -103,11 +104,10 @@ fn nothing_is_left_of_a_thousand_reloads() {
         assert_eq!(series, name == here, "series of `{name}`");
     }
     let (descriptors, resident) = warm.expect("it was measured");
-    let now = gateway.descriptors();
-    assert!(
-        now <= descriptors + 4,
-        "{descriptors}, and now {now} descriptors"
-    );
+    // A connection is closed a moment after its client.
+    eventually("as many descriptors as before", || {
+        (gateway.descriptors() <= descriptors + 4).then_some(())
+    });
     let grown = gateway.resident().saturating_sub(resident);
     assert!(
         grown <= VARIES_BY_BYTES,
