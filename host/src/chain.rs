@@ -45,6 +45,7 @@ pub struct Namespace {
 }
 
 /// What the host does on behalf of plugins, for all chains together.
+#[derive(Clone)]
 pub struct Mechanisms {
     pub limiter: Arc<Limiter>,
     pub cache: Arc<Cache>,

@@ -2,7 +2,10 @@
 
 mod check;
 mod plugin_build;
+mod reload;
 mod run;
+mod terminal;
+mod watch;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::gateway::{BUNDLED, Gateway, start_runtime};
+use crate::gateway::{BUNDLED, Gateway, Process, Progress};
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
 
@@ -25,7 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Serve what the configuration says, until SIGTERM or SIGINT.
+    /// Serve what the configuration says, until SIGTERM or SIGINT; on SIGHUP, and when a file changes,
+    /// what it says then.
     Run {
         /// The configuration, in TOML.
         config: PathBuf,
@@ -77,41 +81,47 @@ pub fn main() -> ExitCode {
 /// Lines to standard error; `TOLLGATE_LOG` chooses which, as `RUST_LOG` does elsewhere. A thread of
 /// its own writes them, so that no request waits for a terminal; dropping the guard writes the rest.
 fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
-    use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_env("TOLLGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(limits::LOG_LINES_MAX)
-        .finish(std::io::stderr());
+        .finish(terminal::Lines);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(false)
         .init();
     guard
 }
 
-/// A gateway that is ready to serve, and what it writes to.
+/// A gateway that is ready to serve, and what it stands on.
 pub(crate) struct Built {
-    config: Config,
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) gateway: Gateway,
+    process: Arc<Process>,
     metrics: Arc<Metrics>,
     log: Arc<AccessLog>,
 }
 
-/// Reads a configuration and builds everything it names.
-pub(crate) fn build(path: &std::path::Path) -> Result<Built, String> {
-    let config = config::load(path, &BUNDLED).map_err(|problems| problems.to_string())?;
+pub(crate) fn read(path: &std::path::Path) -> Result<Config, String> {
+    config::load(path, &BUNDLED).map_err(|problems| problems.to_string())
+}
+
+/// Builds everything that a configuration names.
+pub(crate) fn build(config: &Config) -> Result<Built, String> {
     raise_descriptor_limit();
     let metrics = Metrics::new();
     let log = AccessLog::start(std::io::stdout(), metrics.log_lines_dropped.clone())
         .map_err(|error| format!("the access log cannot start: {error}"))?;
-    let runtime = start_runtime(&config)?;
-    let gateway = Gateway::build(&config, &runtime, Arc::clone(&metrics), Arc::clone(&log))
-        .map_err(|problems| problems.to_string())?;
+    let process = Process::start(config, Arc::clone(&metrics), Arc::clone(&log))?;
+    let progress = Arc::new(Progress::default());
+    let shown = terminal::Shown::start(&progress);
+    let built = Gateway::build(config, &process, None, &progress);
+    drop(shown);
+    process.tidy();
+    let gateway = built.map_err(|problems| problems.to_string())?;
     Ok(Built {
-        config,
-        gateway: Arc::new(gateway),
+        gateway,
+        process,
         metrics,
         log,
     })

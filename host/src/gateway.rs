@@ -1,37 +1,47 @@
 //! The composition root: a checked configuration becomes an immutable snapshot of routes, chains and
-//! upstreams.
+//! upstreams, beside the one that it will replace and upon the state that outlives both.
 
+mod build;
+mod current;
+mod files;
 mod key_sets;
 mod namespaces;
+mod next_start;
 mod plugins;
+mod process;
+mod progress;
+mod totals;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{Method, Uri};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::chain::{Decided, Entry, Mechanisms};
-use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
+use crate::config::Source;
 use crate::http::exchange::ResponseHead;
-use crate::limits;
-use crate::observe::{AccessLog, Metrics, Record, RouteMetrics};
-use crate::plugin::{Policy, Runtime};
+use crate::observe::{EntryName, Metrics, Record, RouteMetrics};
 pub use crate::policy::cache::PurgeKey;
-use crate::policy::cache::{Cache, SetCookie, Settings};
-use crate::policy::decisions::{Decisions, Memory};
+use crate::policy::decisions::Memory;
 use crate::policy::key_sets::KeySets;
-use crate::policy::limit::{Limiter, Now};
 use crate::route::Router;
-use crate::store::memory::Kv;
-use crate::upstream::{Timeouts, Upstream};
+use crate::upstream::Upstream;
 
+pub use current::Current;
+pub use files::{BUNDLED, files};
 use namespaces::Namespaces;
-pub use plugins::{BUNDLED, start_runtime};
+pub use next_start::next_start;
+use plugins::Loaded;
+pub use process::Process;
+pub use progress::Progress;
+use upstreams::Upstreams;
 
 /// Everything that requests are served from.
 pub struct Gateway {
@@ -39,13 +49,42 @@ pub struct Gateway {
     /// In the order of the router's indices.
     pub routes: Vec<Arc<Route>>,
     pub mechanisms: Mechanisms,
-    key_sets: Arc<KeySets>,
-    namespaces: Namespaces,
     /// One permit for each request in flight.
     pub requests: Arc<Semaphore>,
-    metrics: Arc<Metrics>,
-    log: Arc<AccessLog>,
+    /// How long a stopping process waits for requests in flight.
+    pub drain: Duration,
+    /// In the order of the sockets.
+    listeners: Vec<Arc<Listener>>,
+    loaded: Loaded,
+    memories: Memories,
+    key_sets: Arc<KeySets>,
+    namespaces: Namespaces,
+    upstreams: Upstreams,
+    /// Those that plugins may ask.
+    fetched: Upstreams,
+    source: Arc<Source>,
     no_route: RouteMetrics,
+    process: Arc<Process>,
+    _counted: Counted,
+}
+
+/// What authorizers decided, by policy.
+type Memories = BTreeMap<String, Arc<Memory<Decided>>>;
+
+/// A gateway that is alive.
+struct Counted(Arc<Metrics>);
+
+impl Counted {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.gateways.inc();
+        Counted(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.gateways.dec();
+    }
 }
 
 pub struct Route {
@@ -66,6 +105,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// What tells the series of its entries.
+    fn entry_names(&self) -> impl Iterator<Item = EntryName> {
+        let entries = self.chain.iter();
+        entries.map(|entry| entry_name(entry, &self.name))
+    }
+
     /// The methods that it takes, for `Allow` (RFC 9110, section 10.2.1). Of any, those that are common.
     pub fn allowed(&self) -> Vec<Method> {
         if !self.methods.is_empty() {
@@ -96,108 +141,62 @@ pub struct Listener {
 }
 
 impl Gateway {
-    /// Builds everything that a configuration names; plugins load in parallel.
-    ///
-    /// # Errors
-    /// Everything that keeps a plugin or a policy from loading, at its place in the file.
-    pub fn build(
-        config: &Config,
-        runtime: &Arc<Runtime>,
-        metrics: Arc<Metrics>,
-        log: Arc<AccessLog>,
-    ) -> Result<Gateway, Problems> {
-        let (key_sets, mut problems) = key_sets::load(config);
-        let fetched = upstreams(config, |name| {
-            config
-                .plugins
-                .values()
-                .any(|plugin| plugin.grant.fetch.contains(name))
-        });
-        let shared = plugins::Shared {
-            key_sets: Arc::clone(&key_sets),
-            kv: Kv::new(config.store.kv),
-            metrics: Arc::clone(&metrics.plugins),
-            waiting: Arc::new(Semaphore::new(limits::waiting_calls(
-                config.runtime.plugin_calls,
-            ))),
-            upstreams: fetched,
-        };
-        let (policies, found) = plugins::load(config, runtime, &shared);
-        problems.extend(found);
-        problems.extend(open_authorizers(config, &policies));
-        let router = router(config, &mut problems);
-        if !problems.is_empty() {
-            return Err(Problems::new(Arc::clone(&config.source), problems));
-        }
-
-        let cache = Cache::new(Settings {
-            bytes_max: config.store.cache,
-            entry_bytes_max: config.store.cache_entry,
-            set_cookie: SetCookie::Shared,
-        });
-        let decisions = Decisions::new(config.store.decisions);
-        let namespaces = Namespaces::of(config, &policies);
-        let built = Built {
-            namespaces: &namespaces,
-            memories: memories(&policies, &decisions),
-            policies,
-            upstreams: upstreams(config, |_| true),
-            metrics: &metrics,
-        };
-        let routes = config
-            .routes
-            .iter()
-            .filter_map(|route| built.route(config, route).map(Arc::new))
-            .collect();
-        Ok(Gateway {
-            router,
-            routes,
-            mechanisms: Mechanisms {
-                limiter: Arc::new(Limiter::new(config.store.limit_keys)),
-                cache,
-            },
-            key_sets,
-            namespaces,
-            requests: Arc::new(Semaphore::new(config.runtime.requests)),
-            no_route: metrics.route(""),
-            metrics,
-            log,
-        })
+    /// Where a request came in, by the number of its socket. Gateway and sockets are made from the same
+    /// listeners, so that there is one.
+    pub fn listener(&self, socket: usize) -> &Arc<Listener> {
+        &self.listeners[socket]
     }
 
-    /// What goes on beside requests, for as long as the gateway serves.
-    pub async fn tend(&self) {
-        let limiter = Arc::clone(&self.mechanisms.limiter);
-        let sweep = async {
-            let mut interval = tokio::time::interval(limits::LIMIT_SWEEP);
-            loop {
-                interval.tick().await;
-                limiter.sweep(Now::read());
-            }
-        };
-        tokio::join!(sweep, Arc::clone(&self.key_sets).run());
+    /// Whether it was built from the same text and took over everything that is loaded, so that it would
+    /// serve as the other does.
+    pub fn is_same(&self, other: &Gateway) -> bool {
+        self.source.text == other.source.text
+            && self.loaded.is_same(&other.loaded)
+            && Arc::ptr_eq(&self.key_sets, &other.key_sets)
+    }
+
+    /// How many policies it took over as they were, and how many it has.
+    pub fn policies_kept(&self, previous: &Gateway) -> (usize, usize) {
+        self.loaded.kept(&previous.loaded)
+    }
+
+    /// Starts what goes on beside requests. It ends with the gateway.
+    pub fn tend(&self) {
+        tokio::spawn(Arc::clone(&self.key_sets).run());
+    }
+
+    /// Begins to serve in the place of another.
+    fn take_over(&self, previous: &Gateway) {
+        if !Arc::ptr_eq(&self.key_sets, &previous.key_sets) {
+            self.tend();
+        }
+        self.loaded.retire_others(&previous.loaded);
     }
 
     /// Brings the metrics up to date that are read from the mechanisms.
     pub fn measure(&self) {
+        let metrics = &self.process.metrics;
         let cache = self.mechanisms.cache.stats();
-        self.metrics
+        metrics
             .cache_hits
             .inner()
             .store(cache.hits, Ordering::Relaxed);
-        self.metrics
+        metrics
             .cache_misses
             .inner()
             .store(cache.misses, Ordering::Relaxed);
-        self.metrics
+        metrics
             .cache_collapsed
             .inner()
             .store(cache.collapsed, Ordering::Relaxed);
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.metrics.cache_bytes.set(gauge(cache.bytes));
-        self.metrics.cache_keys.set(gauge(cache.entries));
+        metrics.cache_bytes.set(gauge(cache.bytes));
+        metrics.cache_keys.set(gauge(cache.entries));
         let keys = self.mechanisms.limiter.keys();
-        self.metrics.limit_keys.set(gauge(keys as u64));
+        metrics.limit_keys.set(gauge(keys as u64));
+        metrics
+            .instances
+            .set(gauge(self.process.runtime.instances()));
     }
 
     /// Drops cached responses: of one policy, or of all. Answers how many keys went; none if there is no
@@ -224,8 +223,8 @@ impl Gateway {
         target: Uri,
     ) -> Record {
         Record::start(
-            Arc::clone(&self.metrics),
-            Arc::clone(&self.log),
+            Arc::clone(&self.process.metrics),
+            Arc::clone(&self.process.log),
             self.no_route.clone(),
             listener,
             id,
@@ -236,159 +235,10 @@ impl Gateway {
     }
 }
 
-/// Authorizers that would let everyone in when they fault.
-fn open_authorizers(config: &Config, policies: &BTreeMap<String, Arc<Policy>>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for policy in config.policies.values() {
-        let authorizes = policies
-            .get(&policy.name)
-            .is_some_and(|loaded| loaded.hooks.authorizer);
-        if authorizes && policy.on_fault == OnFault::Open {
-            problems.push(
-                Problem::new(
-                    policy.on_fault_position.or(Some(policy.position)),
-                    format!(
-                        "policy `{}` is an authorizer and cannot fail open",
-                        policy.name
-                    ),
-                )
-                .with_help("remove `on-fault = \"open\"`: a fault would let everyone in"),
-            );
-        }
+fn entry_name(entry: &Entry, route: &Arc<str>) -> EntryName {
+    EntryName {
+        plugin: Arc::clone(&entry.policy.identity.plugin),
+        policy: Arc::clone(&entry.policy.identity.policy),
+        route: Arc::clone(route),
     }
-    problems
-}
-
-fn router(config: &Config, problems: &mut Vec<Problem>) -> Router {
-    let matches = config
-        .routes
-        .iter()
-        .map(|route| (route.name.as_str(), &route.matches));
-    match Router::build(matches) {
-        Ok(router) => router,
-        Err(conflicts) => {
-            problems.extend(conflicts.into_iter().map(|conflict| {
-                let position = config
-                    .routes
-                    .get(conflict.second)
-                    .map(|route| route.position);
-                Problem::new(position, conflict.message)
-            }));
-            Router::default()
-        }
-    }
-}
-
-/// The upstreams that are wanted, each with connections of its own.
-fn upstreams(config: &Config, wanted: impl Fn(&String) -> bool) -> BTreeMap<String, Arc<Upstream>> {
-    let upstream = |upstream: &crate::config::Upstream| {
-        let servers = upstream
-            .servers
-            .iter()
-            .map(|server| (server.authority.clone(), server.weight));
-        let timeouts = Timeouts {
-            connect: upstream.timeouts.connect,
-            first_byte: upstream.timeouts.first_byte,
-            total: upstream.timeouts.total,
-        };
-        Arc::new(Upstream::new(
-            upstream.name.as_str().into(),
-            servers,
-            timeouts,
-            config.runtime.workers,
-        ))
-    };
-    config
-        .upstreams
-        .iter()
-        .filter(|(name, _)| wanted(name))
-        .map(|(name, written)| (name.clone(), upstream(written)))
-        .collect()
-}
-
-/// A memory for each policy that authorizes. A new gateway has new ones, so that nothing outlives the
-/// plugin and the configuration that it was decided by.
-fn memories(
-    policies: &BTreeMap<String, Arc<Policy>>,
-    decisions: &Arc<Decisions<Decided>>,
-) -> BTreeMap<String, Arc<Memory<Decided>>> {
-    policies
-        .iter()
-        .filter(|(_, policy)| policy.hooks.authorizer)
-        .map(|(name, _)| {
-            let memory = Memory::new(decisions, name.as_str().into());
-            (name.clone(), Arc::new(memory))
-        })
-        .collect()
-}
-
-/// What routes are put together from.
-struct Built<'m> {
-    namespaces: &'m Namespaces,
-    policies: BTreeMap<String, Arc<Policy>>,
-    memories: BTreeMap<String, Arc<Memory<Decided>>>,
-    upstreams: BTreeMap<String, Arc<Upstream>>,
-    metrics: &'m Metrics,
-}
-
-impl Built<'_> {
-    fn route(&self, config: &Config, route: &crate::config::Route) -> Option<Route> {
-        let chain: Vec<Entry> = route
-            .chain
-            .iter()
-            .enumerate()
-            .filter_map(|(index, link)| self.entry(config, route, index, link))
-            .collect();
-        let destination = match &route.end {
-            RouteEnd::Upstream(name) => {
-                Destination::Upstream(Arc::clone(self.upstreams.get(name)?))
-            }
-            RouteEnd::Respond(reply) => respond(reply),
-        };
-        Some(Route {
-            name: route.name.as_str().into(),
-            variables: Arc::clone(&route.variables),
-            takes_options: route.matches.methods.contains(&Method::OPTIONS),
-            methods: route.matches.methods.clone(),
-            reads_on_way_out: chain.iter().any(|entry| entry.policy.hooks.on_way_out()),
-            reads_responses: chain.iter().any(|entry| entry.policy.reads_responses()),
-            chain,
-            destination,
-            metrics: self.metrics.route(&route.name),
-        })
-    }
-
-    fn entry(
-        &self,
-        config: &Config,
-        route: &crate::config::Route,
-        index: usize,
-        link: &crate::config::Link,
-    ) -> Option<Entry> {
-        let policy = self.policies.get(&link.policy)?;
-        Some(Entry {
-            policy: Arc::clone(policy),
-            when: link.when.clone(),
-            place: link.entry.as_str().into(),
-            fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
-            memory: self.memories.get(&link.policy).cloned(),
-            namespace: self.namespaces.of_entry(route, index, link),
-            metrics: self
-                .metrics
-                .entry(&policy.identity.plugin, &link.policy, &route.name),
-        })
-    }
-}
-
-fn respond(reply: &StaticReply) -> Destination {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &reply.headers {
-        headers.append(name, value.clone());
-    }
-    let head = ResponseHead {
-        // The configuration was checked.
-        status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        headers,
-    };
-    Destination::Respond(head, Bytes::from(reply.body.clone()))
 }

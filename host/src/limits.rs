@@ -74,8 +74,8 @@ pub const REQUESTS: RangeInclusive<usize> = 1..=1_000_000;
 /// With a slow upstream of 1 s this still carries 4,000 requests per second; beyond it, waiting
 /// longer helps nobody.
 pub const REQUESTS_DEFAULT: usize = 4_096;
-/// Plugin instances alive at once. Each reserves some GiB of address space (not memory) in the
-/// pool, and 16,384 of them are about half of the 128 TiB there are.
+/// Plugin instances at work at once. Each reserves 8 GiB of addresses (not of memory) in the pool; what
+/// does not fit [`ADDRESSES_MAX`] beside the rest is refused at the start.
 pub const PLUGIN_CALLS: RangeInclusive<usize> = 1..=16_384;
 /// 512 instances of 16 MiB are 8 GiB if every one were full, which is far from what happens.
 pub const PLUGIN_CALLS_DEFAULT: usize = 512;
@@ -190,6 +190,9 @@ pub const CONFIGURE_WALL: Duration = Duration::from_secs(30);
 pub const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
 /// All compiled plugins on disk, in bytes; what was used least recently goes first.
 pub const ARTEFACT_FOLDER_BYTES_MAX: u64 = 2 << 30;
+/// Age from which a file that is still being written was left by a process that was killed: writing
+/// takes well under a second.
+pub const ARTEFACT_TEMPORARY_AGE: Duration = Duration::from_secs(3_600);
 /// Compiled functions kept in memory while plugins load, in bytes, so that configurations of one
 /// plugin share them.
 pub const FUNCTION_CACHE_BYTES_MAX: usize = 256 << 20;
@@ -228,6 +231,18 @@ pub const EPOCH_SLEEP: Duration = Duration::from_secs(1);
 /// `wasmtime-wizer` grow each memory by one page.
 pub const SNAPSHOT_HEADROOM_BYTES: usize = 2 * PLUGIN_MEMORIES_MAX as usize * (64 << 10);
 
+// Reloading.
+
+/// How often the files are looked at. A change counts when two looks found the same, so it is served
+/// within twice this time, and building it.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long loading may take before its progress is shown: what is quicker would only flicker.
+pub const PROGRESS_AFTER: Duration = Duration::from_millis(200);
+/// How often the progress is drawn.
+pub const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// Descriptors that are neither connections nor snapshots: listeners, logs, files being read.
+pub const DESCRIPTORS_BESIDE: usize = 64;
+
 // Connections.
 
 /// How long a client may send nothing in the middle of a message, or take nothing of an answer.
@@ -261,6 +276,28 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// Instances of one policy that wait for their next call, at most: one for each worker thread is
 /// what calls that do not wait can use.
 pub const IDLE_INSTANCES_MAX: usize = 64;
+/// Instances that wait for their next call, all policies together: with 64 threads as many as 32
+/// policies can use. Each takes places in the pool.
+pub const IDLE_INSTANCES_ALL_MAX: usize = 2_048;
+/// Policies that the pool has room for, at least, however few the process starts with: a reload may add
+/// more. Beyond, the least used wait for a slot's memory to be mapped anew, and nothing fails.
+pub const POLICIES_ROOM: usize = 64;
+/// Slots beside those of instances that keep the memory of a policy mapped, at most: they reserve
+/// addresses.
+pub const WARM_SLOTS_MAX: usize = 4_096;
+/// Addresses of one slot of the pool, in bytes: all that a 32-bit memory can reach, so that compiled code
+/// checks no bounds.
+pub const SLOT_BYTES: u64 = 4 << 30;
+/// Addresses between two slots, in bytes, as the runtime leaves them.
+pub const SLOT_GUARD_BYTES: u64 = 32 << 20;
+/// Pieces that the kernel counts of one slot once it was used: the memory of its image, what a guest
+/// wrote beyond, and the rest that is kept free.
+pub const SLOT_MAPPINGS: usize = 3;
+/// Pieces of everything else: code, heaps, stacks.
+pub const MAPPINGS_BESIDE: usize = 4_096;
+/// Addresses that a process has for its pool in one piece, in bytes: Linux loads a program at two thirds
+/// of the 128 TiB that 47 bits reach, and this is below. Some 21,000 slots.
+pub const ADDRESSES_MAX: u64 = 84 << 40;
 /// Handles that one instance may hold: of the message, and of WASI's streams. Real ones hold a few.
 pub const PLUGIN_HANDLES_MAX: usize = 1_000;
 /// Lines of the log that wait for their thread; more are dropped. At a few hundred bytes each some

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::Config;
-use crate::gateway::{Gateway, Listener};
+use crate::gateway::Current;
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
 use crate::proxy;
@@ -31,22 +31,17 @@ use workers::Workers;
 /// If an address cannot be listened on, in words for the operator.
 pub async fn serve(
     config: &Config,
-    gateway: Arc<Gateway>,
+    current: &Arc<Current>,
     metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), String> {
-    let mut listeners = Vec::new();
+    let mut sockets = Vec::new();
     for written in &config.listeners {
-        let socket = listen(written.address).await?;
-        let listener = Arc::new(Listener {
-            name: written.name.as_str().into(),
-            trusted_proxies: written.trusted_proxies.clone(),
-        });
-        listeners.push((socket, listener));
+        sockets.push(listen(written.address).await?);
     }
     let admin = listen(config.admin.address).await?;
-    for (socket, listener) in &listeners {
-        tracing::info!(listener = &*listener.name, address = %address(socket)?, "listening");
+    for (socket, written) in sockets.iter().zip(&config.listeners) {
+        tracing::info!(listener = written.name, address = %address(socket)?, "listening");
     }
     tracing::info!(listener = "admin", address = %address(&admin)?, "listening");
 
@@ -55,13 +50,14 @@ pub async fn serve(
     // The sender's `closed` tells when the last connection has let its receiver go.
     let connections = Arc::new(Semaphore::new(config.runtime.connections));
     let mut tasks = tokio::task::JoinSet::new();
-    let tended = Arc::clone(&gateway);
-    tasks.spawn(async move { tended.tend().await });
-    for (socket, listener) in listeners {
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let door = Door {
+            number,
+            current: Arc::clone(current),
+        };
         tasks.spawn(accept(
             socket,
-            listener,
-            Arc::clone(&gateway),
+            door,
             Arc::clone(&metrics),
             Arc::clone(&connections),
             drained.clone(),
@@ -71,16 +67,17 @@ pub async fn serve(
     let admin = tokio::spawn(admin::serve(
         admin,
         Arc::clone(&metrics),
-        Arc::clone(&gateway),
+        Arc::clone(current),
     ));
     drop(drained);
 
     stop.await;
-    tracing::info!(within = ?config.runtime.drain, "stopping: no new connections, draining");
+    let drain = current.get().drain;
+    tracing::info!(within = ?drain, "stopping: no new connections, draining");
     metrics.stopping.set(DRAINING);
     tasks.shutdown().await;
     let _ = draining.send(true);
-    if tokio::time::timeout(config.runtime.drain, draining.closed())
+    if tokio::time::timeout(drain, draining.closed())
         .await
         .is_err()
     {
@@ -120,12 +117,19 @@ fn address(socket: &TcpListener) -> Result<SocketAddr, String> {
         .map_err(|error| format!("a listener has no address: {error}"))
 }
 
+/// Where connections come in, and what serves their requests.
+#[derive(Clone)]
+struct Door {
+    /// Of the socket, by which a gateway knows the listener.
+    number: usize,
+    current: Arc<Current>,
+}
+
 /// Accepts for as long as the process takes connections. Without a permit nothing is accepted: the
 /// kernel's queue is the wait, and a full one tells clients.
 async fn accept(
     socket: TcpListener,
-    listener: Arc<Listener>,
-    gateway: Arc<Gateway>,
+    door: Door,
     metrics: Arc<Metrics>,
     connections: Arc<Semaphore>,
     drained: watch::Receiver<bool>,
@@ -138,15 +142,14 @@ async fn accept(
         match socket.accept().await {
             Ok((stream, peer)) => {
                 let open = Open::new(&metrics, permit);
-                let (listener, gateway) = (Arc::clone(&listener), Arc::clone(&gateway));
-                let drained = drained.clone();
+                let (door, drained) = (door.clone(), drained.clone());
                 // It is taken out of this thread's reactor here, and into the worker's there.
                 let Ok(stream) = stream.into_std() else {
                     continue;
                 };
                 workers.give(move || {
                     let stream = TcpStream::from_std(stream);
-                    Box::pin(connection(stream, peer, listener, gateway, drained, open))
+                    Box::pin(connection(stream, peer, door, drained, open))
                 });
             }
             Err(error) => {
@@ -186,18 +189,19 @@ impl Drop for Open {
 async fn connection(
     stream: std::io::Result<TcpStream>,
     peer: SocketAddr,
-    listener: Arc<Listener>,
-    gateway: Arc<Gateway>,
+    door: Door,
     mut drained: watch::Receiver<bool>,
     _open: Open,
 ) {
     let Ok(stream) = stream else { return };
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
-        let (gateway, listener) = (Arc::clone(&gateway), Arc::clone(&listener));
+        // Each request of a connection finds what is current when it begins.
+        let gateway = door.current.get();
         // hyper moves the future of a service about; this one is large.
         Box::pin(async move {
-            Ok::<_, Infallible>(proxy::handle(&gateway, &listener, peer.ip(), request).await)
+            let listener = gateway.listener(door.number);
+            Ok::<_, Infallible>(proxy::handle(&gateway, listener, peer.ip(), request).await)
         })
     });
     let connection = http1::Builder::new()

@@ -11,6 +11,7 @@ mod gateway;
 mod message;
 mod origin;
 mod output;
+mod reload;
 
 pub use binary::{binary, guest, repository, target};
 pub use folder::Folder;
@@ -19,6 +20,7 @@ pub use gateway::{Builder, Check, Client, Gateway, check};
 pub use message::{Request, Response, latin1, read_request, read_response, unlatin1};
 pub use origin::{Origin, Step, chunked, echo, ok};
 pub use output::{Output, series};
+pub use reload::replace;
 
 use std::time::Duration;
 

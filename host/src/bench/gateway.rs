@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::cli;
 use crate::gateway::Gateway;
@@ -24,14 +23,14 @@ pub fn path(number: usize) -> String {
     template(number).replace("{id}", "7")
 }
 
-pub fn build(folder: &Path, filter: &Path) -> Result<Arc<Gateway>, String> {
+pub fn build(folder: &Path, filter: &Path) -> Result<Gateway, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(folder).map_err(failed)?;
     let file = folder.join("gateway.toml");
     fs::write(&file, configuration(filter)).map_err(failed)?;
-    Ok(cli::build(&file)?.gateway)
+    Ok(cli::build(&cli::read(&file)?)?.gateway)
 }
 
 fn configuration(filter: &Path) -> String {

@@ -34,7 +34,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-bench-in", "the-benchmark-says-so"),
 ];
 
-pub fn all(gateway: &Arc<Gateway>) -> Result<Vec<Figure>, String> {
+pub fn all(gateway: &Gateway) -> Result<Vec<Figure>, String> {
     Ok(vec![
         on_one_thread("lease alone, fresh", visits(gateway, 0, 1, false))?,
         on_one_thread("lease and call, fresh", visits(gateway, 0, 1, true))?.goal(8_000.0),
@@ -75,7 +75,7 @@ fn on_one_thread(
 }
 
 /// What each of two threads spends while the other does the same.
-fn on_two_threads(name: &str, gateway: &Arc<Gateway>, policies: usize) -> Result<Figure, String> {
+fn on_two_threads(name: &str, gateway: &Gateway, policies: usize) -> Result<Figure, String> {
     let measure = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -107,7 +107,7 @@ fn headers() -> HeaderMap {
 
 fn exchange() -> Exchange {
     Exchange {
-        id: "01a2055c-45f4-72f5-ab49-597f80ffca40".to_owned(),
+        id: "01a2055c-45f4-72f5-ab49-597f80ffca40".into(),
         scheme: "http",
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         route: "r0".into(),

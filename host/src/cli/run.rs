@@ -3,27 +3,52 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::reload::{self, Reloader};
+use super::watch::Looks;
+use crate::gateway::{self, Current};
 use crate::server;
 
 /// `tollgate run`: serves until it is told to stop.
 pub fn run(path: &Path) -> Result<(), String> {
-    let built = super::build(path)?;
+    // Before they are read, so that no change falls between.
+    let looked = Looks::at([path.to_owned()]);
+    let config = super::read(path)?;
+    let looked = looked.and(gateway::files(&config));
     // This thread accepts; those of `server` serve.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
+    let on = |kind| {
+        let _runtime = runtime.enter();
+        signal(kind).map_err(|error| format!("cannot listen for signals: {error}"))
+    };
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut interrupt = on(SignalKind::interrupt())?;
+    // One that comes while the plugins load is followed by a reload, and does not end the process.
+    let mut hang_up = on(SignalKind::hangup())?;
+
+    let built = super::build(&config)?;
+    built.process.tell();
+    let current = Current::new(built.gateway, &built.process);
+    let started = config.clone();
+    let reloader = Reloader::new(started, &built.process, &built.metrics, &current, looked);
     let served = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
         };
-        let gateway = Arc::clone(&built.gateway);
-        server::serve(&built.config, gateway, Arc::clone(&built.metrics), stop).await
+        current.get().tend();
+        tokio::spawn(Arc::clone(&built.process).tend());
+        let wanted = reload::start(reloader)?;
+        tokio::spawn(async move {
+            while hang_up.recv().await.is_some() {
+                wanted.now();
+            }
+        });
+        server::serve(&config, &current, Arc::clone(&built.metrics), stop).await
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     built.log.close();

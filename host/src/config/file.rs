@@ -117,6 +117,7 @@ fn texts_for_plugins(config: &Config) -> Vec<Position> {
 
 /// What could be read. It is the truth only if the reader has no problem to tell.
 fn read(reader: &mut Reader<'_>, mut root: Table<'_>) -> Config {
+    let places = root.places(&["runtime", "admin", "listeners", "store"]);
     let runtime = sections::runtime(reader, &mut root);
     let admin = sections::admin(reader, &mut root);
     let listeners = sections::listeners(reader, &mut root, admin.address);
@@ -145,5 +146,6 @@ fn read(reader: &mut Reader<'_>, mut root: Table<'_>) -> Config {
         key_sets,
         store,
         routes,
+        places,
     }
 }

@@ -55,6 +55,9 @@ pub struct Config {
     pub store: Store,
     /// In the order written. Never empty.
     pub routes: Vec<Route>,
+    /// Where the keys of the sections about the process were written: a process that runs cannot
+    /// change what most of them say, and tells so.
+    pub places: BTreeMap<String, Position>,
 }
 
 /// `[runtime]`: what the process as a whole may use.
@@ -75,6 +78,8 @@ pub struct Runtime {
     pub page_scan: bool,
     /// `drain`: how long a stopping process waits for requests in flight.
     pub drain: Duration,
+    /// `watch`: whether a change of this file, or of one that it names, is taken over by itself.
+    pub watch: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +198,7 @@ pub enum OnFault {
 }
 
 /// `[upstreams.NAME]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     pub name: String,
     /// Never empty.

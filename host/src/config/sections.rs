@@ -21,6 +21,7 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
         plugin_calls: limits::PLUGIN_CALLS_DEFAULT,
         page_scan: true,
         drain: limits::DRAIN_DEFAULT,
+        watch: true,
     };
     let Some(item) = root.get("runtime") else {
         return runtime;
@@ -51,6 +52,8 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
     if let Some(item) = table.get("plugin-cache") {
         runtime.plugin_cache = plugin_cache(reader, &item).unwrap_or(runtime.plugin_cache);
     }
+    let watch = table.get("watch").and_then(|item| reader.boolean(&item));
+    runtime.watch = watch.unwrap_or(runtime.watch);
     reader.finish(&table, &[]);
     runtime
 }

@@ -149,21 +149,31 @@ impl Source {
 
     /// Each problem as `file:line:column: error: message`, its source line, a caret and the help.
     pub fn render(&self, problems: &[Problem]) -> String {
+        self.render_as("error", problems)
+    }
+
+    /// The same of what keeps nothing from being loaded.
+    pub fn render_warnings(&self, problems: &[Problem]) -> String {
+        self.render_as("warning", problems)
+    }
+
+    fn render_as(&self, label: &str, problems: &[Problem]) -> String {
         let mut out = String::new();
         for problem in problems.iter().take(CONFIG_PROBLEMS_SHOWN) {
-            self.render_one(&mut out, problem);
+            self.render_one(&mut out, label, problem);
         }
         if let Some(more @ 1..) = problems.len().checked_sub(CONFIG_PROBLEMS_SHOWN) {
-            let _ = writeln!(out, "{}: error: {more} more problems", self.file.display());
+            let file = self.file.display();
+            let _ = writeln!(out, "{file}: {label}: {more} more problems");
         }
         out
     }
 
-    fn render_one(&self, out: &mut String, problem: &Problem) {
+    fn render_one(&self, out: &mut String, label: &str, problem: &Problem) {
         let file = self.file.display();
         // Writing to a String cannot fail.
         let _ = match problem.position {
-            None => writeln!(out, "{file}: error: {}", problem.message),
+            None => writeln!(out, "{file}: {label}: {}", problem.message),
             Some(position) => {
                 let start = self.text.floor_char_boundary(position.start);
                 let line = self.line(start);
@@ -171,7 +181,7 @@ impl Source {
                 let before = self.text.get(from..start).unwrap_or("").chars().count();
                 let _ = writeln!(
                     out,
-                    "{file}:{}:{}: error: {}",
+                    "{file}:{}:{}: {label}: {}",
                     line + 1,
                     before + 1,
                     problem.message

@@ -1,5 +1,7 @@
 //! What the reader walks: tables, their values, and where each of them stands.
 
+use std::collections::BTreeMap;
+
 use toml::de::{DeTable, DeValue};
 
 use super::Position;
@@ -44,6 +46,18 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Where the values of these sections stand, by their paths: the keys, and where a key is a name
+    /// those below it.
+    pub fn places(&self, sections: &[&str]) -> BTreeMap<String, Position> {
+        let mut places = BTreeMap::new();
+        for section in sections {
+            if let Some(value) = self.entries.get(*section) {
+                below(section, value.get_ref(), 2, &mut places);
+            }
+        }
+        places
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -58,6 +72,24 @@ impl<'t> Table<'t> {
             position: value.span().into(),
             value: value.get_ref(),
         })
+    }
+}
+
+fn below(path: &str, value: &DeValue<'_>, levels: usize, places: &mut BTreeMap<String, Position>) {
+    let DeValue::Table(entries) = value else {
+        return;
+    };
+    for (key, value) in entries {
+        let path = join(path, key.get_ref());
+        if levels > 1 {
+            below(&path, value.get_ref(), levels - 1, places);
+        }
+        // A section as its header names it; a table is wherever its keys are.
+        let span = match value.get_ref() {
+            DeValue::Table(_) => key.span(),
+            _ => value.span(),
+        };
+        places.insert(path, span.into());
     }
 }
 

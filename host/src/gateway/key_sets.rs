@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::plugins::secret;
+use super::files::secret;
 use crate::config::{Config, KeySource, Problem};
 use crate::policy::key_sets::{KeySets, Source};
 
-/// Reads every key set that can be read, and says what cannot.
-pub fn load(config: &Config) -> (Arc<KeySets>, Vec<Problem>) {
+/// Reads every key set that can be read, and says what cannot. A set that is written as it was is taken
+/// over with the keys that it has.
+pub fn load(config: &Config, previous: Option<&Arc<KeySets>>) -> (Arc<KeySets>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut sources = BTreeMap::new();
     for (name, set) in &config.key_sets {
@@ -31,12 +32,14 @@ pub fn load(config: &Config) -> (Arc<KeySets>, Vec<Problem>) {
         };
         sources.insert(name.clone(), source);
     }
-    match KeySets::load(sources, Instant::now()) {
+    let before = previous.map(|previous| &**previous);
+    match KeySets::load_after(before, sources, Instant::now()) {
         Ok((sets, warnings)) => {
             for warning in warnings {
                 tracing::warn!(key_set = warning.set, "{}", warning.text);
             }
-            (Arc::new(sets), problems)
+            let same = previous.filter(|previous| sets.is_same(previous));
+            (same.cloned().unwrap_or_else(|| Arc::new(sets)), problems)
         }
         Err(notices) => {
             problems.extend(notices.into_iter().map(|notice| {

@@ -2,79 +2,25 @@
 //! the cores, and with every problem at its place in the file.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use crate::config::{self, Config, PluginCache, PluginCode, Problem, SecretSource};
-use crate::limits;
-use crate::observe::PluginMetrics;
-use crate::plugin::{
-    Artefacts, Granted, Instances, LoadError, Plugin, PluginSpec, Policy, PoolSize, Runtime,
-    Secrets, hex, quiet_caught_panics,
-};
+use super::files::{code, secrets};
+use super::{Process, Progress, Upstreams};
+use crate::config::{self, Config, PluginCache, PluginCode, Problem};
+use crate::plugin::{Granted, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets};
 use crate::policy::key_sets::KeySets;
-use crate::store::memory::Kv;
-use crate::upstream::Upstream;
 
-/// The plugins that come with the gateway.
-pub const BUNDLED: [&str; 13] = [
-    "api-key",
-    "basic-auth",
-    "concurrency-limit",
-    "cors",
-    "ext-auth",
-    "headers",
-    "http-cache",
-    "ip-allow",
-    "json-body",
-    "jwt",
-    "mock",
-    "rate-limit",
-    "rewrite",
-];
-
-/// Names the folder of the bundled plugins, where they are not beside the program.
-const BUNDLED_FOLDER_VARIABLE: &str = "TOLLGATE_PLUGINS";
-
-fn loading_threads() -> usize {
+/// Half the cores: requests may be served beside.
+pub fn loading_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (cores / 2).max(1)
 }
 
-/// Starts the plugin runtime that a configuration needs.
-///
-/// # Errors
-/// If the pool's address space cannot be had, in words for the operator.
-pub fn start_runtime(config: &Config) -> Result<Arc<Runtime>, String> {
-    quiet_caught_panics();
-    let artefacts = match cache_folder(&config.runtime.plugin_cache) {
-        None => Artefacts::none(),
-        Some(folder) => Artefacts::open(&folder).unwrap_or_else(|reason| {
-            tracing::warn!("compiled plugins are not kept: {reason}");
-            Artefacts::none()
-        }),
-    };
-    let size = PoolSize {
-        calls: config.runtime.plugin_calls,
-        // As many as can run at once without one of them waiting.
-        idle_per_policy: config.runtime.workers.min(limits::IDLE_INSTANCES_MAX),
-        policies: config.policies.len(),
-        threads: config.runtime.workers + loading_threads(),
-        page_scan: config.runtime.page_scan,
-    };
-    Runtime::new(size, artefacts).map_err(|error| {
-        format!(
-            "the pool of {} plugin instances cannot be made: {error:?}; lower \
-             `runtime.plugin-calls`, or allow the process more address space",
-            size.calls
-        )
-    })
-}
-
-fn cache_folder(written: &PluginCache) -> Option<PathBuf> {
+/// Where compiled plugins are kept.
+pub fn cache_folder(written: &PluginCache) -> Option<PathBuf> {
     match written {
         PluginCache::Off => None,
         PluginCache::Folder(folder) => Some(folder.clone()),
@@ -88,38 +34,78 @@ fn cache_folder(written: &PluginCache) -> Option<PathBuf> {
 }
 
 /// What all plugins of one gateway share, each in so far as it was granted.
-pub struct Shared {
-    pub key_sets: Arc<KeySets>,
-    pub kv: Arc<Kv>,
-    pub metrics: Arc<PluginMetrics>,
-    /// For calls that wait for peers.
-    pub waiting: Arc<Semaphore>,
+pub struct Shared<'s> {
+    pub key_sets: &'s Arc<KeySets>,
+    pub process: &'s Process,
     /// Those that any plugin may ask.
-    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    pub upstreams: &'s Upstreams,
 }
 
-/// Loads everything that can be loaded, and says what cannot.
+/// What is loaded of a configuration.
+pub struct Loaded {
+    pub policies: BTreeMap<String, Arc<Policy>>,
+    plugins: BTreeMap<String, Ready>,
+}
+
+/// A plugin, and how many calls of it there may be at once.
+#[derive(Clone)]
+struct Ready {
+    plugin: Arc<Plugin>,
+    permits: Arc<Semaphore>,
+}
+
+impl Loaded {
+    /// Whether everything here is the other's.
+    pub fn is_same(&self, other: &Loaded) -> bool {
+        let plugins = self.plugins.iter().zip(&other.plugins);
+        let mut plugins = plugins.map(|(ours, others)| {
+            ours.0 == others.0 && Arc::ptr_eq(&ours.1.plugin, &others.1.plugin)
+        });
+        let kept = self.kept(other);
+        self.plugins.len() == other.plugins.len()
+            && plugins.all(|same| same)
+            && kept == (other.policies.len(), other.policies.len())
+    }
+
+    /// How many policies are those of the other, and how many there are.
+    pub fn kept(&self, other: &Loaded) -> (usize, usize) {
+        let kept = self.policies.values().filter(|policy| other.has(policy));
+        (kept.count(), self.policies.len())
+    }
+
+    /// Retires the policies of the other that are not here too.
+    pub fn retire_others(&self, other: &Loaded) {
+        let gone = other.policies.values().filter(|policy| !self.has(policy));
+        gone.for_each(|policy| policy.retire());
+    }
+
+    pub fn has(&self, policy: &Arc<Policy>) -> bool {
+        let ours = self.policies.get(&*policy.identity.policy);
+        ours.is_some_and(|ours| Arc::ptr_eq(ours, policy))
+    }
+}
+
+/// Loads everything that can be loaded, and says what cannot. What would be the same as in `previous` is
+/// taken from there.
 pub fn load(
     config: &Config,
-    runtime: &Arc<Runtime>,
-    shared: &Shared,
-) -> (BTreeMap<String, Arc<Policy>>, Vec<Problem>) {
+    shared: &Shared<'_>,
+    previous: Option<&Loaded>,
+    progress: &Progress,
+) -> (Loaded, Vec<Problem>) {
+    progress.begin(config.plugins.len() + config.policies.len());
     let mut problems = Vec::new();
     let loaded = in_parallel(config.plugins.values(), |plugin| {
-        let loaded = load_plugin(config, runtime, shared, plugin);
-        (
-            plugin,
-            loaded.map(|loaded| (Arc::new(loaded), plugin.limits.concurrency)),
-        )
+        let before = previous.and_then(|previous| previous.plugins.get(&plugin.name));
+        let ready = load_plugin(config, shared, before, plugin);
+        progress.step();
+        (plugin, ready)
     });
     let mut plugins = BTreeMap::new();
     for (written, result) in loaded {
         match result {
-            Ok((plugin, concurrency)) => {
-                plugins.insert(
-                    &written.name,
-                    (plugin, Arc::new(Semaphore::new(concurrency))),
-                );
+            Ok(ready) => {
+                plugins.insert(written.name.clone(), ready);
             }
             Err(texts) => problems.extend(texts.into_iter().map(|text| {
                 let message = format!(
@@ -133,32 +119,46 @@ pub fn load(
     }
 
     // A policy of a plugin that did not load has nothing of its own to say.
-    let ready = config.policies.values().filter_map(|policy| {
-        let (plugin, permits) = plugins.get(&policy.plugin)?;
-        Some((policy, plugin, permits))
-    });
-    let loaded = in_parallel(ready, |(policy, plugin, permits)| {
-        let instances = Instances {
-            calls: match policy.instances {
-                config::Instances::Fresh => 1,
-                config::Instances::Reused { calls } => calls,
-            },
-        };
-        let name: Arc<str> = policy.name.as_str().into();
-        let permits = Arc::clone(permits);
-        let loaded = Policy::load(plugin, &name, &policy.config.json, instances, permits);
+    let ready = config
+        .policies
+        .values()
+        .filter_map(|policy| Some((policy, plugins.get(&policy.plugin)?)));
+    let loaded = in_parallel(ready, |(policy, ready)| {
+        let before = previous.and_then(|previous| previous.policies.get(&policy.name));
+        let loaded = load_policy(policy, ready, before);
+        progress.step();
         (policy, loaded)
     });
     let mut policies = BTreeMap::new();
     for (written, result) in loaded {
         match result {
             Ok(policy) => {
-                policies.insert(written.name.clone(), Arc::new(policy));
+                policies.insert(written.name.clone(), policy);
             }
             Err(error) => problems.extend(policy_problems(written, error)),
         }
     }
-    (policies, problems)
+    (Loaded { policies, plugins }, problems)
+}
+
+fn load_policy(
+    written: &config::Policy,
+    ready: &Ready,
+    before: Option<&Arc<Policy>>,
+) -> Result<Arc<Policy>, LoadError> {
+    let instances = Instances {
+        calls: match written.instances {
+            config::Instances::Fresh => 1,
+            config::Instances::Reused { calls } => calls,
+        },
+    };
+    let (plugin, config) = (&ready.plugin, &written.config.json);
+    if let Some(before) = before.filter(|before| before.is_of(plugin, config, instances)) {
+        return Ok(Arc::clone(before));
+    }
+    let name: Arc<str> = written.name.as_str().into();
+    let permits = Arc::clone(&ready.permits);
+    Policy::load(plugin, &name, config, instances, permits).map(Arc::new)
 }
 
 /// Runs `work` over all items with the loading threads; answers in no particular order.
@@ -189,10 +189,10 @@ where
 
 fn load_plugin(
     config: &Config,
-    runtime: &Arc<Runtime>,
-    shared: &Shared,
+    shared: &Shared<'_>,
+    before: Option<&Ready>,
     written: &config::Plugin,
-) -> Result<Plugin, Vec<String>> {
+) -> Result<Ready, Vec<String>> {
     let bytes = code(written).map_err(|text| vec![text])?;
     let secrets = secrets(config, written)?;
     let memory = usize::try_from(written.limits.memory).unwrap_or(usize::MAX);
@@ -206,18 +206,23 @@ fn load_plugin(
         snapshot: written.snapshot,
         large: written.large,
     };
-    Plugin::load(runtime, spec, bytes).map_err(|error| match error {
-        LoadError::Plugin(texts) => texts,
-        LoadError::Config(texts) => texts.into_iter().map(|(_, text)| text).collect(),
-    })
+    if let Some(before) = before.filter(|before| before.plugin.is_of(&spec, &bytes)) {
+        return Ok(before.clone());
+    }
+    match Plugin::load(&shared.process.runtime, spec, bytes) {
+        Ok(plugin) => Ok(Ready {
+            plugin: Arc::new(plugin),
+            permits: Arc::new(Semaphore::new(written.limits.concurrency)),
+        }),
+        Err(LoadError::Plugin(texts)) => Err(texts),
+        Err(LoadError::Config(texts)) => Err(texts.into_iter().map(|(_, text)| text).collect()),
+    }
 }
 
-fn granted(shared: &Shared, written: &config::Plugin, secrets: Secrets) -> Granted {
-    let grant = &written.grant;
-    let fetch = grant.fetch.iter().filter_map(|name| {
-        let upstream = shared.upstreams.get(name)?;
-        Some((name.clone(), Arc::clone(upstream)))
-    });
+fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> Granted {
+    let (grant, process) = (&written.grant, shared.process);
+    let fetch = grant.fetch.iter();
+    let fetch = fetch.filter_map(|name| Some((name.clone(), shared.upstreams.get(name)?)));
     Granted {
         secrets,
         // What a bundled plugin imports is known, and without names the grant gives nothing.
@@ -226,10 +231,10 @@ fn granted(shared: &Shared, written: &config::Plugin, secrets: Secrets) -> Grant
             .bodies
             .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         fetch: fetch.collect(),
-        kv: grant.kv.then(|| Arc::clone(&shared.kv)),
-        key_sets: Arc::clone(&shared.key_sets),
-        metrics: Arc::clone(&shared.metrics),
-        waiting: Arc::clone(&shared.waiting),
+        kv: grant.kv.then(|| Arc::clone(&process.kv)),
+        key_sets: Arc::clone(shared.key_sets),
+        metrics: Arc::clone(&process.metrics.plugins),
+        waiting: Arc::clone(&process.waiting),
     }
 }
 
@@ -277,103 +282,6 @@ fn position(written: &config::Policy, pointer: &str) -> config::Position {
         match pointer.rfind('/') {
             Some(end) => pointer = &pointer[..end],
             None => return written.position,
-        }
-    }
-}
-
-/// Reads a plugin's file.
-fn code(written: &config::Plugin) -> Result<Vec<u8>, String> {
-    let (path, pin) = match &written.code {
-        PluginCode::Bundled => (bundled(&written.name)?, None),
-        PluginCode::File { path, sha256 } => (path.clone(), *sha256),
-    };
-    let bytes = read_bounded(&path, limits::PLUGIN_FILE_BYTES_MAX)?;
-    if let Some(pin) = pin {
-        let found = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
-        if found.as_ref() != pin {
-            return Err(format!(
-                "`{}` has SHA-256 {}, not the one that `sha256` pins",
-                path.display(),
-                hex(found.as_ref())
-            ));
-        }
-    }
-    Ok(bytes)
-}
-
-/// Where a bundled plugin's file is.
-fn bundled(name: &str) -> Result<PathBuf, String> {
-    let file = format!("{}.wasm", name.replace('-', "_"));
-    let beside = || Some(std::env::current_exe().ok()?.parent()?.join("plugins"));
-    let folder = std::env::var_os(BUNDLED_FOLDER_VARIABLE)
-        .map(PathBuf::from)
-        .or_else(beside);
-    let path = folder.unwrap_or_default().join(file);
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(format!(
-        "the bundled plugin's file is not at `{}`; build it with `make plugins`, or name the folder \
-         it is in with the environment variable {BUNDLED_FOLDER_VARIABLE}",
-        path.display()
-    ))
-}
-
-fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, String> {
-    // A pipe would be waited for, for ever.
-    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(format!(
-            "`{}` cannot be read: it is not a file",
-            path.display()
-        ));
-    }
-    let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(bound + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(format!("`{}` cannot be read: {error}", path.display())),
-        Ok(_) if bytes.len() as u64 > bound => {
-            Err(format!("`{}` has more than {bound} bytes", path.display()))
-        }
-        Ok(_) => Ok(bytes),
-    }
-}
-
-/// Reads the secrets that a plugin is granted. Their values appear in no message.
-fn secrets(config: &Config, written: &config::Plugin) -> Result<Secrets, Vec<String>> {
-    let mut values = BTreeMap::new();
-    let mut problems = Vec::new();
-    for name in &written.grant.secrets {
-        let source = config.secrets.get(name).cloned();
-        let source = source.unwrap_or_else(|| SecretSource::Environment(name.clone()));
-        match secret(&source) {
-            Ok(value) => {
-                values.insert(name.clone(), value);
-            }
-            Err(text) => problems.push(format!("secret `{name}`: {text}")),
-        }
-    }
-    if problems.is_empty() {
-        Ok(Secrets::new(values))
-    } else {
-        Err(problems)
-    }
-}
-
-/// Reads one secret.
-pub(super) fn secret(source: &SecretSource) -> Result<Vec<u8>, String> {
-    match source {
-        SecretSource::Environment(variable) => match std::env::var_os(variable) {
-            Some(value) => Ok(std::os::unix::ffi::OsStringExt::into_vec(value)),
-            None => Err(format!("the environment variable {variable} is not set")),
-        },
-        SecretSource::File(path) => {
-            let mut value = read_bounded(path, limits::SECRET_BYTES_MAX)?;
-            // Editors end files with a line feed that is not part of the secret.
-            if value.last() == Some(&b'\n') {
-                value.pop();
-            }
-            Ok(value)
         }
     }
 }

@@ -1,73 +1,56 @@
 //! Prometheus metrics. What a request touches is looked up once, when the gateway is built.
 
-use std::collections::HashMap;
+mod entries;
+mod routes;
+
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use super::PluginMetrics;
-use crate::error::FaultKind;
-use crate::limits::LIMIT_METRIC_NAMES_MAX;
+use entries::Entries;
+use routes::Routes;
 
-/// Seconds. From a cached answer to a patient client.
-const REQUEST_BUCKETS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
-];
-/// Seconds. From a warm call to the default wall time.
-const PLUGIN_BUCKETS: [f64; 12] = [
-    0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0,
-];
+pub use entries::{EntryMetrics, EntryName, LimitOutcome};
+pub use routes::RouteMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteStatus {
-    route: String,
-    /// `2xx` and so on; `none` where the client left before a head was sent.
-    status: &'static str,
+struct ReloadLabel {
+    outcome: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabel {
-    route: String,
+/// What came of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    Applied,
+    /// Something is wrong with the new configuration, and the old one stays.
+    Refused,
+    /// Everything is as it was.
+    Unchanged,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EntryLabel {
-    plugin: String,
-    policy: String,
-    route: String,
-    side: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FaultLabel {
-    plugin: String,
-    policy: String,
-    route: String,
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PolicyLabel {
-    policy: String,
-    route: String,
+impl Reloaded {
+    fn label(self) -> ReloadLabel {
+        let outcome = match self {
+            Reloaded::Applied => "applied",
+            Reloaded::Refused => "refused",
+            Reloaded::Unchanged => "unchanged",
+        };
+        ReloadLabel { outcome }
+    }
 }
 
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<RouteStatus, Counter>,
-    request_seconds: Family<RouteLabel, Histogram>,
-    plugin_calls: Family<EntryLabel, Counter>,
-    plugin_seconds: Family<EntryLabel, Histogram>,
-    plugin_faults: Family<FaultLabel, Counter>,
-    decisions_remembered: Family<PolicyLabel, Counter>,
-    limit_requests: Family<LimitLabel, Counter>,
+    routes: Routes,
+    entries: Entries,
     pub cache_hits: Counter,
     pub cache_misses: Counter,
     pub cache_collapsed: Counter,
@@ -81,6 +64,10 @@ pub struct Metrics {
     pub requests_in_flight: Gauge<i64, AtomicI64>,
     /// 0, [`DRAINING`] or [`CUTTING`].
     pub stopping: Gauge<i64, AtomicI64>,
+    reloads: Family<ReloadLabel, Counter>,
+    /// Snapshots of a configuration that some request may still be using.
+    pub gateways: Gauge<i64, AtomicI64>,
+    pub instances: Gauge<i64, AtomicI64>,
 }
 
 /// No new connections; requests in flight may end.
@@ -88,121 +75,11 @@ pub const DRAINING: i64 = 1;
 /// The time to drain is over; requests in flight are ended.
 pub const CUTTING: i64 = 2;
 
-/// What one route counts.
-#[derive(Clone)]
-pub struct RouteMetrics {
-    /// By the first digit of the status; the first is for none.
-    by_class: [Counter; 6],
-    seconds: Histogram,
-}
-
-/// What one chain entry of one route counts.
-#[derive(Clone)]
-pub struct EntryMetrics {
-    way_in: (Counter, Histogram),
-    way_out: (Counter, Histogram),
-    /// In the order of [`FaultKind::ALL`].
-    faults: [Counter; FaultKind::ALL.len()],
-    remembered: Counter,
-    limits: Arc<LimitMetrics>,
-}
-
-/// What the limits of one chain entry came to, by their names.
-struct LimitMetrics {
-    family: Family<LimitLabel, Counter>,
-    policy: String,
-    route: String,
-    /// In the order of [`LimitOutcome`].
-    by_name: Mutex<HashMap<String, [Counter; 3]>>,
-}
-
-/// What one limit said of one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitOutcome {
-    Within,
-    /// Over, and only counted.
-    Over,
-    Refused,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LimitLabel {
-    policy: String,
-    route: String,
-    limit: String,
-    outcome: &'static str,
-}
-
-impl LimitMetrics {
-    fn count(&self, limit: &str, outcome: LimitOutcome) {
-        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = match by_name.contains_key(limit) || by_name.len() < LIMIT_METRIC_NAMES_MAX {
-            true => limit,
-            false => "other",
-        };
-        if !by_name.contains_key(name) {
-            let counter = |outcome| {
-                self.family.get_or_create_owned(&LimitLabel {
-                    policy: self.policy.clone(),
-                    route: self.route.clone(),
-                    limit: name.to_owned(),
-                    outcome,
-                })
-            };
-            let counters = ["within", "over", "refused"].map(counter);
-            by_name.insert(name.to_owned(), counters);
-        }
-        if let Some(counters) = by_name.get(name) {
-            counters[outcome as usize].inc();
-        }
-    }
-}
-
 impl Metrics {
     pub fn new() -> Arc<Metrics> {
         let mut registry = Registry::with_prefix("tollgate");
-        let requests = Family::default();
-        registry.register("requests", "Requests answered", requests.clone());
-        let request_seconds =
-            Family::new_with_constructor((|| Histogram::new(REQUEST_BUCKETS)) as fn() -> Histogram);
-        registry.register_with_unit(
-            "request_duration",
-            "From the request's head to the end of the answer's body",
-            Unit::Seconds,
-            request_seconds.clone(),
-        );
-        let plugin_calls = Family::default();
-        registry.register(
-            "plugin_calls",
-            "Visits of a chain entry",
-            plugin_calls.clone(),
-        );
-        let plugin_seconds =
-            Family::new_with_constructor((|| Histogram::new(PLUGIN_BUCKETS)) as fn() -> Histogram);
-        registry.register_with_unit(
-            "plugin_call_duration",
-            "Elapsed time of a visit, with waiting for an instance",
-            Unit::Seconds,
-            plugin_seconds.clone(),
-        );
-        let plugin_faults = Family::default();
-        registry.register(
-            "plugin_faults",
-            "Visits that ended in a fault",
-            plugin_faults.clone(),
-        );
-        let decisions_remembered = Family::default();
-        registry.register(
-            "decisions_remembered",
-            "Decisions of authorizers that were not asked again",
-            decisions_remembered.clone(),
-        );
-        let limit_requests = Family::default();
-        registry.register(
-            "limit_requests",
-            "Requests that a limit judged, by what it said",
-            limit_requests.clone(),
-        );
+        let routes = Routes::register(&mut registry);
+        let entries = Entries::register(&mut registry);
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -213,6 +90,10 @@ impl Metrics {
         let cache_collapsed = counter(
             "cache_collapsed",
             "Requests answered by the fetch of another",
+        );
+        let log_lines_dropped = counter(
+            "access_log_lines_dropped",
+            "Access-log lines that found the buffer full",
         );
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
@@ -225,41 +106,28 @@ impl Metrics {
             "Keys that the cache has something stored under",
         );
         let limit_keys = gauge("limit_keys", "Counters of limits that are kept");
-        let plugins = PluginMetrics::register(&mut registry);
-        let log_lines_dropped = Counter::default();
-        registry.register(
-            "access_log_lines_dropped",
-            "Access-log lines that found the buffer full",
-            log_lines_dropped.clone(),
-        );
-        let connections = Gauge::default();
-        registry.register(
-            "connections",
-            "Client connections open",
-            connections.clone(),
-        );
-        let requests_in_flight = Gauge::default();
-        registry.register(
+        let connections = gauge("connections", "Client connections open");
+        let requests_in_flight = gauge(
             "requests_in_flight",
             "Requests that have begun and not ended",
-            requests_in_flight.clone(),
         );
-        let stopping = Gauge::default();
-        registry.register(
-            "stopping",
-            "0 serving, 1 draining, 2 cutting what is left",
-            stopping.clone(),
+        let stopping = gauge("stopping", "0 serving, 1 draining, 2 cutting what is left");
+        let gateways = gauge(
+            "gateways",
+            "Configurations in use: the current one, and those that requests began with",
         );
+        let instances = gauge("instances", "Plugin instances, at work or waiting");
+        let reloads = Family::default();
+        registry.register("reloads", "Reloads, by what came of them", reloads.clone());
+        for outcome in [Reloaded::Applied, Reloaded::Refused, Reloaded::Unchanged] {
+            // So that there is a zero before the first.
+            drop(reloads.get_or_create(&outcome.label()));
+        }
+        let plugins = PluginMetrics::register(&mut registry);
         Arc::new(Metrics {
             registry,
-            stopping,
-            requests,
-            request_seconds: request_seconds.to_owned(),
-            plugin_calls,
-            plugin_seconds,
-            plugin_faults,
-            decisions_remembered,
-            limit_requests,
+            routes,
+            entries,
             cache_hits,
             cache_misses,
             cache_collapsed,
@@ -270,6 +138,10 @@ impl Metrics {
             log_lines_dropped,
             connections,
             requests_in_flight,
+            stopping,
+            reloads,
+            gateways,
+            instances,
         })
     }
 
@@ -282,91 +154,24 @@ impl Metrics {
     }
 
     /// The counters of a route; requests without one count under the empty name.
-    pub fn route(&self, route: &str) -> RouteMetrics {
-        let class = |status| {
-            let label = RouteStatus {
-                route: route.to_owned(),
-                status,
-            };
-            self.requests.get_or_create_owned(&label)
-        };
-        RouteMetrics {
-            by_class: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
-            seconds: self.request_seconds.get_or_create_owned(&RouteLabel {
-                route: route.to_owned(),
-            }),
-        }
+    pub fn route(&self, route: &Arc<str>) -> RouteMetrics {
+        self.routes.route(route)
     }
 
-    pub fn entry(&self, plugin: &str, policy: &str, route: &str) -> EntryMetrics {
-        let side = |side| {
-            let label = EntryLabel {
-                plugin: plugin.to_owned(),
-                policy: policy.to_owned(),
-                route: route.to_owned(),
-                side,
-            };
-            (
-                self.plugin_calls.get_or_create_owned(&label),
-                self.plugin_seconds.get_or_create_owned(&label),
-            )
-        };
-        let fault = |kind: FaultKind| {
-            self.plugin_faults.get_or_create_owned(&FaultLabel {
-                plugin: plugin.to_owned(),
-                policy: policy.to_owned(),
-                route: route.to_owned(),
-                kind: kind.label(),
-            })
-        };
-        EntryMetrics {
-            way_in: side("in"),
-            way_out: side("out"),
-            faults: FaultKind::ALL.map(fault),
-            limits: Arc::new(LimitMetrics {
-                family: self.limit_requests.clone(),
-                policy: policy.to_owned(),
-                route: route.to_owned(),
-                by_name: Mutex::default(),
-            }),
-            remembered: self.decisions_remembered.get_or_create_owned(&PolicyLabel {
-                policy: policy.to_owned(),
-                route: route.to_owned(),
-            }),
-        }
-    }
-}
-
-impl RouteMetrics {
-    pub fn count(&self, status: u16, seconds: f64) {
-        let class = usize::from(status / 100).min(5);
-        self.by_class[class].inc();
-        self.seconds.observe(seconds);
-    }
-}
-
-impl EntryMetrics {
-    /// Counts what a limit said of a request.
-    pub fn count_limit(&self, limit: &str, outcome: LimitOutcome) {
-        self.limits.count(limit, outcome);
+    pub fn entry(&self, name: &EntryName) -> EntryMetrics {
+        self.entries.entry(name)
     }
 
-    /// Counts a decision that was remembered.
-    pub fn count_remembered(&self) {
-        self.remembered.inc();
+    pub fn count_reload(&self, outcome: Reloaded) {
+        self.reloads.get_or_create(&outcome.label()).inc();
     }
 
-    pub fn count(&self, side: super::Side, seconds: f64, fault: Option<FaultKind>) {
-        let (calls, histogram) = match side {
-            super::Side::In => &self.way_in,
-            super::Side::Out => &self.way_out,
-        };
-        calls.inc();
-        histogram.observe(seconds);
-        if let Some(fault) = fault
-            && let Some(index) = FaultKind::ALL.iter().position(|kind| *kind == fault)
-        {
-            self.faults[index].inc();
-        }
+    /// Ends the series of all routes and entries but these, and of plugins that are in none of them: a
+    /// process that is reloaded for months must not keep those of everything that it ever served.
+    pub fn keep(&self, routes: &HashSet<Arc<str>>, entries: &HashSet<EntryName>) {
+        self.routes.keep(routes);
+        self.entries.keep(entries);
+        let plugins: HashSet<&str> = entries.iter().map(|entry| &*entry.plugin).collect();
+        self.plugins.keep(|plugin| plugins.contains(plugin));
     }
 }

@@ -54,11 +54,11 @@ const OURS: [(&str, Kind); 4] = [
 ];
 const DROPPED: &str = "metrics_dropped";
 
-/// The metrics of all plugins. They last as long as the process: counters must not fall back because a
-/// configuration was loaded anew.
+/// The metrics of all plugins. They last as long as a configuration in use has the plugin: counters must
+/// not fall back because one was loaded anew.
 #[derive(Debug)]
 pub struct PluginMetrics {
-    /// By name. As many as there were plugins in the configurations of this process.
+    /// By name.
     plugins: RwLock<HashMap<Arc<str>, Arc<OfPlugin>>>,
     names: RwLock<Names>,
 }
@@ -151,6 +151,29 @@ impl PluginMetrics {
         let plugins = self.plugins.write();
         let mut plugins = plugins.unwrap_or_else(PoisonError::into_inner);
         Arc::clone(plugins.entry(Arc::clone(plugin)).or_default())
+    }
+
+    /// Ends the series of the plugins that are gone. The names of their metrics are free again.
+    pub fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+        let plugins = self.plugins.write();
+        let mut plugins = plugins.unwrap_or_else(PoisonError::into_inner);
+        let before = plugins.len();
+        plugins.retain(|plugin, _| is_kept(plugin));
+        if plugins.len() == before {
+            return;
+        }
+        // Before the names, as everybody locks them.
+        let kept = plugins.values().map(|plugin| plugin.kept.read());
+        let kept: Vec<_> = kept
+            .map(|kept| kept.unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        let names = self.names.write();
+        let mut names = names.unwrap_or_else(PoisonError::into_inner);
+        *names = Names::new(&OURS);
+        for (key, series) in kept.iter().flat_map(|kept| &kept.series) {
+            // It was claimed beside all of these before.
+            let _ = names.claim(&key.name, series.kind());
+        }
     }
 
     fn series(

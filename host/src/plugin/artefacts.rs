@@ -6,7 +6,7 @@
 //! deserialised. Whatever does not fit is rebuilt, never trusted, and never an error.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -128,8 +128,10 @@ impl Artefacts {
         }
     }
 
-    /// Removes what was used least recently, until the folder is within its bound.
-    fn prune(&self) {
+    /// Removes what was used least recently, until the folder is within its bound, and what a process
+    /// that was killed left half written. Other processes may do the same at this moment: what is read
+    /// is open, and what is gone is rebuilt.
+    pub fn prune(&self) {
         let Some(folder) = &self.folder else { return };
         let Ok(entries) = fs::read_dir(folder) else {
             return;
@@ -143,15 +145,27 @@ impl Artefacts {
             .collect();
         files.sort();
         let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
-        for (_, bytes, path) in files {
-            if total <= limits::ARTEFACT_FOLDER_BYTES_MAX {
-                break;
+        for (used, bytes, path) in files {
+            let left = is_temporary(&path)
+                && used
+                    .elapsed()
+                    .is_ok_and(|age| age > limits::ARTEFACT_TEMPORARY_AGE);
+            if total <= limits::ARTEFACT_FOLDER_BYTES_MAX && !left {
+                continue;
             }
-            if fs::remove_file(path).is_ok() {
-                total -= bytes;
+            match fs::remove_file(path) {
+                Ok(()) => total -= bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => total -= bytes,
+                Err(_) => {}
             }
         }
     }
+}
+
+/// Whether this is an entry that was, or is being, written: `KEY.cwasm.PROCESS.NUMBER`.
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.is_some_and(|name| name.contains(".cwasm."))
 }
 
 /// The digest of an entry: over its key too, so that one entry cannot stand in the place of another.

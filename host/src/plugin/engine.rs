@@ -15,24 +15,12 @@ use wasmtime::{
 
 use super::artefacts::Artefacts;
 use super::bindings::Gateway;
+use super::idle::Places;
+use super::in_use::InUse;
 use super::pages::PageScan;
+use super::pool::PoolSize;
 use super::state::State;
 use crate::limits;
-
-/// What the pool is made for.
-#[derive(Debug, Clone, Copy)]
-pub struct PoolSize {
-    /// Instances alive at once.
-    pub calls: usize,
-    /// Instances of one policy that wait for their next call.
-    pub idle_per_policy: usize,
-    /// Policies, each with a snapshot.
-    pub policies: usize,
-    /// Threads that instantiate: workers, and those that load.
-    pub threads: usize,
-    /// Whether the kernel may be asked which pages a guest wrote.
-    pub page_scan: bool,
-}
 
 /// Everything that plugins share. One per process: a pool reserves address space by the terabyte.
 pub struct Runtime {
@@ -41,19 +29,24 @@ pub struct Runtime {
     /// For components that import WASI.
     pub wasi_linker: Linker<State>,
     pub artefacts: Artefacts,
-    /// One permit for each instance alive.
+    pub in_use: InUse,
+    /// One permit for each instance at work.
     pub calls: Arc<Semaphore>,
+    /// One for each instance that waits.
+    pub idle: Arc<Places>,
     pub clock: Arc<EpochClock>,
     pub idle_per_policy: usize,
     /// Where the kernel has it, and may be asked.
     pub page_scan: Option<PageScan>,
+    functions: Arc<FunctionCache>,
 }
 
 impl Runtime {
     /// # Errors
     /// If the pool's address space cannot be had.
     pub fn new(size: PoolSize, artefacts: Artefacts) -> Result<Arc<Runtime>> {
-        let engine = Engine::new(&config(size)?)?;
+        let functions = Arc::new(FunctionCache::default());
+        let engine = Engine::new(&config(size, &functions)?)?;
         let mut linker = Linker::new(&engine);
         Gateway::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         let mut wasi_linker = linker.clone();
@@ -65,11 +58,39 @@ impl Runtime {
             linker,
             wasi_linker,
             artefacts,
+            in_use: InUse::default(),
             calls: Arc::new(Semaphore::new(size.calls)),
+            idle: Places::new(size.idle),
             clock,
             idle_per_policy: size.idle_per_policy,
             page_scan: size.page_scan.then(PageScan::open).flatten(),
+            functions,
         }))
+    }
+
+    /// Lets go of what only loading needs, and of what was for code that is gone.
+    pub fn tidy(&self) {
+        self.functions.clear();
+        self.in_use.tidy();
+        self.artefacts.prune();
+    }
+
+    /// What the slots of a pool keep in memory between calls at most, in bytes.
+    pub fn resident_bytes(size: &PoolSize) -> u64 {
+        if PoolingAllocationConfig::is_pagemap_scan_available() {
+            size.resident_bytes(
+                limits::KEEP_RESIDENT_BYTES,
+                limits::KEEP_RESIDENT_TABLE_BYTES,
+            )
+        } else {
+            size.resident_bytes(limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN, 0)
+        }
+    }
+
+    /// Instances alive: at work, waiting, or being loaded.
+    pub fn instances(&self) -> u64 {
+        let pool = self.engine.pooling_allocator_metrics();
+        pool.map_or(0, |pool| pool.component_instances())
     }
 
     /// A Store with the bounds of every call. The epoch deadline is the Store's, so it is armed
@@ -109,7 +130,7 @@ fn features(config: &mut Config) {
     }
 }
 
-fn config(size: PoolSize) -> Result<Config> {
+fn config(size: PoolSize, functions: &Arc<FunctionCache>) -> Result<Config> {
     let mut config = Config::new();
     features(&mut config);
     config.epoch_interruption(true);
@@ -117,33 +138,29 @@ fn config(size: PoolSize) -> Result<Config> {
     config.concurrency_support(false);
     config.max_wasm_stack(limits::GUEST_STACK_BYTES_MAX);
     config.async_stack_size(limits::GUEST_STACK_BYTES_MAX + limits::HOST_STACK_BYTES);
-    config.enable_incremental_compilation(Arc::new(FunctionCache::default()))?;
+    config.enable_incremental_compilation(Arc::clone(functions) as Arc<dyn CacheStore>)?;
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size)?));
     Ok(config)
 }
 
 fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
     let count = |number: usize| u32::try_from(number).map_err(wasmtime::Error::from);
-    // Loading threads make instances without a call's permit.
-    let instances = size.calls + size.idle_per_policy * size.policies + size.threads;
-    let memories = instances * limits::PLUGIN_MEMORIES_MAX as usize + size.threads * size.policies;
-    let instances = count(instances)?;
+    let (instances, memories) = (count(size.instances())?, count(size.memories())?);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES_MAX)
         .max_memories_per_component(limits::PLUGIN_MEMORIES_MAX)
         .max_tables_per_component(limits::PLUGIN_TABLES_MAX)
         .total_core_instances(instances * limits::PLUGIN_CORE_INSTANCES_MAX)
-        .total_memories(count(memories)?)
+        .total_memories(memories)
         .total_tables(instances * limits::PLUGIN_TABLES_MAX)
         .total_stacks(instances)
         .max_memories_per_module(limits::PLUGIN_MEMORIES_MAX)
         .max_tables_per_module(limits::PLUGIN_TABLES_MAX)
         .table_elements(limits::PLUGIN_TABLE_ELEMENTS_MAX)
         // The Store's own bound holds a plugin to its memory; the slot must only not be the smaller.
-        .max_memory_size(4 << 30)
-        // Every configuration must find a slot that still has its image, on every thread.
-        .max_unused_warm_slots(count(memories)?);
+        .max_memory_size(usize::try_from(limits::SLOT_BYTES)?)
+        .max_unused_warm_slots(memories);
     if size.page_scan && PoolingAllocationConfig::is_pagemap_scan_available() {
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES)
@@ -168,6 +185,12 @@ struct FunctionCache(Mutex<Functions>);
 struct Functions {
     by_key: HashMap<Vec<u8>, Vec<u8>>,
     bytes: usize,
+}
+
+impl FunctionCache {
+    fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Functions::default();
+    }
 }
 
 impl CacheStore for FunctionCache {

@@ -40,6 +40,28 @@ impl Granted {
     }
 }
 
+/// What is shared is the same only if it is one.
+impl PartialEq for Granted {
+    fn eq(&self, other: &Granted) -> bool {
+        let kv = match (&self.kv, &other.kv) {
+            (Some(ours), Some(others)) => Arc::ptr_eq(ours, others),
+            (None, None) => true,
+            _ => false,
+        };
+        let mut upstreams = self.fetch.iter().zip(&other.fetch);
+        let fetch = self.fetch.len() == other.fetch.len()
+            && upstreams.all(|(ours, others)| ours.0 == others.0 && Arc::ptr_eq(ours.1, others.1));
+        self.secrets == other.secrets
+            && self.imports_secrets == other.imports_secrets
+            && self.bodies == other.bodies
+            && fetch
+            && kv
+            && Arc::ptr_eq(&self.key_sets, &other.key_sets)
+            && Arc::ptr_eq(&self.metrics, &other.metrics)
+            && Arc::ptr_eq(&self.waiting, &other.waiting)
+    }
+}
+
 impl std::fmt::Debug for Granted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Granted")

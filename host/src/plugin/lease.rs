@@ -1,7 +1,6 @@
 //! A lease: one instance for one visit of an entry, and every bound of the calls in it.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -49,39 +48,6 @@ impl Leased {
         pristine
             .restore(scan, &mut self.store, &self.instance, memory)
             .await
-    }
-}
-
-/// Instances of one policy that wait for their next call, warmest last. The pool has places for them
-/// beside those of the calls in progress.
-pub struct Idle {
-    instances: Mutex<Vec<Leased>>,
-    max: usize,
-}
-
-impl Idle {
-    pub fn new(max: usize) -> Self {
-        Idle {
-            instances: Mutex::new(Vec::new()),
-            max,
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Leased>> {
-        self.instances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self) -> Option<Leased> {
-        self.lock().pop()
-    }
-
-    fn give(&self, leased: Leased) {
-        let mut instances = self.lock();
-        if instances.len() < self.max {
-            instances.push(leased);
-        }
     }
 }
 

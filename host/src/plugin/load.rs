@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -13,13 +13,14 @@ use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
 use super::granted::Granted;
+use super::in_use::Code;
 use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
 use super::{compile, imports};
 use crate::limits;
 
 /// What the operator wrote of a plugin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PluginSpec {
     pub name: Arc<str>,
     /// In bytes.
@@ -35,7 +36,7 @@ pub struct PluginSpec {
 }
 
 /// Why a plugin or one of its configurations does not load, in words for the operator.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum LoadError {
     /// The plugin itself.
     Plugin(Vec<String>),
@@ -69,11 +70,12 @@ pub struct Plugin {
     pub description: Description,
     pub shape: Shape,
     pub(super) runtime: Arc<Runtime>,
+    /// What it was loaded from.
+    file: Key,
     pub(super) bytes: Vec<u8>,
     pub(super) content: Key,
     pub(super) component: Component,
-    /// Compiled for taking snapshots, once for all configurations.
-    pub(super) instrumented: OnceLock<Component>,
+    pub(super) code: Arc<Code>,
     schema: jsonschema::Validator,
 }
 
@@ -90,11 +92,17 @@ impl Plugin {
         guarded(|| Plugin::prepare(runtime, spec, bytes))
     }
 
+    /// Whether loading this would make the same plugin again.
+    pub fn is_of(&self, spec: &PluginSpec, bytes: &[u8]) -> bool {
+        self.spec == *spec && self.file == Key::of(&[bytes])
+    }
+
     fn prepare(
         runtime: &Arc<Runtime>,
         spec: PluginSpec,
         bytes: Vec<u8>,
     ) -> Result<Plugin, LoadError> {
+        let file = Key::of(&[&bytes]);
         let bytes = compile::componentize(bytes).map_err(LoadError::plugin)?;
         if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
@@ -105,9 +113,11 @@ impl Plugin {
             )));
         }
         let content = Key::of(&[&bytes]);
-        let component =
-            compile::compile(runtime, Key::of(&[b"component", &content.0]), &bytes, true)
-                .map_err(LoadError::plugin)?;
+        let key = Key::of(&[b"component", &content.0]);
+        let code = runtime.in_use.code(key);
+        let component = code
+            .component(|| compile::compile(runtime, key, &bytes, true))
+            .map_err(LoadError::plugin)?;
         let shape = contract::read(&runtime.engine, &component, spec.granted.interfaces())
             .map_err(LoadError::Plugin)?;
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
@@ -124,10 +134,11 @@ impl Plugin {
             description,
             shape,
             runtime: Arc::clone(runtime),
+            file,
             bytes,
             content,
             component,
-            instrumented: OnceLock::new(),
+            code,
             schema,
         })
     }

@@ -1,14 +1,17 @@
 //! A plugin with one configuration, ready to be called: what a chain entry runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
 
+use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::contract::Hooks;
 use super::hooks::Exports;
-use super::lease::Idle;
+use super::idle::Idle;
+use super::in_use::Code;
 use super::load::{self, LoadError, Plugin};
 use super::restore::Pristine;
 use super::snapshot::{self, NoSnapshot};
@@ -23,6 +26,8 @@ pub struct Instances {
 
 /// One policy of the configuration.
 pub struct Policy {
+    /// No other policy that this process ever loads has it.
+    pub number: u64,
     pub identity: Identity,
     pub hooks: Hooks,
     pub instances: Instances,
@@ -34,6 +39,9 @@ pub struct Policy {
     pub(super) pristine: Option<Pristine>,
     /// Configured at the start of each instance, where there is no snapshot.
     pub(super) configure_each: Option<String>,
+    /// What `pre` was made from; whoever is configured alike shares it.
+    _code: Arc<Code>,
+    config: Key,
     pub(super) idle: Idle,
     /// Calls of this plugin at once.
     pub(super) permits: Arc<tokio::sync::Semaphore>,
@@ -62,8 +70,14 @@ impl Policy {
         permits: Arc<tokio::sync::Semaphore>,
     ) -> Result<Policy, LoadError> {
         plugin.check_config(config)?;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let config = config.to_string();
-        let (component, configure_each) = component(plugin, name, config, instances)?;
+        let of_config = Key::of(&[config.as_bytes()]);
+        let Captured {
+            code,
+            component,
+            configure_each,
+        } = captured(plugin, name, config, instances)?;
         let pre = plugin.link(&component).map_err(LoadError::plugin)?;
         let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(|error| {
             LoadError::plugin(format!(
@@ -71,6 +85,7 @@ impl Policy {
             ))
         })?;
         let mut policy = Policy {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             identity: Identity {
                 plugin: Arc::clone(&plugin.spec.name),
                 policy: Arc::clone(name),
@@ -83,11 +98,31 @@ impl Policy {
             lifecycle,
             pristine: None,
             configure_each,
-            idle: Idle::new(plugin.runtime.idle_per_policy),
+            _code: code,
+            config: of_config,
+            idle: Idle::new(plugin.runtime.idle_per_policy, &plugin.runtime.idle),
             permits,
         };
         policy.pristine = trial::try_out(&policy)?;
         Ok(policy)
+    }
+
+    /// Whether loading this would make the same policy again.
+    pub fn is_of(
+        &self,
+        plugin: &Arc<Plugin>,
+        config: &serde_json::Value,
+        instances: Instances,
+    ) -> bool {
+        Arc::ptr_eq(&self.plugin, plugin)
+            && self.instances == instances
+            && self.config == Key::of(&[config.to_string().as_bytes()])
+    }
+
+    /// Lets go of the instances that wait: no request begins a call any more, and those of the policies
+    /// in its place need their places.
+    pub fn retire(&self) {
+        self.idle.close();
     }
 
     /// The size up to which the plugin may read requests' bodies on the way in, in bytes, and how long
@@ -104,19 +139,35 @@ impl Policy {
     }
 }
 
+/// What instances are made from.
+struct Captured {
+    code: Arc<Code>,
+    component: Component,
+    configure_each: Option<String>,
+}
+
 /// The captured component, or, where the operator accepts it, the plain one with the configuration
 /// for each instance.
-fn component(
+fn captured(
     plugin: &Plugin,
     name: &Arc<str>,
     config: String,
     instances: Instances,
-) -> Result<(Component, Option<String>), LoadError> {
+) -> Result<Captured, LoadError> {
+    let plain = |config| Captured {
+        code: Arc::clone(&plugin.code),
+        component: plugin.component.clone(),
+        configure_each: Some(config),
+    };
     if !plugin.spec.snapshot {
-        return Ok((plugin.component.clone(), Some(config)));
+        return Ok(plain(config));
     }
     match snapshot::configured(plugin, name, &config) {
-        Ok(component) => Ok((component, None)),
+        Ok((code, component)) => Ok(Captured {
+            code,
+            component,
+            configure_each: None,
+        }),
         Err(NoSnapshot::Refused(error)) => Err(error),
         Err(NoSnapshot::NotPossible(text)) if instances.calls > 1 => {
             tracing::warn!(
@@ -124,7 +175,7 @@ fn component(
                 policy = &**name,
                 "no snapshot, so each instance is configured anew: {text}"
             );
-            Ok((plugin.component.clone(), Some(config)))
+            Ok(plain(config))
         }
         Err(NoSnapshot::NotPossible(text)) => Err(LoadError::plugin(format!(
             "its configured memory cannot be captured: {text}. Say `snapshot = false` on the plugin \

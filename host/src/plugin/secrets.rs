@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::artefacts::Key;
+
 /// Values never appear in logs, dumps or errors.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, Vec<u8>>);
 
 impl Secrets {
@@ -21,6 +23,15 @@ impl Secrets {
                 name = name.escape_debug()
             )
         })
+    }
+
+    /// Of names and values: what read them is another with others.
+    pub fn digest(&self) -> Key {
+        let pairs = self.0.iter();
+        let parts: Vec<&[u8]> = pairs
+            .flat_map(|(name, value)| [name.as_bytes(), value])
+            .collect();
+        Key::of(&parts)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -10,6 +10,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
 use super::engine::Runtime;
+use super::in_use::Code;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
@@ -25,13 +26,25 @@ pub enum NoSnapshot {
     NotPossible(String),
 }
 
-/// The component of one configuration: from the disk cache, or made now.
+/// The code of one configuration: what is in use already, from the disk cache, or made now.
 pub fn configured(
     plugin: &Plugin,
     policy: &Arc<str>,
     config: &str,
-) -> Result<Component, NoSnapshot> {
+) -> Result<(Arc<Code>, Component), NoSnapshot> {
     let key = key(plugin, config);
+    let secrets = plugin.spec.granted.secrets.digest();
+    let code = plugin.runtime.in_use.code(Key::of(&[&key.0, &secrets.0]));
+    let component = code.component(|| make(plugin, policy, config, key))?;
+    Ok((code, component))
+}
+
+fn make(
+    plugin: &Plugin,
+    policy: &Arc<str>,
+    config: &str,
+    key: Key,
+) -> Result<Component, NoSnapshot> {
     if let Some(component) = compile::compiled(&plugin.runtime, key) {
         return Ok(component);
     }
@@ -44,7 +57,8 @@ pub fn configured(
         .map_err(NoSnapshot::NotPossible)
 }
 
-/// The same plugin may configure itself differently if it was granted other secrets.
+/// What it is known by on disk. The same plugin may configure itself differently if it was granted other
+/// secrets; what depends on their values is not there.
 fn key(plugin: &Plugin, config: &str) -> Key {
     let kind: &[u8] = match plugin.runtime.page_scan {
         Some(_) => b"snapshot with accessors",
@@ -66,13 +80,13 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
     let (context, instrumented) = wizer
         .instrument_component(&plugin.bytes)
         .map_err(|error| NoSnapshot::NotPossible(format!("{error:?}")))?;
-    let component = match plugin.instrumented.get() {
+    let component = match plugin.code.instrumented.get() {
         Some(component) => component,
         None => {
             // Instrumenting is deterministic, so whoever comes first compiles for all.
             let component = Component::new(&plugin.runtime.engine, &instrumented)
                 .map_err(|error| NoSnapshot::NotPossible(format!("instrumented: {error:?}")))?;
-            plugin.instrumented.get_or_init(|| component)
+            plugin.code.instrumented.get_or_init(|| component)
         }
     };
 

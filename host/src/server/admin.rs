@@ -15,12 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::gateway::{Gateway, PurgeKey};
+use crate::gateway::{Current, Gateway, PurgeKey};
 use crate::limits;
 use crate::observe::Metrics;
 
 /// Serves until it is dropped, so that a draining process can still be asked.
-pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, gateway: Arc<Gateway>) {
+pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, current: Arc<Current>) {
     let connections = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
@@ -30,10 +30,10 @@ pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, gateway: Arc<Gate
             tokio::time::sleep(super::ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, gateway) = (Arc::clone(&metrics), Arc::clone(&gateway));
+        let (metrics, current) = (Arc::clone(&metrics), Arc::clone(&current));
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let response = answer(&request, &metrics, &gateway);
+                let response = answer(&request, &metrics, &current.get());
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()

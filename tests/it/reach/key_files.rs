@@ -100,6 +100,33 @@ fn an_unknown_key_has_the_file_looked_at() {
     assert!(!accepted(&gateway, EDDSA));
 }
 
+/// A set that is written as it was keeps its keys over a reload, whatever its file has come to; and it
+/// goes on being read, beside sets that are new.
+#[test]
+fn a_reload_leaves_a_set_as_it_is() {
+    let folder = Folder::new();
+    let path = folder.write("keys.json", set_of(&["ed"]));
+    let scene = alone().with(&format!(
+        "[key-sets.keys]\nfile = \"{}\"\nreload = \"24h\"",
+        path.display()
+    ));
+    let gateway = Gateway::start(&scene.clone().toml());
+    assert!(accepted(&gateway, EDDSA));
+    replace(&folder, &path, "no keys");
+    let second = folder.write("more.json", set_of(&["two"]));
+    let more = format!("[key-sets.more]\nfile = \"{}\"", second.display());
+    gateway.reload(&scene.clone().with(&more).toml());
+    assert!(accepted(&gateway, EDDSA) && !accepted(&gateway, EDDSA_TWO));
+    assert_eq!(verify(&gateway, EDDSA_TWO, "more")["payload"], PAYLOAD);
+    gateway.wait_for_one_gateway();
+    replace(&folder, &path, set_of(&["two"]));
+    becomes(&gateway, "the new key is taken", EDDSA_TWO, true);
+    gateway.reload(&scene.toml());
+    assert!(accepted(&gateway, EDDSA_TWO) && !accepted(&gateway, EDDSA));
+    let gone = verify(&gateway, EDDSA_TWO, "more");
+    assert!(gone["error"].is_string(), "{gone}");
+}
+
 /// A plugin's calls in progress, and all later ones, see the new keys without a restart, whoever asks.
 #[test]
 fn all_calls_see_the_new_keys() {

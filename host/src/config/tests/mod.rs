@@ -27,6 +27,7 @@ requests = 0x10
 plugin-calls = 7
 page-scan = false
 drain = "0s"
+watch = false
 
 [admin]
 address = "[::1]:9901"

@@ -17,6 +17,7 @@ fn reads_the_process() {
     assert_eq!(config.runtime.plugin_calls, 7);
     assert!(!config.runtime.page_scan);
     assert_eq!(config.runtime.drain, Duration::ZERO);
+    assert!(!config.runtime.watch);
     assert_eq!(config.admin.address.to_string(), "[::1]:9901");
     let names: Vec<_> = config
         .listeners
@@ -38,6 +39,21 @@ fn reads_the_process() {
         config.secrets["KEY"],
         SecretSource::File("folder/key.txt".into())
     );
+}
+
+#[test]
+fn knows_where_the_process_is_written() {
+    let config = good();
+    let at = |key: &str| {
+        let place = config.places.get(key);
+        place.map(|place| &config.source.text[place.start..place.end])
+    };
+    assert_eq!(at("runtime.workers"), Some("3"));
+    assert_eq!(at("admin.address"), Some("\"[::1]:9901\""));
+    assert_eq!(at("listeners.public"), Some("public"));
+    assert_eq!(at("listeners.any.address"), Some("\"127.0.0.1:0\""));
+    assert_eq!(at("store.cache"), Some("\"32MiB\""));
+    assert_eq!(at("listeners.gone"), None);
 }
 
 #[test]

@@ -26,6 +26,15 @@ pub enum Series {
     Histogram(Histogram),
 }
 
+impl Series {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Series::Counter(_) => Kind::Counter,
+            Series::Histogram(_) => Kind::Histogram,
+        }
+    }
+}
+
 impl EncodeMetric for Series {
     fn encode(&self, encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
         match self {

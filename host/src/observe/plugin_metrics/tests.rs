@@ -182,7 +182,11 @@ fn long_values_are_cut_and_stay_one_series() {
 #[test]
 fn the_gateways_own_names_are_kept_free() {
     let metrics = crate::observe::Metrics::new();
-    metrics.entry("p", "q", "r");
+    metrics.entry(&crate::observe::EntryName {
+        plugin: "p".into(),
+        policy: "q".into(),
+        route: "r".into(),
+    });
     let text = metrics.encode();
     let types = text
         .lines()
@@ -194,6 +198,34 @@ fn the_gateways_own_names_are_kept_free() {
         families += 1;
     }
     assert!(families >= 3, "{text}");
+}
+
+#[test]
+fn the_series_of_a_plugin_that_is_gone_go_with_their_names() {
+    let (registry, metrics) = metrics();
+    let (goes, stays) = (plugin("goes"), plugin("stays"));
+    metrics.counter_add(&goes, "hits", &[], 1);
+    metrics.counter_add(&stays, "hits", &[], 2);
+    metrics.counter_add(&goes, "mine", &[], 3);
+    metrics.keep(|plugin| plugin == "stays");
+    let text = encode(&registry);
+    assert!(!text.contains("goes"), "{text}");
+    assert!(
+        text.contains("tollgate_plugin_hits_total{plugin=\"stays\"} 2\n"),
+        "{text}"
+    );
+    // As another type only what nobody has any more.
+    metrics.histogram_record(&stays, "mine", &[], 1.0);
+    metrics.histogram_record(&stays, "hits", &[], 1.0);
+    let text = encode(&registry);
+    assert!(
+        text.contains("tollgate_plugin_mine_count{plugin=\"stays\"} 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("metrics_dropped_total{plugin=\"stays\"} 1\n"),
+        "{text}"
+    );
 }
 
 #[test]

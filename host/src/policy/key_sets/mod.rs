@@ -44,6 +44,7 @@ fn shown(name: &str) -> String {
 }
 
 /// Where the keys of a set are written.
+#[derive(Clone, PartialEq)]
 pub enum Source {
     /// In the configuration: a JWK Set, a list of JWKs, or one JWK.
     Inline(Value),
@@ -63,12 +64,13 @@ pub struct Notice {
 /// Every key set of one configuration.
 #[derive(Default)]
 pub struct KeySets {
-    sets: BTreeMap<String, Entry>,
+    sets: BTreeMap<String, Arc<Entry>>,
     /// Wakes [`KeySets::run`].
     wake: Arc<Notify>,
 }
 
 struct Entry {
+    source: Source,
     current: ArcSwap<KeySet>,
     file: Option<File>,
 }
@@ -97,13 +99,27 @@ enum Found {
 }
 
 impl KeySets {
-    /// Reads every source. `now` is when: the first interval of a file begins there. Blocks on files.
+    /// [`KeySets::load_after`] nothing.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(test)]
+    pub fn load(
+        sources: BTreeMap<String, Source>,
+        now: Instant,
+    ) -> Result<(KeySets, Vec<Notice>), Vec<Notice>> {
+        KeySets::load_after(None, sources, now)
+    }
+
+    /// Reads every source, but those that sets of the same name had before: these go on as they are, and
+    /// both have each new key. `now` is when: the first interval of a file begins there. Blocks on files.
     ///
     /// Also answers what the operator should know of each set, such as keys that are not used.
     ///
     /// # Errors
     /// All sets that have no usable key, and why.
-    pub fn load(
+    pub fn load_after(
+        previous: Option<&KeySets>,
         sources: BTreeMap<String, Source>,
         now: Instant,
     ) -> Result<(KeySets, Vec<Notice>), Vec<Notice>> {
@@ -111,10 +127,15 @@ impl KeySets {
         let mut warnings = Vec::new();
         let mut problems = Vec::new();
         for (name, source) in sources {
+            let before = previous.and_then(|previous| previous.sets.get(&name));
+            if let Some(entry) = before.filter(|entry| entry.source == source) {
+                sets.insert(name, Arc::clone(entry));
+                continue;
+            }
             match Entry::load(source, now) {
                 Ok(entry) => {
                     warnings.extend(notices(&name, entry.current.load().warnings()));
-                    sets.insert(name, entry);
+                    sets.insert(name, Arc::new(entry));
                 }
                 Err(text) => problems.push(Notice { set: name, text }),
             }
@@ -124,6 +145,13 @@ impl KeySets {
         }
         let wake = Arc::new(Notify::new());
         Ok((KeySets { sets, wake }, warnings))
+    }
+
+    /// Whether these are the same sets under the same names.
+    pub fn is_same(&self, other: &KeySets) -> bool {
+        let mut pairs = self.sets.iter().zip(&other.sets);
+        self.sets.len() == other.sets.len()
+            && pairs.all(|(ours, others)| ours.0 == others.0 && Arc::ptr_eq(ours.1, others.1))
     }
 
     /// The current keys of a set.
@@ -244,16 +272,16 @@ fn notices(set: &str, texts: &[String]) -> impl Iterator<Item = Notice> {
 
 impl Entry {
     fn load(source: Source, now: Instant) -> Result<Entry, String> {
-        let (set, file) = match source {
-            Source::Inline(value) => (KeySet::from_json(&value)?, None),
-            Source::Secret(text) => (KeySet::parse(&text)?, None),
+        let (set, file) = match &source {
+            Source::Inline(value) => (KeySet::from_json(value)?, None),
+            Source::Secret(text) => (KeySet::parse(text)?, None),
             Source::File { path, reload } => {
-                let text = read_bounded(&path)?;
+                let text = read_bounded(path)?;
                 let set = KeySet::parse(&text)
                     .map_err(|error| format!("`{}`: {error}", path.display()))?;
                 let file = File {
-                    path,
-                    reload: reload.clamp(*KEY_SET_RELOAD.start(), *KEY_SET_RELOAD.end()),
+                    path: path.clone(),
+                    reload: (*reload).clamp(*KEY_SET_RELOAD.start(), *KEY_SET_RELOAD.end()),
                     wanted: AtomicBool::new(false),
                     last: Mutex::new(Reading {
                         at: now,
@@ -265,6 +293,7 @@ impl Entry {
             }
         };
         Ok(Entry {
+            source,
             current: ArcSwap::from_pointee(set),
             file,
         })

@@ -1,0 +1,161 @@
+//! Replaces the gateway while it serves: on SIGHUP, and when a file that it was built from changed.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+
+use super::watch::Looks;
+use crate::config::{self, Config};
+use crate::gateway::{self, BUNDLED, Current, Gateway, Process, Progress, next_start};
+use crate::limits;
+use crate::observe::{Metrics, Reloaded};
+
+/// One builds at a time, on a thread of its own.
+pub struct Reloader {
+    /// What the process began with.
+    started: Config,
+    process: Arc<Process>,
+    metrics: Arc<Metrics>,
+    current: Arc<Current>,
+    /// Whether files are looked at.
+    watches: bool,
+    /// The files as they were when they were last read, whatever came of it: what was refused is not
+    /// refused again each second.
+    read: Looks,
+    /// As they are since the last look, if that is something else.
+    changed: Option<Looks>,
+}
+
+/// Asks for a reload.
+pub struct Wanted(SyncSender<()>);
+
+impl Wanted {
+    /// Soon. What is asked for while one is awaited is that one.
+    pub fn now(&self) {
+        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+            tracing::error!("not reloaded: the thread for it has failed, so restart the gateway");
+        }
+    }
+}
+
+/// Starts the thread. It ends when [`Wanted`] is dropped. Called within the runtime, which the tasks of
+/// new gateways run on.
+///
+/// # Errors
+/// If there is no thread for it.
+pub fn start(mut reloader: Reloader) -> Result<Wanted, String> {
+    // Room for one: while one is being built, a second is remembered, and a third is that second.
+    let (wanted, asked) = sync_channel(1);
+    let runtime = Handle::current();
+    let run = move || {
+        let _runtime = runtime.enter();
+        reloader.run(&asked);
+    };
+    let thread = std::thread::Builder::new().name("reload".to_owned());
+    let spawned = thread.spawn(run);
+    spawned.map_err(|error| format!("cannot start the thread that reloads: {error}"))?;
+    Ok(Wanted(wanted))
+}
+
+impl Reloader {
+    pub fn new(
+        started: Config,
+        process: &Arc<Process>,
+        metrics: &Arc<Metrics>,
+        current: &Arc<Current>,
+        read: Looks,
+    ) -> Self {
+        Reloader {
+            watches: started.runtime.watch,
+            started,
+            process: Arc::clone(process),
+            metrics: Arc::clone(metrics),
+            current: Arc::clone(current),
+            read,
+            changed: None,
+        }
+    }
+
+    fn run(&mut self, asked: &Receiver<()>) {
+        loop {
+            match asked.recv_timeout(limits::WATCH_INTERVAL) {
+                Ok(()) => self.reload(),
+                Err(RecvTimeoutError::Timeout) if self.watches && self.has_changed() => {
+                    self.reload();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.current.drop_unused();
+        }
+    }
+
+    /// Whether the files have changed since they were read, and not since the last look: what somebody
+    /// is still writing is left until it is whole.
+    fn has_changed(&mut self) -> bool {
+        let now = self.read.again();
+        if now == self.read {
+            self.changed = None;
+            return false;
+        }
+        let settled = self.changed.as_ref() == Some(&now);
+        self.changed = Some(now);
+        settled
+    }
+
+    fn reload(&mut self) {
+        let began = Instant::now();
+        let previous = self.current.get();
+        let built = self.build(&previous);
+        self.process.tidy();
+        let (config, gateway) = match built {
+            Ok(built) => built,
+            Err(problems) => {
+                self.metrics.count_reload(Reloaded::Refused);
+                tracing::error!(
+                    "not reloaded, and everything stays as it was:\n{}",
+                    indented(&problems)
+                );
+                return;
+            }
+        };
+        self.watches = config.runtime.watch;
+        if gateway.is_same(&previous) {
+            self.metrics.count_reload(Reloaded::Unchanged);
+            tracing::info!("not reloaded: nothing has changed");
+            return;
+        }
+        let (kept, policies) = gateway.policies_kept(&previous);
+        self.current.replace(gateway);
+        self.metrics.count_reload(Reloaded::Applied);
+        tracing::info!(within = ?began.elapsed(), policies, kept, "reloaded");
+        let warnings = next_start(&self.started, &config);
+        if !warnings.is_empty() {
+            let shown = config.source.render_warnings(&warnings);
+            tracing::warn!("not all of it counts yet:\n{}", indented(&shown));
+        }
+    }
+
+    /// Reads everything, and notes what it looked like before.
+    fn build(&mut self, previous: &Gateway) -> Result<(Config, Gateway), String> {
+        self.changed = None;
+        self.read = self.read.again();
+        let path = &self.started.file;
+        let config = config::load(path, &BUNDLED).map_err(|problems| problems.to_string())?;
+        let files = gateway::files(&config);
+        // Those that it no longer names are no longer looked at.
+        self.read = self.read.of(path).and(files);
+        Gateway::build(&config, &self.process, Some(previous), &Progress::default())
+            .map(|gateway| (config, gateway))
+            .map_err(|problems| problems.to_string())
+    }
+}
+
+/// Under the line of the log that it belongs to.
+fn indented(text: &str) -> String {
+    let lines = text.trim_end().lines();
+    let lines: Vec<String> = lines.map(|line| format!("    {line}")).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,254 @@
+//! A gateway, built from a configuration and what of the one before it is as it was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::namespaces::Namespaces;
+use super::upstreams::Upstreams;
+use super::{
+    Counted, Destination, Gateway, Listener, Memories, Process, Progress, Route, key_sets, plugins,
+};
+use crate::chain::Entry;
+use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
+use crate::http::exchange::ResponseHead;
+use crate::observe::{EntryName, Metrics};
+use crate::plugin::Policy;
+use crate::policy::decisions::Memory;
+use crate::route::Router;
+
+impl Gateway {
+    /// Builds everything that a configuration names; plugins load in parallel. What is as it was in the
+    /// previous gateway is taken over from it.
+    ///
+    /// # Errors
+    /// Everything that keeps a plugin or a policy from loading, at its place in the file.
+    pub fn build(
+        config: &Config,
+        process: &Arc<Process>,
+        previous: Option<&Gateway>,
+        progress: &Progress,
+    ) -> Result<Gateway, Problems> {
+        let (key_sets, mut problems) = key_sets::load(config, previous.map(|it| &it.key_sets));
+        let asked = config.upstreams.values().filter(|upstream| {
+            let mut plugins = config.plugins.values();
+            plugins.any(|plugin| plugin.grant.fetch.contains(&upstream.name))
+        });
+        let fetched = Upstreams::new(
+            asked,
+            previous.map(|it| &it.fetched),
+            config.runtime.workers,
+        );
+        let shared = plugins::Shared {
+            key_sets: &key_sets,
+            process,
+            upstreams: &fetched,
+        };
+        let (loaded, found) =
+            plugins::load(config, &shared, previous.map(|it| &it.loaded), progress);
+        problems.extend(found);
+        let policies = &loaded.policies;
+        problems.extend(open_authorizers(config, policies));
+        let router = router(config, &mut problems);
+        if !problems.is_empty() {
+            return Err(Problems::new(Arc::clone(&config.source), problems));
+        }
+
+        let namespaces = Namespaces::of(config, policies);
+        let upstreams = Upstreams::new(
+            config.upstreams.values(),
+            previous.map(|it| &it.upstreams),
+            config.runtime.workers,
+        );
+        let memories = memories(policies, process, previous);
+        let built = Built {
+            namespaces: &namespaces,
+            policies,
+            memories: &memories,
+            upstreams: &upstreams,
+            metrics: &process.metrics,
+        };
+        let routes = config
+            .routes
+            .iter()
+            .filter_map(|route| built.route(config, route).map(Arc::new))
+            .collect();
+        Ok(Gateway {
+            router,
+            routes,
+            mechanisms: process.mechanisms.clone(),
+            requests: Arc::clone(&process.requests),
+            drain: config.runtime.drain,
+            listeners: listeners(config, process, previous),
+            loaded,
+            memories,
+            key_sets,
+            namespaces,
+            upstreams,
+            fetched,
+            source: Arc::clone(&config.source),
+            no_route: process.metrics.route(&"".into()),
+            process: Arc::clone(process),
+            _counted: Counted::new(&process.metrics),
+        })
+    }
+}
+
+/// What is now true of the listeners that the process has.
+fn listeners(config: &Config, process: &Process, previous: Option<&Gateway>) -> Vec<Arc<Listener>> {
+    let names = process.listeners.iter().enumerate();
+    let listener = |(socket, name): (usize, &Arc<str>)| {
+        let mut written = config.listeners.iter();
+        let written = written.find(|listener| *listener.name == **name);
+        match (written, previous) {
+            // One that is no longer written listens on, as it was.
+            (None, Some(previous)) => Arc::clone(previous.listener(socket)),
+            (written, _) => Arc::new(Listener {
+                name: Arc::clone(name),
+                trusted_proxies: written
+                    .map(|listener| listener.trusted_proxies.clone())
+                    .unwrap_or_default(),
+            }),
+        }
+    };
+    names.map(listener).collect()
+}
+
+/// Authorizers that would let everyone in when they fault.
+fn open_authorizers(config: &Config, policies: &BTreeMap<String, Arc<Policy>>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for policy in config.policies.values() {
+        let authorizes = policies
+            .get(&policy.name)
+            .is_some_and(|loaded| loaded.hooks.authorizer);
+        if authorizes && policy.on_fault == OnFault::Open {
+            problems.push(
+                Problem::new(
+                    policy.on_fault_position.or(Some(policy.position)),
+                    format!(
+                        "policy `{}` is an authorizer and cannot fail open",
+                        policy.name
+                    ),
+                )
+                .with_help("remove `on-fault = \"open\"`: a fault would let everyone in"),
+            );
+        }
+    }
+    problems
+}
+
+fn router(config: &Config, problems: &mut Vec<Problem>) -> Router {
+    let matches = config
+        .routes
+        .iter()
+        .map(|route| (route.name.as_str(), &route.matches));
+    match Router::build(matches) {
+        Ok(router) => router,
+        Err(conflicts) => {
+            problems.extend(conflicts.into_iter().map(|conflict| {
+                let position = config
+                    .routes
+                    .get(conflict.second)
+                    .map(|route| route.position);
+                Problem::new(position, conflict.message)
+            }));
+            Router::default()
+        }
+    }
+}
+
+/// A memory for each policy that authorizes. One that was loaded anew has a new one, so that nothing
+/// outlives the plugin and the configuration that it was decided by.
+fn memories(
+    policies: &BTreeMap<String, Arc<Policy>>,
+    process: &Process,
+    previous: Option<&Gateway>,
+) -> Memories {
+    let before = |policy: &Arc<Policy>| {
+        let previous = previous.filter(|previous| previous.loaded.has(policy))?;
+        previous.memories.get(&*policy.identity.policy).cloned()
+    };
+    policies
+        .iter()
+        .filter(|(_, policy)| policy.hooks.authorizer)
+        .map(|(name, policy)| {
+            let new = || Arc::new(Memory::new(&process.decisions, name.as_str().into()));
+            (name.clone(), before(policy).unwrap_or_else(new))
+        })
+        .collect()
+}
+
+/// What routes are put together from.
+struct Built<'m> {
+    namespaces: &'m Namespaces,
+    policies: &'m BTreeMap<String, Arc<Policy>>,
+    memories: &'m Memories,
+    upstreams: &'m Upstreams,
+    metrics: &'m Metrics,
+}
+
+impl Built<'_> {
+    fn route(&self, config: &Config, route: &crate::config::Route) -> Option<Route> {
+        let name: Arc<str> = route.name.as_str().into();
+        let chain: Vec<Entry> = route
+            .chain
+            .iter()
+            .enumerate()
+            .filter_map(|(index, link)| self.entry(config, route, &name, index, link))
+            .collect();
+        let destination = match &route.end {
+            RouteEnd::Upstream(name) => Destination::Upstream(self.upstreams.get(name)?),
+            RouteEnd::Respond(reply) => respond(reply),
+        };
+        Some(Route {
+            variables: Arc::clone(&route.variables),
+            takes_options: route.matches.methods.contains(&Method::OPTIONS),
+            methods: route.matches.methods.clone(),
+            reads_on_way_out: chain.iter().any(|entry| entry.policy.hooks.on_way_out()),
+            reads_responses: chain.iter().any(|entry| entry.policy.reads_responses()),
+            chain,
+            destination,
+            metrics: self.metrics.route(&name),
+            name,
+        })
+    }
+
+    fn entry(
+        &self,
+        config: &Config,
+        route: &crate::config::Route,
+        name: &Arc<str>,
+        index: usize,
+        link: &crate::config::Link,
+    ) -> Option<Entry> {
+        let policy = self.policies.get(&link.policy)?;
+        Some(Entry {
+            policy: Arc::clone(policy),
+            when: link.when.clone(),
+            place: link.entry.as_str().into(),
+            fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
+            memory: self.memories.get(&link.policy).cloned(),
+            namespace: self.namespaces.of_entry(self.policies, route, index, link),
+            metrics: self.metrics.entry(&EntryName {
+                plugin: Arc::clone(&policy.identity.plugin),
+                policy: Arc::clone(&policy.identity.policy),
+                route: Arc::clone(name),
+            }),
+        })
+    }
+}
+
+fn respond(reply: &StaticReply) -> Destination {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &reply.headers {
+        headers.append(name, value.clone());
+    }
+    let head = ResponseHead {
+        // The configuration was checked.
+        status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        headers,
+    };
+    Destination::Respond(head, Bytes::from(reply.body.clone()))
+}

@@ -1,0 +1,58 @@
+//! The gateway that requests begin with, and its replacement.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::{Gateway, Process};
+
+/// A handle to whichever gateway is the current one. A request takes it once and keeps what it got, so
+/// that none ever sees half a change.
+pub struct Current {
+    gateway: ArcSwap<Gateway>,
+    process: Arc<Process>,
+    /// Replaced ones that requests still used when they were last looked at.
+    replaced: Mutex<Vec<Arc<Gateway>>>,
+}
+
+impl Current {
+    pub fn new(gateway: Gateway, process: &Arc<Process>) -> Arc<Current> {
+        Arc::new(Current {
+            gateway: ArcSwap::from_pointee(gateway),
+            process: Arc::clone(process),
+            replaced: Mutex::default(),
+        })
+    }
+
+    pub fn get(&self) -> Arc<Gateway> {
+        self.gateway.load_full()
+    }
+
+    /// Begins every later request with this gateway.
+    pub fn replace(&self, new: Gateway) {
+        let new = Arc::new(new);
+        let old = self.gateway.swap(Arc::clone(&new));
+        new.take_over(&old);
+        self.replaced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(old);
+    }
+
+    /// Drops the replaced gateways that no request uses any more. Whoever calls this takes the time for
+    /// it; a request never does.
+    pub fn drop_unused(&self) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody can get hold of a replaced one any more, so that the last handle stays the last.
+        let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut *replaced)
+            .into_iter()
+            .partition(|gateway| Arc::strong_count(gateway) == 1);
+        replaced.clone_from(&left);
+        drop(replaced);
+        if !gone.is_empty() {
+            let mut left = left;
+            left.push(self.get());
+            self.process.forget(gone, &left);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a running process cannot change about itself.
+
+use crate::config::{Config, Listener, Problem};
+
+/// A warning for each key of a new configuration that counts only from the next start of the process:
+/// the rest is taken over, and these stay as the process began with them.
+pub fn next_start(started: &Config, new: &Config) -> Vec<Problem> {
+    let (was, is) = (&started.runtime, &new.runtime);
+    let (kept, keeps) = (&started.store, &new.store);
+    let changed = [
+        ("runtime.workers", was.workers != is.workers),
+        ("runtime.connections", was.connections != is.connections),
+        ("runtime.requests", was.requests != is.requests),
+        ("runtime.plugin-calls", was.plugin_calls != is.plugin_calls),
+        ("runtime.plugin-cache", was.plugin_cache != is.plugin_cache),
+        ("runtime.page-scan", was.page_scan != is.page_scan),
+        ("admin.address", started.admin.address != new.admin.address),
+        ("store.cache", kept.cache != keeps.cache),
+        ("store.cache-entry", kept.cache_entry != keeps.cache_entry),
+        ("store.decisions", kept.decisions != keeps.decisions),
+        ("store.kv", kept.kv != keeps.kv),
+        ("store.limit-keys", kept.limit_keys != keeps.limit_keys),
+    ];
+    let changed = changed.iter().filter(|(_, changed)| *changed);
+    let mut warnings: Vec<Problem> = changed
+        .map(|(key, _)| warning(new, key, &format!("`{key}` counts from the next start")))
+        .collect();
+    warnings.extend(listeners(started, new));
+    warnings
+}
+
+fn listeners(started: &Config, new: &Config) -> Vec<Problem> {
+    let of = |config: &Config, name: &str| -> Option<Listener> {
+        let mut all = config.listeners.iter();
+        all.find(|listener| listener.name == name).cloned()
+    };
+    let mut warnings = Vec::new();
+    for listener in &started.listeners {
+        let section = format!("listeners.{}", listener.name);
+        match of(new, &listener.name) {
+            None => {
+                let text = format!("`{section}` is gone, and listens until the next start");
+                warnings.push(warning(new, &section, &text));
+            }
+            Some(now) if now.address != listener.address => {
+                let key = format!("{section}.address");
+                let text = format!("`{key}` counts from the next start");
+                warnings.push(warning(new, &key, &text));
+            }
+            Some(_) => {}
+        }
+    }
+    for listener in &new.listeners {
+        if of(started, &listener.name).is_none() {
+            let section = format!("listeners.{}", listener.name);
+            let text = format!("`{section}` is new, and listens from the next start");
+            warnings.push(warning(new, &section, &text));
+        }
+    }
+    warnings
+}
+
+/// At the key's place in the file, if it is there.
+fn warning(new: &Config, key: &str, text: &str) -> Problem {
+    Problem::new(new.places.get(key).copied(), text)
+}

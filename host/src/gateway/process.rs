@@ -1,0 +1,111 @@
+//! What outlives every gateway: the state that the host keeps, and what the process was started with.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{Gateway, totals};
+use crate::chain::{Decided, Mechanisms};
+use crate::config::Config;
+use crate::limits;
+use crate::observe::{AccessLog, Metrics};
+use crate::plugin::{PoolSize, Runtime};
+use crate::policy::cache::{Cache, PurgeKey, SetCookie, Settings};
+use crate::policy::decisions::Decisions;
+use crate::policy::limit::{Limiter, Now};
+use crate::store::memory::Kv;
+
+/// One per process. A reload builds a new gateway upon it, so that no counter falls back and nothing
+/// that was kept is forgotten.
+pub struct Process {
+    pub(super) runtime: Arc<Runtime>,
+    pool: PoolSize,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) log: Arc<AccessLog>,
+    pub(super) mechanisms: Mechanisms,
+    pub(super) decisions: Arc<Decisions<Decided>>,
+    pub(super) kv: Arc<Kv>,
+    /// One permit for each request in flight.
+    pub(super) requests: Arc<Semaphore>,
+    /// For calls of plugins that wait for peers.
+    pub(super) waiting: Arc<Semaphore>,
+    /// Those that are listened on, in the order of their sockets.
+    pub(super) listeners: Vec<Arc<str>>,
+}
+
+impl Process {
+    /// Makes what a process that begins with this configuration needs.
+    ///
+    /// # Errors
+    /// If it needs more than the machine has, in words for the operator.
+    pub fn start(
+        config: &Config,
+        metrics: Arc<Metrics>,
+        log: Arc<AccessLog>,
+    ) -> Result<Arc<Process>, String> {
+        let waiting = limits::waiting_calls(config.runtime.plugin_calls);
+        let (runtime, pool) = totals::start_runtime(config)?;
+        Ok(Arc::new(Process {
+            runtime,
+            pool,
+            metrics,
+            log,
+            mechanisms: Mechanisms {
+                limiter: Arc::new(Limiter::new(config.store.limit_keys)),
+                cache: Cache::new(Settings {
+                    bytes_max: config.store.cache,
+                    entry_bytes_max: config.store.cache_entry,
+                    set_cookie: SetCookie::Shared,
+                }),
+            },
+            decisions: Decisions::new(config.store.decisions),
+            kv: Kv::new(config.store.kv),
+            requests: Arc::new(Semaphore::new(config.runtime.requests)),
+            waiting: Arc::new(Semaphore::new(waiting)),
+            listeners: config
+                .listeners
+                .iter()
+                .map(|listener| listener.name.as_str().into())
+                .collect(),
+        }))
+    }
+
+    /// Says what the process may take.
+    pub fn tell(&self) {
+        totals::tell(&self.pool);
+    }
+
+    /// What goes on beside requests, for as long as the process serves.
+    pub async fn tend(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(limits::LIMIT_SWEEP);
+        loop {
+            interval.tick().await;
+            self.mechanisms.limiter.sweep(Now::read());
+        }
+    }
+
+    /// Lets go of what was kept for these gateways and is of none of those that are left.
+    pub(super) fn forget(&self, gone: Vec<Arc<Gateway>>, left: &[Arc<Gateway>]) {
+        let namespaces = |gateways: &[Arc<Gateway>]| -> HashSet<Arc<str>> {
+            let all = gateways
+                .iter()
+                .flat_map(|gateway| gateway.namespaces.all().cloned());
+            all.collect()
+        };
+        let (of_gone, of_left) = (namespaces(&gone), namespaces(left));
+        drop(gone);
+        for namespace in of_gone.difference(&of_left) {
+            self.mechanisms.cache.purge(Some(namespace), &PurgeKey::All);
+        }
+        let routes = || left.iter().flat_map(|gateway| &gateway.routes);
+        let names = routes().map(|route| Arc::clone(&route.name)).collect();
+        let entries = routes().flat_map(|route| route.entry_names()).collect();
+        self.metrics.keep(&names, &entries);
+    }
+
+    /// Lets go of what only loading needed.
+    pub fn tidy(&self) {
+        self.runtime.tidy();
+    }
+}

@@ -1,0 +1,290 @@
+//! What chain entries count, by plugin, policy and route.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::error::FaultKind;
+use crate::limits::LIMIT_METRIC_NAMES_MAX;
+use crate::observe::Side;
+
+/// Seconds. From a warm call to the default wall time.
+const PLUGIN_BUCKETS: [f64; 12] = [
+    0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0,
+];
+
+const SIDES: [&str; 2] = ["in", "out"];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EntryLabel {
+    plugin: String,
+    policy: String,
+    route: String,
+    side: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FaultLabel {
+    plugin: String,
+    policy: String,
+    route: String,
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabel {
+    policy: String,
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    policy: String,
+    route: String,
+    limit: String,
+    outcome: &'static str,
+}
+
+/// What tells the series of an entry from those of others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EntryName {
+    pub plugin: Arc<str>,
+    pub policy: Arc<str>,
+    pub route: Arc<str>,
+}
+
+/// The series of all entries.
+pub(super) struct Entries {
+    calls: Family<EntryLabel, Counter>,
+    seconds: Family<EntryLabel, Histogram>,
+    faults: Family<FaultLabel, Counter>,
+    remembered: Family<PolicyLabel, Counter>,
+    limits: Family<LimitLabel, Counter>,
+    known: Mutex<HashMap<EntryName, EntryMetrics>>,
+}
+
+/// What one chain entry of one route counts.
+#[derive(Clone)]
+pub struct EntryMetrics {
+    way_in: (Counter, Histogram),
+    way_out: (Counter, Histogram),
+    /// In the order of [`FaultKind::ALL`].
+    faults: [Counter; FaultKind::ALL.len()],
+    remembered: Counter,
+    limits: Arc<LimitMetrics>,
+}
+
+/// What the limits of one chain entry came to, by their names.
+struct LimitMetrics {
+    family: Family<LimitLabel, Counter>,
+    policy: String,
+    route: String,
+    /// In the order of [`LimitOutcome`].
+    by_name: Mutex<HashMap<String, [Counter; 3]>>,
+}
+
+/// What one limit said of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitOutcome {
+    Within,
+    /// Over, and only counted.
+    Over,
+    Refused,
+}
+
+/// In the order of [`LimitOutcome`].
+const LIMIT_OUTCOMES: [&str; 3] = ["within", "over", "refused"];
+
+impl Entries {
+    pub fn register(registry: &mut Registry) -> Self {
+        let entries = Entries {
+            calls: Family::default(),
+            seconds: Family::new_with_constructor(
+                (|| Histogram::new(PLUGIN_BUCKETS)) as fn() -> Histogram,
+            ),
+            faults: Family::default(),
+            remembered: Family::default(),
+            limits: Family::default(),
+            known: Mutex::default(),
+        };
+        registry.register(
+            "plugin_calls",
+            "Visits of a chain entry",
+            entries.calls.clone(),
+        );
+        registry.register_with_unit(
+            "plugin_call_duration",
+            "Elapsed time of a visit, with waiting for an instance",
+            Unit::Seconds,
+            entries.seconds.clone(),
+        );
+        registry.register(
+            "plugin_faults",
+            "Visits that ended in a fault",
+            entries.faults.clone(),
+        );
+        registry.register(
+            "decisions_remembered",
+            "Decisions of authorizers that were not asked again",
+            entries.remembered.clone(),
+        );
+        registry.register(
+            "limit_requests",
+            "Requests that a limit judged, by what it said",
+            entries.limits.clone(),
+        );
+        entries
+    }
+
+    /// The counters of an entry: of the same name the same ones, whichever gateway asks.
+    pub fn entry(&self, name: &EntryName) -> EntryMetrics {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = known.get(name) {
+            return metrics.clone();
+        }
+        let metrics = self.begin(name);
+        known.insert(name.clone(), metrics.clone());
+        metrics
+    }
+
+    fn begin(&self, name: &EntryName) -> EntryMetrics {
+        let side = |side| {
+            let label = name.on_side(side);
+            (
+                self.calls.get_or_create_owned(&label),
+                self.seconds.get_or_create_owned(&label),
+            )
+        };
+        let fault = |kind| self.faults.get_or_create_owned(&name.fault(kind));
+        let [way_in, way_out] = SIDES.map(side);
+        EntryMetrics {
+            way_in,
+            way_out,
+            faults: FaultKind::ALL.map(fault),
+            remembered: self.remembered.get_or_create_owned(&name.on_route()),
+            limits: Arc::new(LimitMetrics {
+                family: self.limits.clone(),
+                policy: name.policy.to_string(),
+                route: name.route.to_string(),
+                by_name: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Ends the series of all entries but these.
+    pub fn keep(&self, names: &HashSet<EntryName>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // The plugin is not among the labels of these, and another may have taken its place.
+        let places: HashSet<_> = names.iter().map(EntryName::on_route).collect();
+        known.retain(|name, metrics| {
+            if names.contains(name) {
+                return true;
+            }
+            for side in SIDES {
+                self.calls.remove(&name.on_side(side));
+                self.seconds.remove(&name.on_side(side));
+            }
+            for kind in FaultKind::ALL {
+                self.faults.remove(&name.fault(kind));
+            }
+            if !places.contains(&name.on_route()) {
+                self.remembered.remove(&name.on_route());
+                metrics.limits.end();
+            }
+            false
+        });
+    }
+}
+
+impl EntryName {
+    fn on_side(&self, side: &'static str) -> EntryLabel {
+        EntryLabel {
+            plugin: self.plugin.to_string(),
+            policy: self.policy.to_string(),
+            route: self.route.to_string(),
+            side,
+        }
+    }
+
+    fn fault(&self, kind: FaultKind) -> FaultLabel {
+        FaultLabel {
+            plugin: self.plugin.to_string(),
+            policy: self.policy.to_string(),
+            route: self.route.to_string(),
+            kind: kind.label(),
+        }
+    }
+
+    fn on_route(&self) -> PolicyLabel {
+        PolicyLabel {
+            policy: self.policy.to_string(),
+            route: self.route.to_string(),
+        }
+    }
+}
+
+impl EntryMetrics {
+    /// Counts what a limit said of a request.
+    pub fn count_limit(&self, limit: &str, outcome: LimitOutcome) {
+        self.limits.count(limit, outcome);
+    }
+
+    /// Counts a decision that was remembered.
+    pub fn count_remembered(&self) {
+        self.remembered.inc();
+    }
+
+    pub fn count(&self, side: Side, seconds: f64, fault: Option<FaultKind>) {
+        let (calls, histogram) = match side {
+            Side::In => &self.way_in,
+            Side::Out => &self.way_out,
+        };
+        calls.inc();
+        histogram.observe(seconds);
+        if let Some(fault) = fault
+            && let Some(index) = FaultKind::ALL.iter().position(|kind| *kind == fault)
+        {
+            self.faults[index].inc();
+        }
+    }
+}
+
+impl LimitMetrics {
+    fn label(&self, limit: &str, outcome: &'static str) -> LimitLabel {
+        LimitLabel {
+            policy: self.policy.clone(),
+            route: self.route.clone(),
+            limit: limit.to_owned(),
+            outcome,
+        }
+    }
+
+    fn count(&self, limit: &str, outcome: LimitOutcome) {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = match by_name.contains_key(limit) || by_name.len() < LIMIT_METRIC_NAMES_MAX {
+            true => limit,
+            false => "other",
+        };
+        if !by_name.contains_key(name) {
+            let counter = |outcome| self.family.get_or_create_owned(&self.label(name, outcome));
+            by_name.insert(name.to_owned(), LIMIT_OUTCOMES.map(counter));
+        }
+        if let Some(counters) = by_name.get(name) {
+            counters[outcome as usize].inc();
+        }
+    }
+
+    fn end(&self) {
+        let by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in by_name.keys() {
+            for outcome in LIMIT_OUTCOMES {
+                self.family.remove(&self.label(name, outcome));
+            }
+        }
+    }
+}
