@@ -119,6 +119,9 @@ impl Gateway {
             waiting: Arc::new(Semaphore::new(limits::waiting_calls(
                 config.runtime.plugin_calls,
             ))),
+            streaming: Arc::new(Semaphore::new(limits::streaming_calls(
+                config.runtime.plugin_calls,
+            ))),
             upstreams: fetched,
         };
         let (policies, found) = plugins::load(config, runtime, &shared);
@@ -361,9 +364,11 @@ impl Built<'_> {
             fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
             memory: self.memories.get(&link.policy).cloned(),
             namespace: self.namespaces.of_entry(route, index, link),
-            metrics: self
-                .metrics
-                .entry(&policy.identity.plugin, &link.policy, &route.name),
+            metrics: Arc::new(self.metrics.entry(
+                &policy.identity.plugin,
+                &link.policy,
+                &route.name,
+            )),
         })
     }
 }

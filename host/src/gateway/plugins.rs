@@ -20,7 +20,7 @@ use crate::store::memory::Kv;
 use crate::upstream::Upstream;
 
 /// The plugins that come with the gateway.
-pub const BUNDLED: [&str; 13] = [
+pub const BUNDLED: [&str; 14] = [
     "api-key",
     "basic-auth",
     "concurrency-limit",
@@ -33,6 +33,7 @@ pub const BUNDLED: [&str; 13] = [
     "jwt",
     "mock",
     "rate-limit",
+    "redact",
     "rewrite",
 ];
 
@@ -93,6 +94,8 @@ pub struct Shared {
     pub metrics: Arc<PluginMetrics>,
     /// For calls that wait for peers.
     pub waiting: Arc<Semaphore>,
+    /// For bodies that go through plugins.
+    pub streaming: Arc<Semaphore>,
     /// Those that any plugin may ask.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
 }
@@ -226,9 +229,11 @@ fn granted(shared: &Shared, written: &config::Plugin, secrets: Secrets) -> Grant
             .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         fetch: fetch.collect(),
         kv: grant.kv.then(|| Arc::clone(&shared.kv)),
+        streams: grant.streams,
         key_sets: Arc::clone(&shared.key_sets),
         metrics: Arc::clone(&shared.metrics),
         waiting: Arc::clone(&shared.waiting),
+        streaming: Arc::clone(&shared.streaming),
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Metrics {
     /// What plugins count themselves.
     pub plugins: Arc<PluginMetrics>,
     pub log_lines_dropped: Counter,
+    /// Bodies that go through plugins.
+    streams: Gauge<i64, AtomicI64>,
     pub connections: Gauge<i64, AtomicI64>,
     pub requests_in_flight: Gauge<i64, AtomicI64>,
     /// 0, [`DRAINING`] or [`CUTTING`].
@@ -105,6 +107,16 @@ pub struct EntryMetrics {
     faults: [Counter; FaultKind::ALL.len()],
     remembered: Counter,
     limits: Arc<LimitMetrics>,
+    streams: Gauge<i64, AtomicI64>,
+}
+
+/// A body goes through a plugin, until this is dropped.
+pub struct StreamGauge(Gauge<i64, AtomicI64>);
+
+impl Drop for StreamGauge {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// What the limits of one chain entry came to, by their names.
@@ -225,6 +237,7 @@ impl Metrics {
             "Keys that the cache has something stored under",
         );
         let limit_keys = gauge("limit_keys", "Counters of limits that are kept");
+        let streams = gauge("plugin_streams", "Bodies that go through plugins now");
         let plugins = PluginMetrics::register(&mut registry);
         let log_lines_dropped = Counter::default();
         registry.register(
@@ -268,6 +281,7 @@ impl Metrics {
             limit_keys,
             plugins,
             log_lines_dropped,
+            streams,
             connections,
             requests_in_flight,
         })
@@ -329,6 +343,7 @@ impl Metrics {
                 route: route.to_owned(),
                 by_name: Mutex::default(),
             }),
+            streams: self.streams.clone(),
             remembered: self.decisions_remembered.get_or_create_owned(&PolicyLabel {
                 policy: policy.to_owned(),
                 route: route.to_owned(),
@@ -349,6 +364,12 @@ impl EntryMetrics {
     /// Counts what a limit said of a request.
     pub fn count_limit(&self, limit: &str, outcome: LimitOutcome) {
         self.limits.count(limit, outcome);
+    }
+
+    /// Counts a body that goes through the plugin.
+    pub fn open_stream(&self) -> StreamGauge {
+        self.streams.inc();
+        StreamGauge(self.streams.clone())
     }
 
     /// Counts a decision that was remembered.

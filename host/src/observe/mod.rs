@@ -7,6 +7,8 @@ mod plugin_metrics;
 mod record;
 
 pub use access_log::AccessLog;
-pub use metrics::{CUTTING, DRAINING, EntryMetrics, LimitOutcome, Metrics, RouteMetrics};
+pub use metrics::{
+    CUTTING, DRAINING, EntryMetrics, LimitOutcome, Metrics, RouteMetrics, StreamGauge,
+};
 pub use plugin_metrics::PluginMetrics;
 pub use record::{EntryVisit, FailureNote, Record, Side, UpstreamVisit};

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
 
@@ -17,12 +17,14 @@ use super::blame::{fault_of, late, missed, report_dropped_log};
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
 use super::imports::one_line;
+use super::permits::permits;
 use super::policy::Policy;
 use super::reads::Reads;
 use super::state::{
     Before, CpuMeter, LogBudget, Phase, RequestEditsHandle, RequestHandle, ResponseEditsHandle,
     ResponseHandle, State,
 };
+use super::stream;
 use crate::http::exchange::Exchange;
 use crate::limits;
 
@@ -36,6 +38,8 @@ pub enum Hook {
     TransformResponse,
     Store,
     Settle,
+    OpenRequest,
+    OpenResponse,
 }
 
 /// What a hook answered, as it stands in the contract.
@@ -47,14 +51,26 @@ pub enum Answer {
     Storage(cache_store::Storage),
     Next,
     Respond(wit::Reply),
+    /// Whether the body goes through the plugin.
+    Through(bool),
 }
 
 /// An instance between calls, or in one.
 pub struct Leased {
-    store: Store<State>,
-    instance: Instance,
+    pub(super) store: Store<State>,
+    pub(super) instance: Instance,
     /// Visits left to it.
     visits: u32,
+}
+
+impl Leased {
+    /// Ends a visit: the instance waits for the next, or dies.
+    pub(super) fn give_back(mut self, policy: &Policy) {
+        self.visits -= 1;
+        if self.visits > 0 {
+            policy.idle.give(self);
+        }
+    }
 }
 
 /// Instances of one policy that wait for their next call, warmest last. The pool has places for them
@@ -98,7 +114,7 @@ pub struct Lease<'p> {
     exchange: Option<Box<Exchange>>,
     cpu_ns: u64,
     /// One of the plugin's, and one of the process's.
-    _permits: [OwnedSemaphorePermit; 2],
+    permits: [OwnedSemaphorePermit; 2],
     _running: Running,
 }
 
@@ -125,7 +141,7 @@ impl<'p> Lease<'p> {
                     leased: Some(leased),
                     exchange: None,
                     cpu_ns: 0,
-                    _permits: permits,
+                    permits,
                     _running: running,
                 })
             }
@@ -170,6 +186,10 @@ impl<'p> Lease<'p> {
         Err(fault)
     }
 
+    pub fn policy(&self) -> &'p Policy {
+        self.policy
+    }
+
     /// The message being visited.
     pub fn exchange(&mut self) -> Option<&mut Exchange> {
         match &mut self.leased {
@@ -191,28 +211,39 @@ impl<'p> Lease<'p> {
     }
 
     /// Ends the visit: the instance goes back or dies, the message comes out.
-    pub fn finish(mut self, started: Instant) -> Visited {
+    pub fn finish(self, started: Instant) -> Visited {
+        let policy = self.policy;
+        let (visited, kept) = self.keep(started);
+        if let Some((leased, _permits)) = kept {
+            leased.give_back(policy);
+        }
+        visited
+    }
+
+    /// Ends the visit and keeps the instance, if there is one still, with its permits: the message
+    /// comes out.
+    pub fn keep(
+        mut self,
+        started: Instant,
+    ) -> (Visited, Option<(Leased, [OwnedSemaphorePermit; 2])>) {
         let elapsed = started.elapsed();
         // The first tick of a call counts as a whole one, however short the call was before it.
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
-        let exchange = match self.leased.take() {
+        let (exchange, kept) = match self.leased.take() {
             Some(mut leased) => {
                 leased.store.data_mut().before = Before::default();
                 let exchange = leased.store.data_mut().exchange.take();
-                leased.visits -= 1;
-                if leased.visits > 0 {
-                    self.policy.idle.give(leased);
-                }
-                exchange
+                (exchange, Some((leased, self.permits)))
             }
-            None => self.exchange.take(),
+            None => (self.exchange.take(), None),
         };
-        Visited {
+        let visited = Visited {
             // Either place holds it: it is put into the Store in `take` and moved here in `call`.
             exchange: exchange.expect("the message is in the instance or in the lease"),
             elapsed,
             cpu,
-        }
+        };
+        (visited, kept)
     }
 }
 
@@ -223,35 +254,6 @@ pub struct Visited {
     pub elapsed: Duration,
     /// Processor time, where the visit was long enough for a tick of the clock to be seen.
     pub cpu: Option<Duration>,
-}
-
-async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {
-    let of = &policy.identity.plugin;
-    Ok([
-        permit(&policy.permits, of).await?,
-        permit(&policy.plugin.runtime.calls, of).await?,
-    ])
-}
-
-/// Waits for a permit, not longer than [`limits::INSTANCE_WAIT`].
-async fn permit(
-    permits: &std::sync::Arc<Semaphore>,
-    of: &str,
-) -> Result<OwnedSemaphorePermit, Fault> {
-    if let Ok(permit) = std::sync::Arc::clone(permits).try_acquire_owned() {
-        return Ok(permit);
-    }
-    let waiting = std::sync::Arc::clone(permits).acquire_owned();
-    match tokio::time::timeout(limits::INSTANCE_WAIT, waiting).await {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => Err(Fault::new(
-            FaultKind::Busy,
-            format!(
-                "no instance of `{of}` came free within {:?}",
-                limits::INSTANCE_WAIT
-            ),
-        )),
-    }
 }
 
 async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
@@ -382,6 +384,9 @@ async fn dispatch(
             let settlements = guest.call_settle(&mut *store, request, response).await?;
             settlements.map(Answer::Settlements)
         }
+        Hook::OpenRequest | Hook::OpenResponse => stream::open(policy, leased, hook)
+            .await?
+            .map(Answer::Through),
     })
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::tollgate::plugin::{
-    authorizer, cache_lookup, cache_store, lifecycle, limiter, limiter_settle, request_transformer,
-    response_transformer,
+    authorizer, cache_lookup, cache_store, lifecycle, limiter, limiter_settle, request_stream,
+    request_transformer, response_stream, response_transformer,
 };
 use super::contract::Hooks;
 use super::lease::Idle;
@@ -32,6 +32,8 @@ pub(super) struct Exports {
     pub cache_store: Option<cache_store::GuestIndices>,
     pub request_transformer: Option<request_transformer::GuestIndices>,
     pub response_transformer: Option<response_transformer::GuestIndices>,
+    pub request_stream: Option<request_stream::GuestIndices>,
+    pub response_stream: Option<response_stream::GuestIndices>,
 }
 
 /// One policy of the configuration.
@@ -97,14 +99,15 @@ impl Policy {
     /// The size up to which the plugin may read requests' bodies on the way in, in bytes, and how long
     /// one may take.
     pub fn reads_requests(&self) -> Option<(usize, Duration)> {
-        let reads = self.plugin.shape.imports_bodies && self.hooks.on_way_in();
+        let called = self.hooks.on_way_in() || self.hooks.request_stream;
+        let reads = self.plugin.shape.imports_bodies && called;
         let spec = &self.plugin.spec;
         Some((spec.granted.bodies.filter(|_| reads)?, spec.wall))
     }
 
-    /// Whether the plugin may read bodies, and does anything on the way out.
+    /// Whether the plugin may read bodies of responses, whole or in a stream.
     pub fn reads_responses(&self) -> bool {
-        self.plugin.shape.imports_bodies && self.hooks.on_way_out()
+        self.hooks.response_stream || self.plugin.shape.imports_bodies && self.hooks.on_way_out()
     }
 }
 
@@ -161,5 +164,7 @@ fn exports(pre: &InstancePre<State>, hooks: Hooks) -> Result<Exports, String> {
         cache_store: hook!(cache_store, "cache-store"),
         request_transformer: hook!(request_transformer, "request-transformer"),
         response_transformer: hook!(response_transformer, "response-transformer"),
+        request_stream: hook!(request_stream, "request-stream"),
+        response_stream: hook!(response_stream, "response-stream"),
     })
 }

@@ -44,7 +44,9 @@ pub fn try_out(policy: &Policy) -> Result<(), LoadError> {
                 cache_lookup: "cache-lookup",
                 cache_store: "cache-store",
                 request_transformer: "request-transformer",
-                response_transformer: "response-transformer"
+                response_transformer: "response-transformer",
+                request_stream: "request-stream",
+                response_stream: "response-stream"
             );
             Ok(())
         };
