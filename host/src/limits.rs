@@ -300,10 +300,10 @@ pub const fn streaming_calls(plugin_calls: usize) -> usize {
     plugin_calls.div_ceil(4)
 }
 /// The largest piece of a body that goes through a plugin, in bytes: large enough that a call costs little
-/// beside its piece, small enough that memory and processor time of a call need no thought.
-pub const STREAM_PIECE_BYTES_MAX: usize = 64 << 10;
-/// What a plugin may answer to one piece, in bytes: sixteen times the largest, so that one that holds
-/// back some pieces can let go of them.
+/// beside what the plugin does with it, small enough that slow patterns are within a call's processor time.
+pub const STREAM_PIECE_BYTES_MAX: usize = 16 << 10;
+/// What a plugin may answer to one piece, in bytes: 64 times the largest, so that one that holds back
+/// pieces can let go of them.
 pub const STREAM_ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Content encodings of one body, one upon the other: real ones have one.
 pub const CONTENT_CODINGS_MAX: usize = 2;

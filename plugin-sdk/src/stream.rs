@@ -87,7 +87,7 @@ pub trait ResponseStream: Plugin {
 
 /// What one body goes through.
 pub trait BodyStream {
-    /// Called with each piece (at most 64 KiB), in order and as it comes, once whoever takes the body takes
+    /// Called with each piece (at most 16 KiB), in order and as it comes, once whoever takes the body takes
     /// more. Where a piece ends means nothing: it may be in the middle of a character. `last` is true once,
     /// with the piece that ends the body, which may be empty; it never comes if the peer breaks off.
     ///

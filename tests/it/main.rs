@@ -30,5 +30,6 @@ mod refused;
 mod secrets;
 mod snapshot;
 mod stop;
+mod streams;
 mod upstreams;
 mod wasip2;

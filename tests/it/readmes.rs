@@ -48,6 +48,7 @@ readmes! {
     jwt: "plugins/jwt",
     mock: "plugins/mock",
     rate_limit: "plugins/rate-limit",
+    redact: "plugins/redact",
     rewrite: "plugins/rewrite",
     example_authorizer: "examples/authorizer",
     example_limiter: "examples/limiter",

@@ -42,7 +42,7 @@ impl From<io::Error> for Incomplete {
 }
 
 /// The same error once more: a body that broke off must never look as if it had ended.
-pub(super) fn again(error: &io::Error) -> io::Error {
+pub fn again(error: &io::Error) -> io::Error {
     match Cause::of(error) {
         Some(cause) => cause.clone().into(),
         None => io::Error::new(error.kind(), error.to_string()),

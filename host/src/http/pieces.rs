@@ -30,8 +30,8 @@ impl Pieces {
         }
     }
 
-    /// Waits for data, and takes what is there then, up to [`limits::STREAM_PIECE_BYTES_MAX`]: what comes
-    /// fast comes in few pieces, and nothing waits for what comes later. Says whether it is the last
+    /// Waits for data, and takes what is there then, up to [`limits::STREAM_PIECE_BYTES_MAX`]: many small
+    /// frames are one piece, and nothing waits for what comes later. Says whether it is the last
     /// piece, which may be empty.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::{TestRequest, TestResponse};
 use crate::{BodyStream, RequestStream, ResponseStream, Result};
 
 /// The largest piece that the gateway hands over, in bytes.
-const PIECE_BYTES_MAX: usize = 64 << 10;
+const PIECE_BYTES_MAX: usize = 16 << 10;
 /// What the gateway takes in the place of one piece, in bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -42,7 +42,7 @@ impl TestStream<'_> {
     /// The stream's, and where it answers more than the gateway takes.
     ///
     /// # Panics
-    /// If the piece is larger than the gateway makes them (64 KiB).
+    /// If the piece is larger than the gateway makes them (16 KiB).
     pub fn chunk(&mut self, piece: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         self.call(piece.as_ref(), false)
     }
@@ -79,12 +79,88 @@ impl TestStream<'_> {
     }
 
     fn call(&mut self, piece: &[u8], last: bool) -> Result<Vec<u8>> {
-        assert!(piece.len() <= PIECE_BYTES_MAX, "a piece has at most 64 KiB");
+        assert!(piece.len() <= PIECE_BYTES_MAX, "a piece has at most 16 KiB");
         let answer = self.0.chunk(piece, last)?;
         if answer.len() > ANSWER_BYTES_MAX {
             let length = answer.len();
             return Err(format!("the answer to one piece has {length} bytes").into());
         }
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Plugin, Request, testing};
+
+    /// Answers its lines with their numbers, and so many bytes beside.
+    struct Lines(usize);
+
+    struct Numbered {
+        line: usize,
+        beside: usize,
+    }
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Empty {}
+
+    impl Plugin for Lines {
+        type Config = Empty;
+
+        fn configure(_: Empty) -> Result<Self> {
+            Ok(Lines(0))
+        }
+    }
+
+    impl RequestStream for Lines {
+        fn open_request(&self, request: &Request) -> Result<Option<Box<dyn BodyStream + '_>>> {
+            let numbered = Numbered {
+                line: 0,
+                beside: self.0,
+            };
+            Ok((request.method() == "POST").then(|| Box::new(numbered) as Box<dyn BodyStream>))
+        }
+    }
+
+    impl BodyStream for Numbered {
+        fn chunk(&mut self, piece: &[u8], last: bool) -> Result<Vec<u8>> {
+            let mut answer = vec![b'.'; self.beside];
+            for byte in piece {
+                answer.push(*byte);
+                if *byte == b'\n' {
+                    self.line += 1;
+                    answer.extend(self.line.to_string().bytes());
+                }
+            }
+            answer.extend(last.then_some(b'!'));
+            Ok(answer)
+        }
+    }
+
+    fn stream(plugin: &Lines) -> TestStream<'_> {
+        let request = testing::request("POST", "/").build();
+        open_request(plugin, &request).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_lasts_as_long_as_the_body() {
+        for size in [1, 2, 100] {
+            assert_eq!(
+                stream(&Lines(0)).all("a\nb\nc", size).unwrap(),
+                b"a\n1b\n2c!"
+            );
+        }
+        assert_eq!(stream(&Lines(0)).all("", 1).unwrap(), b"!");
+        let get = testing::request("GET", "/").build();
+        assert!(open_request(&Lines(0), &get).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_that_the_gateway_would_not_take_is_a_fault() {
+        let most = Lines(ANSWER_BYTES_MAX);
+        assert!(stream(&most).chunk("").is_ok());
+        let error = stream(&most).chunk("a").unwrap_err();
+        assert!(error.to_string().contains("1048577 bytes"), "{error}");
     }
 }
