@@ -54,6 +54,7 @@ readmes! {
     example_limiter: "examples/limiter",
     example_cache_policy: "examples/cache-policy",
     example_transformer: "examples/transformer",
+    example_stream: "examples/stream",
 }
 
 /// Those with a test of their own, below.

@@ -186,21 +186,21 @@ impl Metrics {
         let plugin_calls = Family::default();
         registry.register(
             "plugin_calls",
-            "Visits of a chain entry",
+            "Visits of a chain entry, and pieces of bodies that go through it",
             plugin_calls.clone(),
         );
         let plugin_seconds =
             Family::new_with_constructor((|| Histogram::new(PLUGIN_BUCKETS)) as fn() -> Histogram);
         registry.register_with_unit(
             "plugin_call_duration",
-            "Elapsed time of a visit, with waiting for an instance",
+            "Elapsed time of a visit, with waiting for an instance, or of a piece",
             Unit::Seconds,
             plugin_seconds.clone(),
         );
         let plugin_faults = Family::default();
         registry.register(
             "plugin_faults",
-            "Visits that ended in a fault",
+            "Visits, and pieces of bodies, that ended in a fault",
             plugin_faults.clone(),
         );
         let decisions_remembered = Family::default();
