@@ -83,7 +83,7 @@ fn head(headers: &[(&str, &str)]) -> Vec<u8> {
 
 /// How many bodies go through plugins now.
 fn streams(gateway: &Gateway) -> f64 {
-    gateway.metric("tollgate_plugin_streams", &[])
+    gateway.metric("tollgate_streams", &[])
 }
 
 /// A client that reads an answer in chunks as it comes.

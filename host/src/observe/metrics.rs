@@ -237,7 +237,7 @@ impl Metrics {
             "Keys that the cache has something stored under",
         );
         let limit_keys = gauge("limit_keys", "Counters of limits that are kept");
-        let streams = gauge("plugin_streams", "Bodies that go through plugins now");
+        let streams = gauge("streams", "Bodies that go through plugins now");
         let plugins = PluginMetrics::register(&mut registry);
         let log_lines_dropped = Counter::default();
         registry.register(

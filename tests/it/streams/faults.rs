@@ -145,7 +145,7 @@ fn a_fault_in_an_upload_breaks_off_an_answer_that_has_begun() {
     });
     eventually("the answer has begun", || {
         gateway
-            .metric("tollgate_plugin_streams", &[])
+            .metric("tollgate_streams", &[])
             .eq(&1.0)
             .then_some(())
     });
