@@ -101,6 +101,8 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
     };
     if exchange.request.method == Method::HEAD {
         representation::replace_response(&mut response.headers);
+        // A body of our own making has a length, which is not that of what a GET would get.
+        exchange.response_body = Content::default();
         return Ok(None);
     }
     let inflater = inflater(&response.headers).map_err(|text| unreadable(&text))?;
