@@ -3,6 +3,7 @@
 mod inward;
 mod lookup;
 mod outward;
+mod streams;
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::error::{Failure, FailureKind};
 use crate::http::body::Content;
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::observe::{EntryMetrics, EntryVisit, FailureNote, Record, Side};
-use crate::plugin::{Fault, FaultKind, Policy, Reply, Verdict, Visited};
+use crate::plugin::{Fault, FaultKind, Identity, Policy, Reply, Verdict, Visited};
 use crate::policy::cache::{Answer, Cache, Fill, Pass};
 use crate::policy::decisions::{Memory, Weigh};
 use crate::policy::limit::{Charge, Limiter};
@@ -33,7 +34,7 @@ pub struct Entry {
     pub namespace: Namespace,
     /// What its authorizer decided before.
     pub memory: Option<Arc<Memory<Decided>>>,
-    pub metrics: EntryMetrics,
+    pub metrics: Arc<EntryMetrics>,
 }
 
 /// Where in the cache an entry's responses are.
@@ -198,6 +199,7 @@ impl Entry {
             FaultKind::Busy => FailureKind::PluginBusy,
             FaultKind::BodyTooLarge => FailureKind::BodyTooLarge,
             FaultKind::BodyBroken => FailureKind::ClientStalled,
+            FaultKind::Unreadable => FailureKind::BadGateway,
             FaultKind::BodyEncoding => {
                 FailureKind::BadRequest("the request's content-encoding cannot be undone")
             }
@@ -237,21 +239,27 @@ impl Entry {
         if fault.kind.is_clients() {
             return;
         }
-        tracing::error!(
-            target: "plugin",
-            plugin = &*self.policy.identity.plugin,
-            policy = &*self.policy.identity.policy,
-            route = &*visited.exchange.route,
-            request = &*visited.exchange.id,
-            fault = fault.kind.label(),
-            "{}\n{}",
-            fault.summary,
-            // Indented, no line of it can look like another line of the log.
-            fault.backtrace.replace('\n', "\n    ")
-        );
+        let exchange = &visited.exchange;
+        log_fault(&self.policy.identity, &exchange.route, &exchange.id, fault);
         if self.passes(fault) && record.failure.is_none() {
             // The request goes on, and the record still says whose fault it was.
             record.failure = Some(FailureNote::from(&self.failure(fault)));
         }
     }
+}
+
+/// Tells the operator of a plugin's fault.
+fn log_fault(of: &Identity, route: &str, request: &str, fault: &Fault) {
+    tracing::error!(
+        target: "plugin",
+        plugin = &*of.plugin,
+        policy = &*of.policy,
+        route,
+        request,
+        fault = fault.kind.label(),
+        "{}\n{}",
+        fault.summary,
+        // Indented, no line of it can look like another line of the log.
+        fault.backtrace.replace('\n', "\n    ")
+    );
 }

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 
+use crate::http::body::Upload;
+use crate::http::cause::Cause;
 use crate::http::exchange::ResponseHead;
 
 /// Who has to act.
@@ -33,6 +35,14 @@ pub struct Failure {
     /// For the log: may name hosts and plugins.
     pub detail: String,
 }
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FailureKind {
@@ -71,6 +81,16 @@ impl Failure {
             kind,
             detail: detail.into(),
         }
+    }
+
+    /// The failure that an upload was ended for, if it was.
+    pub fn of_upload(upload: &Upload) -> Option<Failure> {
+        upload.cause()?.get().cloned()
+    }
+
+    /// The failure that a body was ended for, if we ended it.
+    pub fn of_body(error: &std::io::Error) -> Option<Failure> {
+        Cause::of(error)?.get().cloned()
     }
 
     pub fn blame(&self) -> Blame {
@@ -220,6 +240,9 @@ pub enum FaultKind {
     Instantiate,
     /// All of the plugin's, or all of the process's, calls are taken, and none came free in time.
     Busy,
+    /// The response's body cannot be handed to the plugin: it is a part, or in an encoding that is not
+    /// undone. The upstream's fault.
+    Unreadable,
     /// The client's body is larger than the plugin may hold. The client's fault.
     BodyTooLarge,
     /// The client's body did not come whole. The client's fault.
@@ -230,7 +253,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 11] = [
+    pub const ALL: [FaultKind; 12] = [
         FaultKind::Trap,
         FaultKind::Cpu,
         FaultKind::Wall,
@@ -239,6 +262,7 @@ impl FaultKind {
         FaultKind::BadReply,
         FaultKind::Instantiate,
         FaultKind::Busy,
+        FaultKind::Unreadable,
         FaultKind::BodyTooLarge,
         FaultKind::BodyBroken,
         FaultKind::BodyEncoding,
@@ -262,6 +286,7 @@ impl FaultKind {
             FaultKind::BadReply => "bad-reply",
             FaultKind::Instantiate => "instantiate",
             FaultKind::Busy => "busy",
+            FaultKind::Unreadable => "unreadable",
             FaultKind::BodyTooLarge => "body-too-large",
             FaultKind::BodyBroken => "body-broken",
             FaultKind::BodyEncoding => "body-encoding",

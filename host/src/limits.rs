@@ -339,6 +339,18 @@ pub const LIMIT_SWEEP: Duration = Duration::from_secs(10);
 pub const fn waiting_calls(plugin_calls: usize) -> usize {
     plugin_calls.div_ceil(2)
 }
+/// Bodies that may go through plugins at once: a quarter of all calls. An event stream lasts for hours
+/// and holds an instance all the while, so these are not those that may wait, and beside both a quarter is
+/// left for calls that do neither.
+pub const fn streaming_calls(plugin_calls: usize) -> usize {
+    plugin_calls.div_ceil(4)
+}
+/// The largest piece of a body that goes through a plugin, in bytes: large enough that a call costs little
+/// beside what the plugin does with it, small enough that slow patterns are within a call's processor time.
+pub const STREAM_PIECE_BYTES_MAX: usize = 16 << 10;
+/// What a plugin may answer to one piece, in bytes: 64 times the largest, so that one that holds back
+/// pieces can let go of them.
+pub const STREAM_ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Content encodings of one body, one upon the other: real ones have one.
 pub const CONTENT_CODINGS_MAX: usize = 2;
 /// Bytes that are inflated between two looks at the processor time: the worst of them, made of empty

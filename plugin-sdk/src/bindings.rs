@@ -81,3 +81,11 @@ hook!(
     cache_store,
     "package tollgate:sdk; world cache-store-hook { export tollgate:plugin/cache-store@0.1.0; }"
 );
+hook!(
+    request_stream,
+    "package tollgate:sdk; world request-stream-hook { export tollgate:plugin/request-stream@0.1.0; }"
+);
+hook!(
+    response_stream,
+    "package tollgate:sdk; world response-stream-hook { export tollgate:plugin/response-stream@0.1.0; }"
+);

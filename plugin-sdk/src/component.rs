@@ -9,9 +9,10 @@ use crate::bindings::{
 };
 use crate::host::milliseconds;
 use crate::{
-    Authorizer, Bound, CacheLookup, CacheStore, Decision, EditableRequest, EditableResponse,
-    Effect, EntryKey, Limit, Limiter, LimiterSettle, Outcome, Period, Plugin, Reply, Request,
-    RequestTransformer, Response, ResponseTransformer, Scope, Storage, Verdict,
+    Authorizer, BodyStream, Bound, CacheLookup, CacheStore, Decision, EditableRequest,
+    EditableResponse, Effect, EntryKey, Limit, Limiter, LimiterSettle, Outcome, Period, Plugin,
+    Reply, Request, RequestStream, RequestTransformer, Response, ResponseStream,
+    ResponseTransformer, Scope, Storage, Verdict,
 };
 
 /// Heap that `configure` leaves free, in bytes. The snapshot keeps it, so that an ordinary
@@ -215,4 +216,61 @@ pub fn store<P: CacheStore>(
         })),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Where the stream of the body lives that goes through the instance.
+pub struct StreamSlot(UnsafeCell<Option<Box<dyn BodyStream>>>);
+
+// SAFETY: as of `Slot`.
+unsafe impl Sync for StreamSlot {}
+
+impl StreamSlot {
+    #[expect(clippy::new_without_default, reason = "a static needs a const fn")]
+    pub const fn new() -> Self {
+        StreamSlot(UnsafeCell::new(None))
+    }
+
+    fn put(&self, stream: Option<Box<dyn BodyStream>>) {
+        // SAFETY: see `Sync` above; no reference into the cell outlives the line that makes it.
+        unsafe { *self.0.get() = stream }
+    }
+
+    pub fn chunk(&self, piece: &[u8], last: bool) -> Result<Vec<u8>, String> {
+        // SAFETY: as in `put`.
+        let Some(mut stream) = unsafe { &mut *self.0.get() }.take() else {
+            return Err("no body was opened".to_owned());
+        };
+        let answer = stream
+            .chunk(piece, last)
+            .map_err(|error| error.to_string())?;
+        if !last {
+            self.put(Some(stream));
+        }
+        Ok(answer)
+    }
+}
+
+pub fn open_request<P: RequestStream>(
+    plugin: &'static P,
+    slot: &StreamSlot,
+    request: &http::Request,
+) -> Result<bool, String> {
+    let stream = plugin.open_request(Request::wrap(request));
+    let stream = stream.map_err(|error| error.to_string())?;
+    let opened = stream.is_some();
+    slot.put(stream);
+    Ok(opened)
+}
+
+pub fn open_response<P: ResponseStream>(
+    plugin: &'static P,
+    slot: &StreamSlot,
+    request: &http::Request,
+    response: &http::Response,
+) -> Result<bool, String> {
+    let stream = plugin.open_response(Request::wrap(request), Response::wrap(response));
+    let stream = stream.map_err(|error| error.to_string())?;
+    let opened = stream.is_some();
+    slot.put(stream);
+    Ok(opened)
 }

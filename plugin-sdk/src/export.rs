@@ -181,11 +181,54 @@ macro_rules! __export_hook {
             $crate::bindings::cache_store::export!($component with_types_in $crate::bindings::cache_store);
         };
     };
+    (RequestStream, $component:ident, $slot:ident) => {
+        const _: () = {
+            use $crate::bindings::request_stream::exports::tollgate::plugin::request_stream::Guest;
+            static STREAM: $crate::__private::StreamSlot = $crate::__private::StreamSlot::new();
+            impl Guest for $component {
+                fn open_request(
+                    request: &$crate::__private::http::Request,
+                ) -> ::core::result::Result<bool, ::std::string::String> {
+                    $crate::__private::open_request($slot.get(), &STREAM, request)
+                }
+
+                fn on_request_chunk(
+                    piece: ::std::vec::Vec<u8>,
+                    last: bool,
+                ) -> ::core::result::Result<::std::vec::Vec<u8>, ::std::string::String> {
+                    STREAM.chunk(&piece, last)
+                }
+            }
+            $crate::bindings::request_stream::export!($component with_types_in $crate::bindings::request_stream);
+        };
+    };
+    (ResponseStream, $component:ident, $slot:ident) => {
+        const _: () = {
+            use $crate::bindings::response_stream::exports::tollgate::plugin::response_stream::Guest;
+            static STREAM: $crate::__private::StreamSlot = $crate::__private::StreamSlot::new();
+            impl Guest for $component {
+                fn open_response(
+                    request: &$crate::__private::http::Request,
+                    response: &$crate::__private::http::Response,
+                ) -> ::core::result::Result<bool, ::std::string::String> {
+                    $crate::__private::open_response($slot.get(), &STREAM, request, response)
+                }
+
+                fn on_response_chunk(
+                    piece: ::std::vec::Vec<u8>,
+                    last: bool,
+                ) -> ::core::result::Result<::std::vec::Vec<u8>, ::std::string::String> {
+                    STREAM.chunk(&piece, last)
+                }
+            }
+            $crate::bindings::response_stream::export!($component with_types_in $crate::bindings::response_stream);
+        };
+    };
     ($other:ident, $component:ident, $slot:ident) => {
         ::core::compile_error!(::core::concat!(
             "`", ::core::stringify!($other),
             "` is not a hook; hooks are Authorizer, RequestTransformer, ResponseTransformer, \
-             Limiter, LimiterSettle, CacheLookup and CacheStore"
+             Limiter, LimiterSettle, CacheLookup, CacheStore, RequestStream and ResponseStream"
         ));
     };
 }

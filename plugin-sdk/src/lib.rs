@@ -16,6 +16,8 @@
 //! | [`ResponseTransformer`] | on the way out | how the response is changed, or replaced |
 //! | [`LimiterSettle`] | on the way out | what the request really cost |
 //! | [`CacheStore`] | on the way out, on a miss | whether and for how long the response is kept |
+//! | [`RequestStream`] | on the way in | what becomes of the body, piece by piece |
+//! | [`ResponseStream`] | on the way out | the same |
 //!
 //! A plugin decides; counters, the cache, keys and connections are the gateway's. So a limiter says
 //! *which* limits hold and never counts, and a cache policy never stores.
@@ -84,6 +86,7 @@
 //! | [`signatures`] | tokens and signatures, verified with keys that the gateway holds | |
 //! | [`metrics`] | counters and histograms of the plugin's own | |
 //! | [`secrets`] | secrets by name | `secrets = ["NAME"]` |
+//! | [`RequestStream`], [`ResponseStream`] | bodies of any size, piece by piece | `streams = true` |
 //! | [`Request::read_body`], [`Response::read_body`], `replace_body` | whole bodies | `bodies = "64KiB"` |
 //! | [`fetch`] | requests to upstreams | `fetch = ["UPSTREAM"]` |
 //! | [`kv`] | state that calls share | `kv = true` |
@@ -133,6 +136,7 @@ mod limit;
 mod reply;
 mod request;
 mod response;
+mod stream;
 pub mod template;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -146,6 +150,7 @@ pub use limit::{Bound, Effect, Limit, Period, Scope, Settlement};
 pub use reply::Reply;
 pub use request::{EditableRequest, Request};
 pub use response::{EditableResponse, Response};
+pub use stream::{BodyStream, RequestStream, ResponseStream};
 
 #[doc(hidden)]
 pub use export::__private;

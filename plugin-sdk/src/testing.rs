@@ -54,6 +54,9 @@
 //! assert_eq!(request.read_body().unwrap(), b"HELLO");
 //! ```
 //!
+//! A body that goes through a plugin is driven piece by piece: see [`TestStream`], and the example at
+//! [`ResponseStream`](crate::ResponseStream).
+//!
 //! # What stands in for the host
 //!
 //! | module | in a test |
@@ -77,6 +80,7 @@ mod http;
 pub(crate) mod kv;
 mod message;
 mod script;
+mod stream;
 mod token;
 
 pub use hooks::{authorize, limits, lookup, settle, store, transform_request, transform_response};
@@ -85,6 +89,7 @@ pub use script::{
     advance, answers, body_limit, counter, fetched, histogram, key_set, kv_fault, logged, reset,
     secret, set_clock, upstream, verifier,
 };
+pub use stream::{TestStream, open_request, open_response};
 pub use token::token;
 
 use crate::{Plugin, Result};

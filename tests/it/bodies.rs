@@ -5,7 +5,7 @@
 
 mod chains;
 mod chunks;
-mod coded;
+pub mod coded;
 mod codings;
 mod digests;
 mod faults;

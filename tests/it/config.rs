@@ -145,7 +145,7 @@ gateway.toml:18:36: error: `plugins.guard.limits.memory` must be a whole number 
 gateway.toml:20:10: error: `plugins.nowhere` has no `wasm`, and is not a bundled plugin
     [plugins.nowhere]
              ^^^^^^^
-help: add `wasm = "path"`; bundled are api-key, basic-auth, concurrency-limit, cors, ext-auth, headers, http-cache, ip-allow, json-body, jwt, mock, rate-limit, rewrite
+help: add `wasm = "path"`; bundled are api-key, basic-auth, concurrency-limit, cors, ext-auth, headers, http-cache, ip-allow, json-body, jwt, mock, rate-limit, redact, rewrite
 gateway.toml:23:10: error: there is no plugin `api-kee`
     plugin = "api-kee"
              ^^^^^^^^^

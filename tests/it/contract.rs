@@ -36,7 +36,8 @@ fn there_is_a_world_for_each_kind() {
             "authorizer-plugin",
             "transformer-plugin",
             "limiter-plugin",
-            "cache-policy-plugin"
+            "cache-policy-plugin",
+            "stream-plugin"
         ]
     );
     // What a world may import without a grant.
@@ -100,9 +101,11 @@ fn a_hook_is_one_function() {
                 assert_eq!(functions, ["describe", "configure"]);
                 continue;
             }
+            // Of a stream, what opens it and what takes its pieces.
+            let functions = if name.ends_with("-stream") { 2 } else { 1 };
             assert_eq!(
                 interface.functions.len(),
-                1,
+                functions,
                 "`{name}` can never get another function"
             );
             hooks.insert(name.to_owned());
@@ -114,7 +117,9 @@ fn a_hook_is_one_function() {
         "cache-store",
         "limiter",
         "limiter-settle",
+        "request-stream",
         "request-transformer",
+        "response-stream",
         "response-transformer",
     ];
     assert!(hooks.iter().map(String::as_str).eq(expected), "{hooks:?}");

@@ -32,6 +32,7 @@ mod reload;
 mod secrets;
 mod snapshot;
 mod stop;
+mod streams;
 mod terminal;
 mod totals;
 mod upstreams;

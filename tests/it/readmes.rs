@@ -48,11 +48,13 @@ readmes! {
     jwt: "plugins/jwt",
     mock: "plugins/mock",
     rate_limit: "plugins/rate-limit",
+    redact: "plugins/redact",
     rewrite: "plugins/rewrite",
     example_authorizer: "examples/authorizer",
     example_limiter: "examples/limiter",
     example_cache_policy: "examples/cache-policy",
     example_transformer: "examples/transformer",
+    example_stream: "examples/stream",
 }
 
 /// Those with a test of their own, below.

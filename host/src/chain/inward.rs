@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lookup::look_up;
+use super::streams;
 use super::{Decided, Entry, Mechanisms, Passage};
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Incomplete;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
-use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit};
+use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit, Visited};
 use crate::policy::cache::Fill;
 use crate::policy::decisions::{Asking, Recalled};
 use crate::policy::limit::{Charge, Finding, Now, Place};
@@ -30,6 +31,8 @@ pub enum Ended {
 /// What an entry's plugin said.
 enum Said {
     Next,
+    /// The body goes through it.
+    Streams,
     Lookup(Lookup),
     Denied(Reply),
     Responded(Reply),
@@ -51,8 +54,9 @@ pub async fn inward(
         if !entry.is_for(&exchange) {
             continue;
         }
+        streams::ask_for_whole(entry, &mut exchange);
         let asking = match recall(entry, &mut exchange, record).await {
-            Memory::Allowed if !entry.asks_more() => {
+            Memory::Allowed if !entry.asks_more(&exchange) => {
                 passage.enter(index, None, None);
                 continue;
             }
@@ -133,9 +137,12 @@ fn allow(exchange: &mut Exchange, granted: Grant) {
 
 impl Entry {
     /// Whether the plugin has more to say on the way in than its authorizer does.
-    fn asks_more(&self) -> bool {
+    fn asks_more(&self, exchange: &Exchange) -> bool {
         let hooks = self.policy.hooks;
-        hooks.limiter || hooks.request_transformer || hooks.cache_lookup
+        hooks.limiter
+            || hooks.request_transformer
+            || hooks.cache_lookup
+            || streams::takes_request(self, exchange)
     }
 }
 
@@ -149,7 +156,7 @@ async fn enter(
     passage: &mut Passage,
     record: &mut Record,
 ) -> (Box<Exchange>, Option<Ended>) {
-    if !entry.policy.hooks.on_way_in() {
+    if !entry.policy.hooks.on_way_in() && !streams::takes_request(entry, &exchange) {
         passage.enter(index, None, None);
         return (exchange, None);
     }
@@ -163,7 +170,7 @@ async fn enter(
         Err((visited, fault)) => (visited, Err(fault)),
         Ok(mut visit) => {
             let said = ask(entry, &mut visit, authorizes, mechanisms, &mut charged).await;
-            (visit.end().await, said)
+            end(entry, visit, said).await
         }
     };
     // What was charged stays charged, and what is held is held, whatever comes of the request.
@@ -174,6 +181,7 @@ async fn enter(
     let exchange = &mut visited.exchange;
     let (verdict, ended) = match &said {
         Ok(Said::Next) if entry.policy.hooks.authorizer => ("allow", None),
+        Ok(Said::Streams) => ("stream", None),
         Ok(Said::Next | Said::Lookup(_)) => ("next", None),
         Ok(Said::Denied(_)) => ("deny", Some(Ended::Answered)),
         Ok(Said::Responded(_)) => ("respond", Some(Ended::Answered)),
@@ -183,7 +191,7 @@ async fn enter(
     };
     let mut fault = None;
     match said {
-        Ok(Said::Next) => passage.enter(index, charge, None),
+        Ok(Said::Next | Said::Streams) => passage.enter(index, charge, None),
         Ok(Said::Lookup(lookup)) => {
             let (verdict, ended) =
                 look_up(entry, index, exchange, lookup, charge, mechanisms, passage).await;
@@ -222,7 +230,11 @@ async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> 
     };
     let upload = Arc::clone(exchange.request_body.upload());
     let collected = tokio::time::timeout(wall, exchange.request_body.collect(max));
-    let kind = match collected.await {
+    let collected = collected.await;
+    if let Some(failure) = Failure::of_upload(&upload) {
+        return Err(failure);
+    }
+    let kind = match collected {
         Ok(Ok(_) | Err(Incomplete::TooLarge)) => return Ok(()),
         Ok(Err(Incomplete::Broken(_))) if upload.broken.load(Ordering::Relaxed) => {
             FailureKind::ClientGone
@@ -285,6 +297,30 @@ async fn ask(
         return Ok(Said::Lookup(visit.lookup().await?));
     }
     Ok(Said::Next)
+}
+
+/// Ends the visit. Where the request goes on, its body goes through the plugin if that wants it.
+async fn end(
+    entry: &Entry,
+    mut visit: Visit<'_>,
+    said: Result<Said, Fault>,
+) -> (Visited, Result<Said, Fault>) {
+    let goes_on = matches!(said, Ok(Said::Next | Said::Lookup(_)));
+    let takes = |exchange: &mut Exchange| streams::takes_request(entry, exchange);
+    if !goes_on || !visit.exchange().is_some_and(takes) {
+        return (visit.end().await, said);
+    }
+    match streams::open_request(&mut visit).await {
+        Err(fault) => (visit.end().await, Err(fault)),
+        Ok(None) => (visit.end().await, said),
+        Ok(Some(opened)) => {
+            let said = match said {
+                Ok(Said::Next) => Ok(Said::Streams),
+                said => said,
+            };
+            (streams::go_through(entry, visit, opened), said)
+        }
+    }
 }
 
 /// Asks the authorizer; answers the reply of a denial.

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::streams::{self, Opened};
 use super::{Cached, Entered, Entry, Passage};
 use crate::http::exchange::{Exchange, ResponseHead};
 use crate::observe::{Record, Side};
@@ -38,17 +39,22 @@ async fn leave(
     let stores = hooks.cache_store && fills && !passage.failed;
     let transforms = hooks.response_transformer && !entered.only_stores;
     let settles = hooks.limiter_settle && entered.charge.is_some();
+    let streams = hooks.response_stream && !entered.only_stores;
     let mut exchange = exchange;
-    if stores || transforms || settles {
+    if stores || transforms || settles || streams && streams::takes_response(&exchange) {
         let calls = Calls {
             cached,
             stores,
             transforms,
+            streams,
             settles: entered.charge.filter(|_| settles),
         };
         exchange = call(entry, calls, exchange, passage, record).await;
     } else {
         fill(cached, &mut exchange, passage, Storage::Standard);
+    }
+    if streams {
+        streams::alter_not_modified(&mut exchange);
     }
     passage.tell_limits(&mut exchange, entered.charge);
     exchange
@@ -59,6 +65,7 @@ struct Calls {
     cached: Option<Cached>,
     stores: bool,
     transforms: bool,
+    streams: bool,
     /// Of [`Passage::charges`].
     settles: Option<usize>,
 }
@@ -75,14 +82,17 @@ async fn call(
             fill(calls.cached, &mut visited.exchange, passage, Storage::Never);
             (visited, Err(fault))
         }
-        Ok(mut visit) => {
-            let said = ask(&mut visit, calls, passage).await;
-            (visit.end().await, said)
-        }
+        Ok(mut visit) => match ask(&mut visit, calls, passage).await {
+            Ok(Said {
+                verdict,
+                opened: Some(opened),
+            }) => (streams::go_through(entry, visit, opened), Ok(verdict)),
+            Ok(said) => (visit.end().await, Ok(said.verdict)),
+            Err(fault) => (visit.end().await, Err(fault)),
+        },
     };
     let (verdict, fault) = match said {
-        Ok(false) => ("next", None),
-        Ok(true) => ("respond", None),
+        Ok(verdict) => (verdict, None),
         Err(fault) => {
             if !entry.passes(&fault) {
                 passage.fail(&mut visited.exchange, &entry.failure(&fault), record);
@@ -94,9 +104,16 @@ async fn call(
     visited.exchange
 }
 
+/// What the plugin said on the way out.
+struct Said {
+    verdict: &'static str,
+    /// The body goes through it.
+    opened: Option<Opened>,
+}
+
 /// Calls the plugin's hooks of the way out, in one instance: what the entry caches is what came from
-/// inside it, before its own transformer. Answers whether the response was replaced.
-async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Result<bool, Fault> {
+/// inside it, before its own transformer and stream.
+async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Result<Said, Fault> {
     let storage = match calls.stores {
         true => judge(visit, &calls.cached).await,
         false => Ok(Storage::Standard),
@@ -131,7 +148,20 @@ async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Resu
             }
         }
     }
-    Ok(replaced)
+    let mut opened = None;
+    if calls.streams
+        && visit
+            .exchange()
+            .is_some_and(|exchange| streams::takes_response(exchange))
+    {
+        opened = streams::open_response(visit).await?;
+    }
+    let verdict = match (replaced, &opened) {
+        (true, _) => "respond",
+        (false, Some(_)) => "stream",
+        (false, None) => "next",
+    };
+    Ok(Said { verdict, opened })
 }
 
 /// Asks whether and how the response is kept. Where it is a 304 to our own condition, the plugin judges

@@ -138,8 +138,8 @@ pub enum PluginCode {
     },
 }
 
-/// `grant = { secrets = ["NAME"], bodies = "64KiB", fetch = ["upstream"], kv = true }`: the
-/// capabilities beyond those every plugin has.
+/// `grant = { secrets = ["NAME"], bodies = "64KiB", fetch = ["upstream"], kv = true,
+/// streams = true }`: the capabilities beyond those every plugin has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     pub secrets: Vec<String>,
@@ -148,6 +148,8 @@ pub struct Grant {
     /// Keys of [`Config::upstreams`].
     pub fetch: Vec<String>,
     pub kv: bool,
+    /// Whether bodies may go through it, piece by piece.
+    pub streams: bool,
 }
 
 /// `limits = { memory = "16MiB", cpu = "10ms", wall = "100ms", concurrency = 100 }`: the bounds of

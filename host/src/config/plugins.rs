@@ -157,6 +157,9 @@ fn grant(reader: &mut Reader<'_>, item: &Item<'_>, upstreams: &[&str]) -> Option
     }
     let kv = table.get("kv").and_then(|item| reader.boolean(&item));
     grant.kv = kv.unwrap_or(false);
+    let streams = table.get("streams");
+    let streams = streams.and_then(|item| reader.boolean(&item));
+    grant.streams = streams.unwrap_or(false);
     reader.finish(&table, &[]);
     Some(grant)
 }

@@ -231,11 +231,11 @@ impl Built<'_> {
             fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
             memory: self.memories.get(&link.policy).cloned(),
             namespace: self.namespaces.of_entry(self.policies, route, index, link),
-            metrics: self.metrics.entry(&EntryName {
+            metrics: Arc::new(self.metrics.entry(&EntryName {
                 plugin: Arc::clone(&policy.identity.plugin),
                 policy: Arc::clone(&policy.identity.policy),
                 route: Arc::clone(name),
-            }),
+            })),
         })
     }
 }

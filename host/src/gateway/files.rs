@@ -9,7 +9,7 @@ use crate::limits;
 use crate::plugin::{Secrets, hex};
 
 /// The plugins that come with the gateway.
-pub const BUNDLED: [&str; 13] = [
+pub const BUNDLED: [&str; 14] = [
     "api-key",
     "basic-auth",
     "concurrency-limit",
@@ -22,6 +22,7 @@ pub const BUNDLED: [&str; 13] = [
     "jwt",
     "mock",
     "rate-limit",
+    "redact",
     "rewrite",
 ];
 

@@ -232,9 +232,11 @@ fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> G
             .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         fetch: fetch.collect(),
         kv: grant.kv.then(|| Arc::clone(&process.kv)),
+        streams: grant.streams,
         key_sets: Arc::clone(shared.key_sets),
         metrics: Arc::clone(&process.metrics.plugins),
         waiting: Arc::clone(&process.waiting),
+        streaming: Arc::clone(&process.streaming),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Process {
     pub(super) requests: Arc<Semaphore>,
     /// For calls of plugins that wait for peers.
     pub(super) waiting: Arc<Semaphore>,
+    /// For bodies that go through plugins.
+    pub(super) streaming: Arc<Semaphore>,
     /// Those that are listened on, in the order of their sockets.
     pub(super) listeners: Vec<Arc<str>>,
 }
@@ -45,6 +47,7 @@ impl Process {
         log: Arc<AccessLog>,
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::waiting_calls(config.runtime.plugin_calls);
+        let streaming = limits::streaming_calls(config.runtime.plugin_calls);
         let (runtime, pool) = totals::start_runtime(config)?;
         Ok(Arc::new(Process {
             runtime,
@@ -63,6 +66,7 @@ impl Process {
             kv: Kv::new(config.store.kv),
             requests: Arc::new(Semaphore::new(config.runtime.requests)),
             waiting: Arc::new(Semaphore::new(waiting)),
+            streaming: Arc::new(Semaphore::new(streaming)),
             listeners: config
                 .listeners
                 .iter()

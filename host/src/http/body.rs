@@ -12,6 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::cause::Cause;
+pub use super::content::Content;
 use super::gathered::Gathered;
 pub use super::upload::Upload;
 use crate::limits;
@@ -40,8 +42,11 @@ impl From<io::Error> for Incomplete {
 }
 
 /// The same error once more: a body that broke off must never look as if it had ended.
-fn again(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
+pub fn again(error: &io::Error) -> io::Error {
+    match Cause::of(error) {
+        Some(cause) => cause.clone().into(),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 /// The body of a request. Trailers are not forwarded: what they say could get around what the chain
@@ -50,10 +55,44 @@ pub struct RequestBody {
     /// What was taken from the client and not yet passed on.
     read: Gathered,
     /// None: there is no more than `read`.
-    incoming: Option<Incoming>,
+    source: Option<Source>,
     upload: Arc<Upload>,
+    /// Whether its end is that of the upload: not of one that goes through another.
+    ends_upload: bool,
     stall: Option<Pin<Box<Sleep>>>,
     broken: Option<io::Error>,
+}
+
+enum Source {
+    Client(Incoming),
+    /// Made of what the client sends.
+    Made(BoxBody),
+}
+
+impl Source {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self {
+            Source::Client(incoming) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(context));
+                Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
+            }
+            Source::Made(body) => body.as_mut().poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Made(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Source::Client(incoming) => incoming.size_hint(),
+            Source::Made(body) => body.size_hint(),
+        }
+    }
 }
 
 impl RequestBody {
@@ -64,8 +103,9 @@ impl RequestBody {
         }
         RequestBody {
             read: Gathered::default(),
-            incoming: (!ended).then_some(incoming),
+            source: (!ended).then_some(Source::Client(incoming)),
             upload,
+            ends_upload: true,
             stall: None,
             broken: None,
         }
@@ -77,8 +117,9 @@ impl RequestBody {
         upload.end();
         RequestBody {
             read: Gathered::from(bytes),
-            incoming: None,
+            source: None,
             upload,
+            ends_upload: true,
             stall: None,
             broken: None,
         }
@@ -88,8 +129,9 @@ impl RequestBody {
     pub fn empty_again(&self) -> Self {
         RequestBody {
             read: Gathered::default(),
-            incoming: None,
+            source: None,
             upload: Arc::clone(&self.upload),
+            ends_upload: true,
             stall: None,
             broken: None,
         }
@@ -104,6 +146,14 @@ impl RequestBody {
         std::mem::replace(self, RequestBody::whole(bytes))
     }
 
+    /// Puts a body in its place that is made of it.
+    pub fn go_through(&mut self, make: impl FnOnce(RequestBody) -> BoxBody) {
+        let made = self.empty_again();
+        let mut inner = std::mem::replace(self, made);
+        inner.ends_upload = false;
+        self.source = Some(Source::Made(make(inner)));
+    }
+
     /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
     /// at any moment: what came so far is kept.
     ///
@@ -114,7 +164,7 @@ impl RequestBody {
             if self.more() > max {
                 return Err(Incomplete::TooLarge);
             }
-            match std::future::poll_fn(|context| self.poll_incoming(context)).await {
+            match std::future::poll_fn(|context| self.poll_source(context)).await {
                 Some(Ok(data)) => self.read.push(data),
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(self.read.join()),
@@ -124,142 +174,9 @@ impl RequestBody {
 
     /// What was read, and what the client says is still to come if it does, in bytes.
     fn more(&self) -> usize {
-        let hint = self.incoming.as_ref().and_then(|i| i.size_hint().exact());
+        let hint = self.source.as_ref().and_then(|s| s.size_hint().exact());
         let more = usize::try_from(hint.unwrap_or(0)).unwrap_or(usize::MAX);
         self.read.len().saturating_add(more)
-    }
-
-    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if let Some(error) = &self.broken {
-            return Poll::Ready(Some(Err(again(error))));
-        }
-        loop {
-            let Some(incoming) = &mut self.incoming else {
-                return Poll::Ready(None);
-            };
-            match Pin::new(&mut *incoming).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    let last = incoming.is_end_stream();
-                    self.stall = None;
-                    self.upload.waiting.store(false, Ordering::Relaxed);
-                    if last {
-                        self.incoming = None;
-                        self.upload.end();
-                    }
-                    match frame.into_data() {
-                        Ok(data) => {
-                            self.upload.note(data.len());
-                            return Poll::Ready(Some(Ok(data)));
-                        }
-                        Err(_trailers) => continue,
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.upload.waiting.store(false, Ordering::Relaxed);
-                    self.upload.broken.store(true, Ordering::Relaxed);
-                    let error = io::Error::other(error);
-                    self.broken = Some(again(&error));
-                    return Poll::Ready(Some(Err(error)));
-                }
-                Poll::Ready(None) => {
-                    self.incoming = None;
-                    self.upload.waiting.store(false, Ordering::Relaxed);
-                    self.upload.end();
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    self.upload.waiting.store(true, Ordering::Relaxed);
-                    let stall = self
-                        .stall
-                        .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
-                    ready!(stall.as_mut().poll(context));
-                    self.upload.stalled.store(true, Ordering::Relaxed);
-                    let error = io::Error::from(io::ErrorKind::TimedOut);
-                    self.broken = Some(again(&error));
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(data) = self.read.take() {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
-        let data = ready!(self.poll_incoming(context));
-        Poll::Ready(data.map(|data| data.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.broken.is_none()
-            && self.read.is_empty()
-            && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let rest = self.incoming.as_ref().map(Body::size_hint);
-        after(&self.read, rest)
-    }
-}
-
-/// The body of a response.
-#[derive(Default)]
-pub struct Content {
-    /// What was taken from the source and not yet passed on.
-    read: Gathered,
-    /// None: there is no more than `read`.
-    source: Option<BoxBody>,
-    broken: Option<io::Error>,
-}
-
-impl Content {
-    pub fn whole(bytes: Bytes) -> Self {
-        Content {
-            read: Gathered::from(bytes),
-            source: None,
-            broken: None,
-        }
-    }
-
-    pub fn stream(source: BoxBody) -> Self {
-        let ended = source.is_end_stream();
-        Content {
-            read: Gathered::default(),
-            source: (!ended).then_some(source),
-            broken: None,
-        }
-    }
-
-    /// Whether it is all here, of known length.
-    pub fn is_whole(&self) -> bool {
-        self.source.is_none()
-    }
-
-    /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
-    /// at any moment: what came so far is kept.
-    ///
-    /// # Errors
-    /// If it is larger, or its source broke off.
-    pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
-        loop {
-            let exact = self.size_hint().exact().unwrap_or(0);
-            if self.read.len() > max || exact > max as u64 {
-                return Err(Incomplete::TooLarge);
-            }
-            match std::future::poll_fn(|context| self.poll_source(context)).await {
-                Some(Ok(data)) => self.read.push(data),
-                Some(Err(error)) => return Err(error.into()),
-                None => return Ok(self.read.join()),
-            }
-        }
     }
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -270,37 +187,67 @@ impl Content {
             let Some(source) = &mut self.source else {
                 return Poll::Ready(None);
             };
-            let frame = ready!(source.as_mut().poll_frame(context));
-            let last = source.is_end_stream();
-            match frame {
-                Some(Ok(frame)) => {
-                    if last {
-                        self.source = None;
+            // What is made of the client's body notes what becomes of that itself.
+            let is_clients = matches!(source, Source::Client(_));
+            match source.poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let last = source.is_end_stream();
+                    self.stall = None;
+                    if is_clients {
+                        self.upload.waiting.store(false, Ordering::Relaxed);
                     }
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
+                    if last {
+                        self.end();
+                    }
+                    match frame.into_data() {
+                        Ok(data) if is_clients => {
+                            self.upload.note(data.len());
+                            return Poll::Ready(Some(Ok(data)));
+                        }
+                        Ok(data) => return Poll::Ready(Some(Ok(data))),
+                        Err(_trailers) => continue,
                     }
                 }
-                Some(Err(error)) => {
+                Poll::Ready(Some(Err(error))) => {
+                    if is_clients {
+                        self.upload.waiting.store(false, Ordering::Relaxed);
+                        self.upload.broken.store(true, Ordering::Relaxed);
+                    }
                     self.broken = Some(again(&error));
                     return Poll::Ready(Some(Err(error)));
                 }
-                None => self.source = None,
+                Poll::Ready(None) => {
+                    if is_clients {
+                        self.upload.waiting.store(false, Ordering::Relaxed);
+                    }
+                    self.end();
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if is_clients => {
+                    self.upload.waiting.store(true, Ordering::Relaxed);
+                    let stall = self
+                        .stall
+                        .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
+                    ready!(stall.as_mut().poll(context));
+                    self.upload.stalled.store(true, Ordering::Relaxed);
+                    let error = io::Error::from(io::ErrorKind::TimedOut);
+                    self.broken = Some(again(&error));
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    fn end(&mut self) {
+        self.source = None;
+        if self.ends_upload {
+            self.upload.end();
         }
     }
 }
 
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Content")
-            .field("read", &self.read.len())
-            .field("whole", &self.is_whole())
-            .finish()
-    }
-}
-
-impl Body for Content {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -318,17 +265,17 @@ impl Body for Content {
     fn is_end_stream(&self) -> bool {
         self.broken.is_none()
             && self.read.is_empty()
-            && self.source.as_ref().is_none_or(|body| body.is_end_stream())
+            && self.source.as_ref().is_none_or(Source::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.source.as_ref().map(|body| body.size_hint());
+        let rest = self.source.as_ref().map(Source::size_hint);
         after(&self.read, rest)
     }
 }
 
 /// The length of what was read and what is to come.
-fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
+pub(super) fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
     let read = read.len() as u64;
     let Some(rest) = rest else {
         return SizeHint::with_exact(read);

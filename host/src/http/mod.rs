@@ -1,9 +1,14 @@
 //! Pure: what HTTP says about messages, without I/O.
 
 pub mod body;
+pub mod cause;
+mod content;
 pub mod exchange;
 pub mod facts;
 pub mod fields;
 pub mod forwarded;
 mod gathered;
+pub mod inflate;
+pub mod pieces;
+pub mod representation;
 mod upload;

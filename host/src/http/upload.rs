@@ -1,9 +1,11 @@
 //! What has become of a client's body.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
+
+use super::cause::Cause;
 
 /// What has become of an upload, for the one who waits for the answer.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Upload {
     pub(super) waiting: AtomicBool,
     /// Whether all of it was passed on.
     ended: AtomicBool,
+    /// What it was ended for, though the client could go on.
+    cause: OnceLock<Cause>,
 }
 
 impl Upload {
@@ -30,6 +34,7 @@ impl Upload {
             broken: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            cause: OnceLock::new(),
         })
     }
 
@@ -41,6 +46,17 @@ impl Upload {
     /// Whether it is the client that is waited for.
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Notes why it goes no further, though the client could go on.
+    pub fn end_for(&self, cause: Cause) {
+        // The first is the cause of those that follow.
+        let _ = self.cause.set(cause);
+    }
+
+    /// What it was ended for, if it was.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.get()
     }
 
     pub fn has_ended(&self) -> bool {

@@ -17,7 +17,7 @@ use super::PluginMetrics;
 use entries::Entries;
 use routes::Routes;
 
-pub use entries::{EntryMetrics, EntryName, LimitOutcome};
+pub use entries::{EntryMetrics, EntryName, LimitOutcome, StreamGauge};
 pub use routes::RouteMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

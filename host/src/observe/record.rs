@@ -44,7 +44,7 @@ pub struct Record {
 pub struct EntryVisit {
     pub policy: Arc<str>,
     pub side: Side,
-    /// `allow`, `deny`, `limit`, `next`, `respond`, or `fault`; of a cache policy `hit`, `stale`, `miss`
+    /// `allow`, `deny`, `limit`, `next`, `stream`, `respond`, or `fault`; of a cache policy `hit`, `stale`, `miss`
     /// or `pass`.
     pub verdict: &'static str,
     /// Whether the plugin was not asked, since the same was decided before.

@@ -23,6 +23,8 @@ wasmtime::component::bindgen!({
             export tollgate:plugin/cache-store@0.1.0;
             export tollgate:plugin/request-transformer@0.1.0;
             export tollgate:plugin/response-transformer@0.1.0;
+            export tollgate:plugin/request-stream@0.1.0;
+            export tollgate:plugin/response-stream@0.1.0;
         }
     ",
     path: "../wit",

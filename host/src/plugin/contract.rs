@@ -19,27 +19,30 @@ pub struct Hooks {
     pub cache_store: bool,
     pub request_transformer: bool,
     pub response_transformer: bool,
+    pub request_stream: bool,
+    pub response_stream: bool,
 }
 
 impl Hooks {
-    /// Whether the entry calls its plugin on the way in.
+    /// Whether the entry calls its plugin on the way in, whatever the request's body is.
     pub fn on_way_in(self) -> bool {
         self.authorizer || self.limiter || self.cache_lookup || self.request_transformer
     }
 
     /// Whether the entry does anything on the way out, with its plugin or by a mechanism.
     pub fn on_way_out(self) -> bool {
-        self.limiter || self.cache_lookup || self.response_transformer
+        self.limiter || self.cache_lookup || self.response_transformer || self.response_stream
     }
 }
 
-/// Which of the granted interfaces a plugin may import.
+/// Which of the granted interfaces a plugin may import, or export.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grants {
     pub secrets: bool,
     pub bodies: bool,
     pub fetch: bool,
     pub kv: bool,
+    pub streams: bool,
 }
 
 /// What the host must do for a component, and what it says about itself by its type alone.
@@ -58,7 +61,7 @@ pub struct Shape {
 pub fn read(engine: &Engine, component: &Component, grants: Grants) -> Result<Shape, Vec<String>> {
     let mut shape = Shape::default();
     let mut problems = Vec::new();
-    read_exports(engine, component, &mut shape, &mut problems);
+    read_exports(engine, component, grants, &mut shape, &mut problems);
     read_imports(engine, component, grants, &mut shape, &mut problems);
     if problems.is_empty() {
         Ok(shape)
@@ -70,6 +73,7 @@ pub fn read(engine: &Engine, component: &Component, grants: Grants) -> Result<Sh
 fn read_exports(
     engine: &Engine,
     component: &Component,
+    grants: Grants,
     shape: &mut Shape,
     problems: &mut Vec<String>,
 ) {
@@ -93,12 +97,18 @@ fn read_exports(
             "cache-store" => hooks.cache_store = true,
             "request-transformer" => hooks.request_transformer = true,
             "response-transformer" => hooks.response_transformer = true,
+            "request-stream" => hooks.request_stream = true,
+            "response-stream" => hooks.response_stream = true,
             other => problems.push(format!(
                 "it exports `{other}`, which is no hook of the contract {VERSION}x"
             )),
         }
     }
-    let hooks = shape.hooks;
+    check_hooks(shape.hooks, lifecycle, grants, problems);
+}
+
+/// Whether what is exported makes a plugin that may run.
+fn check_hooks(hooks: Hooks, lifecycle: bool, grants: Grants, problems: &mut Vec<String>) {
     if !lifecycle {
         problems.push(format!(
             "it does not export `{PREFIX}lifecycle`: it is no Tollgate plugin (with the Rust SDK, \
@@ -125,6 +135,14 @@ fn read_exports(
             problems.push(format!(
                 "it exports `{second}` without `{first}`, so it would never be called"
             ));
+        }
+    }
+    for (interface, exported) in [
+        ("request-stream", hooks.request_stream),
+        ("response-stream", hooks.response_stream),
+    ] {
+        if exported && !grants.streams {
+            problems.push(ungranted("exports", interface, "streams = true"));
         }
     }
 }
@@ -165,12 +183,15 @@ fn read_imports(
         };
         shape.imports_bodies |= interface == "bodies";
         if !granted {
-            problems.push(format!(
-                "it imports `{interface}`, which is not granted; add `grant = {{ {line} }}` to the \
-                 plugin"
-            ));
+            problems.push(ungranted("imports", interface, line));
         }
     }
+}
+
+fn ungranted(verb: &str, interface: &str, line: &str) -> String {
+    format!(
+        "it {verb} `{interface}`, which is not granted; add `grant = {{ {line} }}` to the plugin"
+    )
 }
 
 /// The interface's own name, if this is one of the contract in a version that is linked.

@@ -23,10 +23,14 @@ pub struct Granted {
     /// The upstreams that it may ask, by name. They have connections of their own.
     pub fetch: BTreeMap<String, Arc<Upstream>>,
     pub kv: Option<Arc<Kv>>,
+    /// Whether bodies may go through it.
+    pub streams: bool,
     pub key_sets: Arc<KeySets>,
     pub metrics: Arc<PluginMetrics>,
     /// One permit for each call, of whatever plugin, that waits for a peer.
     pub waiting: Arc<Semaphore>,
+    /// One permit for each body that goes through a plugin, whichever.
+    pub streaming: Arc<Semaphore>,
 }
 
 impl Granted {
@@ -36,6 +40,7 @@ impl Granted {
             bodies: self.bodies.is_some(),
             fetch: !self.fetch.is_empty(),
             kv: self.kv.is_some(),
+            streams: self.streams,
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Hook {
     TransformResponse,
     Store,
     Settle,
+    OpenRequest,
+    OpenResponse,
 }
 
 /// What a hook answered, as it stands in the contract.
@@ -33,6 +35,8 @@ pub enum Answer {
     Storage(cache_store::Storage),
     Next,
     Respond(wit::Reply),
+    /// Whether the body goes through the plugin.
+    Through(bool),
 }
 
 /// The functions of the hooks, looked up once.
@@ -45,6 +49,10 @@ pub(super) struct Exports {
     transform_response: Option<ComponentExportIndex>,
     store: Option<ComponentExportIndex>,
     settle: Option<ComponentExportIndex>,
+    open_request: Option<ComponentExportIndex>,
+    open_response: Option<ComponentExportIndex>,
+    request_chunk: Option<ComponentExportIndex>,
+    response_chunk: Option<ComponentExportIndex>,
 }
 
 impl Exports {
@@ -72,6 +80,14 @@ impl Exports {
             ),
             store: function(hooks.cache_store, "cache-store", "store"),
             settle: function(hooks.limiter_settle, "limiter-settle", "settle"),
+            open_request: function(hooks.request_stream, "request-stream", "open-request"),
+            open_response: function(hooks.response_stream, "response-stream", "open-response"),
+            request_chunk: function(hooks.request_stream, "request-stream", "on-request-chunk"),
+            response_chunk: function(
+                hooks.response_stream,
+                "response-stream",
+                "on-response-chunk",
+            ),
         }
     }
 
@@ -101,9 +117,51 @@ impl Exports {
             store, "cache-store", (RequestHandle, ResponseHandle) -> cache_store::Storage;
             settle, "limiter-settle",
                 (RequestHandle, ResponseHandle) -> Vec<limiter_settle::Settlement>;
+            open_request, "request-stream", (RequestHandle) -> bool;
+            open_response, "response-stream", (RequestHandle, ResponseHandle) -> bool;
+        }
+        for (index, interface) in [
+            (&self.request_chunk, "request-stream"),
+            (&self.response_chunk, "response-stream"),
+        ] {
+            if let Some(index) = index {
+                instance
+                    .get_typed_func::<(&[u8], bool), (Chunk,)>(&mut *store, index)
+                    .map_err(|error| {
+                        format!("its `{interface}` is not that of the contract: {error:?}")
+                    })?;
+            }
         }
         Ok(())
     }
+}
+
+/// What goes on in the place of a piece of a body.
+type Chunk = Result<Vec<u8>, String>;
+
+/// Hands a piece of a body to an instance that opened it.
+pub(super) async fn chunk(
+    exports: &Exports,
+    store: &mut Store<State>,
+    instance: &Instance,
+    of: Of,
+    piece: &[u8],
+    last: bool,
+) -> wasmtime::Result<Chunk> {
+    let index = match of {
+        Of::Request => &exports.request_chunk,
+        Of::Response => &exports.response_chunk,
+    };
+    let function = index
+        .as_ref()
+        .and_then(|index| instance.get_func(&mut *store, index));
+    let Some(function) = function else {
+        bail!("the component has no stream of a {of:?}");
+    };
+    // SAFETY: `Exports::check` has held an instance of this component against these types.
+    let function = unsafe { TypedFunc::<(&[u8], bool), (Chunk,)>::new_unchecked(function) };
+    let (answer,) = function.call_async(store, (piece, last)).await?;
+    Ok(answer)
 }
 
 /// What a guest answered, and where it has its memory.
@@ -153,6 +211,8 @@ pub(super) async fn call(
             }
         ),
         Hook::Store => call!(store(request, response) -> cache_store::Storage, Answer::Storage),
+        Hook::OpenRequest => call!(open_request(request) -> bool, Answer::Through),
+        Hook::OpenResponse => call!(open_response(request, response) -> bool, Answer::Through),
         Hook::Settle => {
             call!(settle(request, response) -> Vec<limiter_settle::Settlement>, Answer::Settlements)
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -14,6 +14,7 @@ use super::engine::Running;
 use super::fault::{Fault, FaultKind};
 use super::hooks::{self, Answer, Hook};
 use super::imports::one_line;
+use super::permits::permits;
 use super::policy::Policy;
 use super::reads::Reads;
 use super::state::{CpuMeter, LogBudget, Phase, State};
@@ -22,8 +23,8 @@ use crate::limits;
 
 /// An instance between calls, or in one.
 pub struct Leased {
-    store: Store<State>,
-    instance: Instance,
+    pub(super) store: Store<State>,
+    pub(super) instance: Instance,
     /// Visits left to it.
     visits: u32,
     /// Where its memory is; known from the first answer on.
@@ -31,6 +32,13 @@ pub struct Leased {
 }
 
 impl Leased {
+    /// Ends a visit: the instance waits for the next, or dies.
+    pub(super) async fn give_back(mut self, policy: &Policy) {
+        if self.serves_on(policy).await {
+            policy.idle.give(self);
+        }
+    }
+
     /// Makes ready for another visit; false if it cannot serve one.
     async fn serves_on(&mut self, policy: &Policy) -> bool {
         self.visits -= 1;
@@ -59,7 +67,7 @@ pub struct Lease<'p> {
     exchange: Option<Box<Exchange>>,
     cpu_ns: u64,
     /// One of the plugin's, and one of the process's.
-    _permits: [SemaphorePermit<'p>; 2],
+    permits: [OwnedSemaphorePermit; 2],
     _running: Running<'p>,
 }
 
@@ -86,7 +94,7 @@ impl<'p> Lease<'p> {
                     leased: Some(leased),
                     exchange: None,
                     cpu_ns: 0,
-                    _permits: permits,
+                    permits,
                     _running: running,
                 })
             }
@@ -132,6 +140,10 @@ impl<'p> Lease<'p> {
         Err(fault)
     }
 
+    pub fn policy(&self) -> &'p Policy {
+        self.policy
+    }
+
     /// The message being visited.
     pub fn exchange(&mut self) -> Option<&mut Exchange> {
         match &mut self.leased {
@@ -153,27 +165,39 @@ impl<'p> Lease<'p> {
     }
 
     /// Ends the visit: the instance goes back or dies, the message comes out.
-    pub async fn finish(mut self, started: Instant) -> Visited {
+    pub async fn finish(self, started: Instant) -> Visited {
+        let policy = self.policy;
+        let (visited, kept) = self.keep(started);
+        if let Some((leased, _permits)) = kept {
+            leased.give_back(policy).await;
+        }
+        visited
+    }
+
+    /// Ends the visit and keeps the instance, if there is one still, with its permits: the message
+    /// comes out.
+    pub fn keep(
+        mut self,
+        started: Instant,
+    ) -> (Visited, Option<(Leased, [OwnedSemaphorePermit; 2])>) {
         let elapsed = started.elapsed();
         // The first tick of a call counts as a whole one, however short the call was before it.
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
-        let exchange = match self.leased.take() {
+        let (exchange, kept) = match self.leased.take() {
             Some(mut leased) => {
                 leased.store.data_mut().before.forget();
                 let exchange = leased.store.data_mut().exchange.take();
-                if leased.serves_on(self.policy).await {
-                    self.policy.idle.give(leased);
-                }
-                exchange
+                (exchange, Some((leased, self.permits)))
             }
-            None => self.exchange.take(),
+            None => (self.exchange.take(), None),
         };
-        Visited {
+        let visited = Visited {
             // Either place holds it: it is put into the Store in `take` and moved here in `call`.
             exchange: exchange.expect("the message is in the instance or in the lease"),
             elapsed,
             cpu,
-        }
+        };
+        (visited, kept)
     }
 }
 
@@ -184,32 +208,6 @@ pub struct Visited {
     pub elapsed: Duration,
     /// Processor time, where the visit was long enough for a tick of the clock to be seen.
     pub cpu: Option<Duration>,
-}
-
-async fn permits(policy: &Policy) -> Result<[SemaphorePermit<'_>; 2], Fault> {
-    let of = &policy.identity.plugin;
-    Ok([
-        permit(&policy.permits, of).await?,
-        permit(&policy.plugin.runtime.calls, of).await?,
-    ])
-}
-
-/// Waits for a permit, not longer than [`limits::INSTANCE_WAIT`].
-async fn permit<'s>(permits: &'s Semaphore, of: &str) -> Result<SemaphorePermit<'s>, Fault> {
-    if let Ok(permit) = permits.try_acquire() {
-        return Ok(permit);
-    }
-    let waiting = permits.acquire();
-    match tokio::time::timeout(limits::INSTANCE_WAIT, waiting).await {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => Err(Fault::new(
-            FaultKind::Busy,
-            format!(
-                "no instance of `{of}` came free within {:?}",
-                limits::INSTANCE_WAIT
-            ),
-        )),
-    }
 }
 
 async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
@@ -278,7 +276,7 @@ pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
 
 /// Runs a call within its elapsed time; none if that is over. Most calls end before they wait for the
 /// first time, so only then is a timer set: it would cost a third of such a call.
-async fn within<T>(wall: Duration, call: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(wall: Duration, call: impl Future<Output = T>) -> Option<T> {
     let until = Instant::now() + wall;
     let mut call = std::pin::pin!(call);
     let first = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;

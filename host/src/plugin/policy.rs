@@ -128,14 +128,15 @@ impl Policy {
     /// The size up to which the plugin may read requests' bodies on the way in, in bytes, and how long
     /// one may take.
     pub fn reads_requests(&self) -> Option<(usize, Duration)> {
-        let reads = self.plugin.shape.imports_bodies && self.hooks.on_way_in();
+        let called = self.hooks.on_way_in() || self.hooks.request_stream;
+        let reads = self.plugin.shape.imports_bodies && called;
         let spec = &self.plugin.spec;
         Some((spec.granted.bodies.filter(|_| reads)?, spec.wall))
     }
 
-    /// Whether the plugin may read bodies, and does anything on the way out.
+    /// Whether the plugin may read bodies of responses, whole or in a stream.
     pub fn reads_responses(&self) -> bool {
-        self.plugin.shape.imports_bodies && self.hooks.on_way_out()
+        self.hooks.response_stream || self.plugin.shape.imports_bodies && self.hooks.on_way_out()
     }
 }
 

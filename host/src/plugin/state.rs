@@ -66,6 +66,8 @@ pub struct State {
     pub secret_was_read: bool,
     /// The message of the call in progress.
     pub exchange: Option<Box<Exchange>>,
+    /// The identifier of the request whose body goes through the instance.
+    pub body_of: Option<Arc<str>>,
     /// What was before the first edit of the call, should the call fault.
     pub before: Before,
     /// What the call looked at, where a decision may be remembered.
@@ -88,6 +90,7 @@ impl State {
             granted: Arc::clone(&spec.granted),
             secret_was_read: false,
             exchange: None,
+            body_of: None,
             before: Before::default(),
             reads: None,
             missed: None,

@@ -45,8 +45,8 @@ pub struct Decision {
 
 /// A policy's instance while it looks at one message.
 pub struct Visit<'p> {
-    lease: Lease<'p>,
-    started: Instant,
+    pub(super) lease: Lease<'p>,
+    pub(super) started: Instant,
 }
 
 impl Policy {
@@ -189,7 +189,7 @@ pub enum Lookup {
 }
 
 /// Each hook has one kind of answer; another is a bug in the host, which must not panic for it.
-fn unexpected() -> Fault {
+pub(super) fn unexpected() -> Fault {
     Fault::new(FaultKind::Error, "the hook's answer is of another hook")
 }
 

@@ -88,6 +88,18 @@ impl ResponseBody {
     }
 }
 
+/// Whose fault it is that an answer ended early.
+fn broke_off(error: &std::io::Error) -> Failure {
+    if let Some(failure) = Failure::of_body(error) {
+        return failure;
+    }
+    let kind = match error.kind() {
+        std::io::ErrorKind::TimedOut => FailureKind::TotalTimeout,
+        _ => FailureKind::BadGateway,
+    };
+    Failure::new(kind, format!("the answer broke off: {error}"))
+}
+
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         // hyper does not ask for a body that cannot have anything: of a HEAD, or an empty one.
@@ -114,12 +126,8 @@ impl Body for ResponseBody {
             }
             // The head is sent, so the client can only be told by a connection that breaks off.
             Some(Err(error)) => {
-                let kind = match error.kind() {
-                    std::io::ErrorKind::TimedOut => FailureKind::TotalTimeout,
-                    _ => FailureKind::BadGateway,
-                };
-                let detail = format!("the answer broke off: {error}");
-                self.end(false, Some(&Failure::new(kind, detail)));
+                let failure = broke_off(error);
+                self.end(false, Some(&failure));
             }
             None => self.end(true, None),
         }

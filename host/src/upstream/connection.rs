@@ -345,7 +345,12 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.connection = None;
-                    return Poll::Ready(Some(Err(std::io::Error::other(error))));
+                    // Where the upload ended the connection, the server is not to blame.
+                    let error = match self.upload.cause() {
+                        Some(cause) => cause.clone().into(),
+                        None => std::io::Error::other(error),
+                    };
+                    return Poll::Ready(Some(Err(error)));
                 }
                 Poll::Ready(None) => {
                     self.end();

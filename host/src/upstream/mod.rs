@@ -247,8 +247,12 @@ fn accept(
     Ok(response.map(|incoming| (incoming, connection)))
 }
 
-/// Why a connection ended without an answer: the upload's fault, or the server's.
+/// Why a connection ended without an answer: the upload's fault, or the server's. A plugin may have
+/// failed of the upload.
 fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Failure {
+    if let Some(failure) = Failure::of_upload(upload) {
+        return failure;
+    }
     if upload.stalled.load(Ordering::Relaxed) {
         return Failure::new(FailureKind::ClientStalled, "the upload stalled");
     }

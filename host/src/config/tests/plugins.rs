@@ -199,6 +199,8 @@ fn grants() {
     assert_eq!(wall("{ fetch = [\"u\"] }", "{ cpu = \"200ms\" }"), 30_000);
     assert_eq!(wall("{ fetch = [\"u\"] }", "{ wall = \"50ms\" }"), 50);
     assert_eq!(wall("{ fetch = [], kv = false }", "{}"), 100);
+    // What goes through in pieces is waited for between the calls.
+    assert_eq!(wall("{ streams = true }", "{}"), 100);
 
     let grant = |grant, wanted| added(&format!("plugins.api-key.grant = {grant}"), wanted);
     grant("{ bodies = \"17MiB\" }", "must be from 1B to 16MiB");
@@ -213,5 +215,6 @@ fn grants() {
         "`plugins.api-key.grant.fetch` must be an array",
     );
     grant("{ kv = \"yes\" }", "must be true or false");
+    grant("{ streams = \"yes\" }", "must be true or false");
     grant("{ bodie = \"1B\" }", "did you mean `bodies`?");
 }

@@ -1,11 +1,13 @@
 //! What chain entries count, by plugin, policy and route.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -65,6 +67,8 @@ pub(super) struct Entries {
     faults: Family<FaultLabel, Counter>,
     remembered: Family<PolicyLabel, Counter>,
     limits: Family<LimitLabel, Counter>,
+    /// Bodies that go through plugins, of all entries.
+    streams: Gauge<i64, AtomicI64>,
     known: Mutex<HashMap<EntryName, EntryMetrics>>,
 }
 
@@ -77,6 +81,16 @@ pub struct EntryMetrics {
     faults: [Counter; FaultKind::ALL.len()],
     remembered: Counter,
     limits: Arc<LimitMetrics>,
+    streams: Gauge<i64, AtomicI64>,
+}
+
+/// A body goes through a plugin, until this is dropped.
+pub struct StreamGauge(Gauge<i64, AtomicI64>);
+
+impl Drop for StreamGauge {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// What the limits of one chain entry came to, by their names.
@@ -110,22 +124,23 @@ impl Entries {
             faults: Family::default(),
             remembered: Family::default(),
             limits: Family::default(),
+            streams: Gauge::default(),
             known: Mutex::default(),
         };
         registry.register(
             "plugin_calls",
-            "Visits of a chain entry",
+            "Visits of a chain entry, and pieces of bodies that go through it",
             entries.calls.clone(),
         );
         registry.register_with_unit(
             "plugin_call_duration",
-            "Elapsed time of a visit, with waiting for an instance",
+            "Elapsed time of a visit, with waiting for an instance, or of a piece",
             Unit::Seconds,
             entries.seconds.clone(),
         );
         registry.register(
             "plugin_faults",
-            "Visits that ended in a fault",
+            "Visits, and pieces of bodies, that ended in a fault",
             entries.faults.clone(),
         );
         registry.register(
@@ -137,6 +152,11 @@ impl Entries {
             "limit_requests",
             "Requests that a limit judged, by what it said",
             entries.limits.clone(),
+        );
+        registry.register(
+            "streams",
+            "Bodies that go through plugins now",
+            entries.streams.clone(),
         );
         entries
     }
@@ -173,6 +193,7 @@ impl Entries {
                 route: name.route.to_string(),
                 by_name: Mutex::default(),
             }),
+            streams: self.streams.clone(),
         }
     }
 
@@ -232,6 +253,12 @@ impl EntryMetrics {
     /// Counts what a limit said of a request.
     pub fn count_limit(&self, limit: &str, outcome: LimitOutcome) {
         self.limits.count(limit, outcome);
+    }
+
+    /// Counts a body that goes through the plugin.
+    pub fn open_stream(&self) -> StreamGauge {
+        self.streams.inc();
+        StreamGauge(self.streams.clone())
     }
 
     /// Counts a decision that was remembered.

@@ -1,14 +1,7 @@
 //! The contract's `bodies`: whole bodies, for plugins that were granted them.
 
-use std::io::Write;
-
 use bytes::Bytes;
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
-use http::HeaderMap;
 use http::StatusCode;
-use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, HeaderValue,
-};
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
@@ -18,15 +11,9 @@ use super::super::state::{
 };
 use super::NO_WAITING;
 use crate::http::body::{Content, Incomplete};
+use crate::http::inflate::{Inflated, Inflater};
+use crate::http::representation::{self, codings};
 use crate::limits;
-
-/// Digests of a body that is no longer the one they were made of (RFC 9530, RFC 1864).
-const DIGESTS: [HeaderName; 4] = [
-    HeaderName::from_static("content-md5"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-];
 
 impl State {
     /// What is held of a body for this plugin, in bytes. Without the grant the import is not linked.
@@ -90,11 +77,7 @@ impl bodies::Host for State {
         if let Err(error) = self.fits(&body)? {
             return Ok(Err(error));
         }
-        let headers = &mut self.edit_request()?.headers;
-        headers.remove(CONTENT_ENCODING);
-        for name in DIGESTS {
-            headers.remove(name);
-        }
+        representation::replace_request(&mut self.edit_request()?.headers);
         let before = self.exchange_mut()?.request_body.replace(body.into());
         self.before.request_body.get_or_insert(before);
         Ok(Ok(()))
@@ -138,19 +121,7 @@ impl bodies::Host for State {
             // The plugin's body is a whole one, whatever part it was made from.
             response.status = StatusCode::OK;
         }
-        let headers = &mut response.headers;
-        for name in DIGESTS {
-            headers.remove(name);
-        }
-        for name in [
-            CONTENT_ENCODING,
-            CONTENT_LENGTH,
-            CONTENT_RANGE,
-            ACCEPT_RANGES,
-        ] {
-            headers.remove(name);
-        }
-        weaken(headers);
+        representation::replace_response(&mut response.headers);
         let exchange = self.exchange_mut()?;
         let body = Content::whole(body.into());
         let before = std::mem::replace(&mut exchange.response_body, body);
@@ -159,47 +130,12 @@ impl bodies::Host for State {
     }
 }
 
-/// Another body is another representation: of a strong validator only the weak promise is left
-/// (RFC 9110, section 8.8.1).
-fn weaken(headers: &mut HeaderMap) {
-    let Some(tag) = headers.get(ETAG) else { return };
-    if tag.as_bytes().starts_with(b"W/") {
-        return;
-    }
-    let weak = [b"W/", tag.as_bytes()].concat();
-    match HeaderValue::from_bytes(&weak) {
-        Ok(weak) => headers.insert(ETAG, weak),
-        Err(_) => headers.remove(ETAG),
-    };
-}
-
 fn incomplete(error: Incomplete, max: usize) -> BodyError {
     match error {
         Incomplete::TooLarge => BodyError::TooLarge(max as u64),
         Incomplete::Broken(text) => BodyError::Failed(text),
         Incomplete::Late => BodyError::Failed("it did not come in time".to_owned()),
     }
-}
-
-/// The content encodings that the headers name, in the order in which they were applied (RFC 9110,
-/// section 8.4).
-fn codings(headers: &HeaderMap) -> std::result::Result<Vec<String>, String> {
-    let mut codings = Vec::new();
-    for value in headers.get_all(CONTENT_ENCODING) {
-        let text = value
-            .to_str()
-            .map_err(|_| "its content-encoding is not text".to_owned())?;
-        let named = text.split(',').map(str::trim);
-        let named = named.filter(|coding| !coding.is_empty() && *coding != "identity");
-        codings.extend(named.map(str::to_ascii_lowercase));
-        if codings.len() > limits::CONTENT_CODINGS_MAX {
-            return Err(format!(
-                "it has more than {} content encodings",
-                limits::CONTENT_CODINGS_MAX
-            ));
-        }
-    }
-    Ok(codings)
 }
 
 impl State {
@@ -220,110 +156,41 @@ impl State {
             if decoded.is_empty() {
                 break;
             }
-            let Some(mut inflater) = Inflater::new(coding, max) else {
+            let Some(mut inflater) = Inflater::new(coding) else {
                 return Ok(Err(BodyError::Failed(format!(
                     "its content-encoding `{}` is not gzip or deflate",
                     coding.escape_debug()
                 ))));
             };
-            for piece in decoded.chunks(limits::INFLATE_PIECE_BYTES) {
-                if let Err(error) = inflater.push(piece) {
-                    return Ok(Err(error));
-                }
-                self.judge()?;
-                self.cpu.waits();
-                tokio::task::consume_budget().await;
-                self.cpu.goes_on();
-            }
-            decoded = match inflater.finish() {
+            inflater.push(decoded);
+            inflater.end();
+            decoded = match self.inflate(inflater, max).await? {
                 Ok(bytes) => bytes.into(),
                 Err(error) => return Ok(Err(error)),
             };
         }
         Ok(Ok(decoded.to_vec()))
     }
-}
 
-enum Inflater {
-    Gzip(MultiGzDecoder<Bounded>),
-    Zlib(ZlibDecoder<Bounded>),
-}
-
-impl Inflater {
-    fn new(coding: &str, max: usize) -> Option<Inflater> {
-        let sink = Bounded {
-            bytes: Vec::new(),
-            max,
-        };
-        match coding {
-            "gzip" | "x-gzip" => Some(Inflater::Gzip(MultiGzDecoder::new(sink))),
-            "deflate" => Some(Inflater::Zlib(ZlibDecoder::new(sink))),
-            _ => None,
-        }
-    }
-
-    fn push(&mut self, piece: &[u8]) -> std::result::Result<(), BodyError> {
-        let (pushed, sink) = match self {
-            Inflater::Gzip(decoder) => (decoder.write_all(piece), decoder.get_ref()),
-            Inflater::Zlib(decoder) => (decoder.write_all(piece), decoder.get_ref()),
-        };
-        pushed.map_err(|error| sink.explain(&error))
-    }
-
-    fn finish(self) -> std::result::Result<Vec<u8>, BodyError> {
-        let (finished, max) = match self {
-            Inflater::Gzip(decoder) => {
-                let max = decoder.get_ref().max;
-                (decoder.finish(), max)
+    async fn inflate(
+        &mut self,
+        mut inflater: Inflater,
+        max: usize,
+    ) -> Result<std::result::Result<Vec<u8>, BodyError>> {
+        let mut decoded = Vec::new();
+        loop {
+            match inflater.step(&mut decoded) {
+                Err(text) => return Ok(Err(BodyError::Failed(text))),
+                Ok(_) if decoded.len() > max => return Ok(Err(BodyError::TooLarge(max as u64))),
+                Ok(Inflated::Ended) => return Ok(Ok(decoded)),
+                Ok(Inflated::Full) => decoded.reserve(limits::STREAM_PIECE_BYTES_MAX),
+                // All that there is was given to it.
+                Ok(Inflated::Some | Inflated::Starved) => {}
             }
-            Inflater::Zlib(decoder) => {
-                let max = decoder.get_ref().max;
-                (decoder.finish(), max)
-            }
-        };
-        let sink = finished.map_err(|error| BodyError::Failed(broken(&error)))?;
-        if sink.is_full() {
-            return Err(BodyError::TooLarge(max as u64));
+            self.judge()?;
+            self.cpu.waits();
+            tokio::task::consume_budget().await;
+            self.cpu.goes_on();
         }
-        Ok(sink.bytes)
-    }
-}
-
-fn broken(error: &std::io::Error) -> String {
-    format!("its content-encoding is broken: {error}")
-}
-
-/// Takes one byte more than it may, and no more.
-struct Bounded {
-    bytes: Vec<u8>,
-    max: usize,
-}
-
-impl Bounded {
-    fn is_full(&self) -> bool {
-        self.bytes.len() > self.max
-    }
-
-    fn explain(&self, error: &std::io::Error) -> BodyError {
-        if self.is_full() {
-            return BodyError::TooLarge(self.max as u64);
-        }
-        BodyError::Failed(broken(error))
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        if self.is_full() {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        let room = self.max + 1 - self.bytes.len();
-        let taken = data.len().min(room);
-        self.bytes.extend_from_slice(&data[..taken]);
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

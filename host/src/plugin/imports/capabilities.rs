@@ -37,7 +37,8 @@ impl log::Host for State {
         }
         let plugin = &*self.identity.plugin;
         let policy = &*self.identity.policy;
-        let request = self.exchange.as_ref().map_or("", |exchange| &exchange.id);
+        let visited = self.exchange.as_ref().map(|exchange| &*exchange.id);
+        let request = visited.or(self.body_of.as_deref()).unwrap_or_default();
         match level {
             log::Level::Debug => {
                 tracing::debug!(target: "plugin", plugin, policy, request, "{kept}")

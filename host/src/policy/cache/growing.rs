@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::bounds::{CACHE_PACE_BYTES, CACHE_RECEIVED_OVERHEAD_BYTES, CACHE_WINDOW_BYTES};
 use super::object::{Room, Stored};
+use crate::http::body::again;
 
 /// A body on its way.
 pub struct Growing {
@@ -39,7 +40,7 @@ struct State {
     window: bool,
     /// For what is kept, until that is within the window.
     room: Option<Room>,
-    end: Option<Result<(), io::ErrorKind>>,
+    end: Option<Result<(), io::Error>>,
     /// All of it, once it is stored; `pieces` is empty then.
     stored: Option<Arc<Stored>>,
 }
@@ -202,7 +203,7 @@ impl Growing {
         wake(state);
     }
 
-    pub fn end(&self, result: Result<(), io::ErrorKind>) {
+    pub fn end(&self, result: Result<(), io::Error>) {
         let mut state = self.lock();
         state.end.get_or_insert(result);
         state.window = true;
@@ -277,9 +278,9 @@ impl Reader {
             pump.into_iter().for_each(Waker::wake);
             return Poll::Ready(Some(Ok(data)));
         }
-        match state.end {
+        match &state.end {
             Some(Ok(())) => Poll::Ready(None),
-            Some(Err(kind)) => Poll::Ready(Some(Err(kind.into()))),
+            Some(Err(error)) => Poll::Ready(Some(Err(again(error)))),
             None => {
                 state.waiting.insert(self.number, context.waker().clone());
                 // From now on somebody waits for the slowest.

@@ -20,7 +20,7 @@ use super::object::Stored;
 enum Next {
     Data(Bytes),
     End,
-    Broken(io::ErrorKind),
+    Broken(io::Error),
     /// Nobody wants it any more.
     Abandoned,
 }
@@ -122,15 +122,15 @@ pub async fn pump(
                     .expected()
                     .is_some_and(|expected| expected != length) =>
             {
-                break Err(io::ErrorKind::UnexpectedEof);
+                break Err(io::ErrorKind::UnexpectedEof.into());
             }
             Next::End => break Ok(()),
-            Next::Broken(kind) => break Err(kind),
-            Next::Abandoned => break Err(io::ErrorKind::ConnectionAborted),
+            Next::Broken(error) => break Err(error),
+            Next::Abandoned => break Err(io::ErrorKind::ConnectionAborted.into()),
         };
         length += data.len() as u64;
         if growing.expected().is_some_and(|expected| expected < length) {
-            break Err(io::ErrorKind::InvalidData);
+            break Err(io::ErrorKind::InvalidData.into());
         }
         if give_up.is_some() && (length > bytes_max || !growing.reserve(&data)) {
             growing.keep_only_window();
@@ -152,7 +152,7 @@ pub async fn pump(
         growing.end_stored(stored);
         return;
     }
-    if let (Ok(()), Some(last)) = (end, last) {
+    if let (Ok(()), Some(last)) = (&end, last) {
         growing.push(last);
     }
     growing.end(end);
@@ -200,7 +200,7 @@ fn next(body: &mut InnerBody, context: &mut Context<'_>) -> Poll<Next> {
             Ok(Ok(data)) => return Poll::Ready(Next::Data(data)),
             // Trailers are not stored (RFC 9111, section 3.1), and followers could miss them.
             Ok(Err(_trailers)) => {}
-            Err(error) => return Poll::Ready(Next::Broken(error.kind())),
+            Err(error) => return Poll::Ready(Next::Broken(error)),
         }
     }
 }

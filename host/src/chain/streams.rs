@@ -1,0 +1,343 @@
+//! Bodies that go through plugins, piece by piece, on their way to whoever reads them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{IF_RANGE, RANGE};
+use http::{Method, StatusCode};
+use http_body::{Body, Frame};
+
+use super::{Entry, log_fault};
+use crate::error::{Failure, FailureKind};
+use crate::http::body::{BoxBody, Content, Upload};
+use crate::http::cause::Cause;
+use crate::http::exchange::Exchange;
+use crate::http::inflate::{Inflated, Inflater};
+use crate::http::pieces::Pieces;
+use crate::http::representation;
+use crate::limits;
+use crate::observe::{EntryMetrics, Side, StreamGauge};
+use crate::plugin::{Fault, FaultKind, Of, Policy, Stream, Streaming, Visit, Visited};
+
+/// A body that its plugin wants to go through it.
+pub(super) struct Opened {
+    of: Of,
+    streaming: Streaming,
+    inflater: Option<Inflater>,
+}
+
+/// Before a request enters: whatever answers it must answer with whole bodies, since a part of one shows
+/// a plugin only a part of what it looks for.
+pub(super) fn ask_for_whole(entry: &Entry, exchange: &mut Exchange) {
+    if entry.policy.hooks.response_stream {
+        exchange.request.headers.remove(RANGE);
+        exchange.request.headers.remove(IF_RANGE);
+    }
+}
+
+/// Whether a request has a body that can go through this entry.
+pub(super) fn takes_request(entry: &Entry, exchange: &Exchange) -> bool {
+    entry.policy.hooks.request_stream && !exchange.request_body.is_end_stream()
+}
+
+/// Whether a response has a body, or the head of one, that can go through an entry.
+pub(super) fn takes_response(exchange: &Exchange) -> bool {
+    let bodiless = [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ];
+    let response = exchange.response.as_ref();
+    response.is_some_and(|response| !bodiless.contains(&response.status))
+}
+
+/// A 304 stands for a body that goes through the entry, if it does, whenever it is asked for: its validator
+/// is then a weak one.
+pub(super) fn alter_not_modified(exchange: &mut Exchange) {
+    if let Some(response) = &mut exchange.response
+        && response.status == StatusCode::NOT_MODIFIED
+    {
+        representation::alter(&mut response.headers);
+    }
+}
+
+/// Asks the plugin whether the request's body goes through it.
+pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>, Fault> {
+    let Some(streaming) = visit.open(Of::Request).await? else {
+        return Ok(None);
+    };
+    let headers = visit.exchange().map(|exchange| &exchange.request.headers);
+    let inflater = headers.map_or(Ok(None), inflater);
+    let inflater = inflater.map_err(|text| Fault::new(FaultKind::BodyEncoding, text))?;
+    let of = Of::Request;
+    Ok(Some(Opened {
+        of,
+        streaming,
+        inflater,
+    }))
+}
+
+/// Asks the plugin whether the response's body goes through it. Of an answer to HEAD only the head is made
+/// what a GET would give.
+pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened>, Fault> {
+    let unreadable = |text: &str| Fault::new(FaultKind::Unreadable, text);
+    let response = |visit: &mut Visit<'_>| Some(visit.exchange()?.response.as_ref()?.status);
+    if response(visit) == Some(StatusCode::PARTIAL_CONTENT) {
+        let text = "the response is a part (206) that nobody asked for: it cannot be told whole";
+        return Err(unreadable(text));
+    }
+    let Some(streaming) = visit.open(Of::Response).await? else {
+        return Ok(None);
+    };
+    let Some(exchange) = visit.exchange() else {
+        return Ok(None);
+    };
+    let Some(response) = &mut exchange.response else {
+        return Ok(None);
+    };
+    if exchange.request.method == Method::HEAD {
+        representation::replace_response(&mut response.headers);
+        // A body of our own making has a length, which is not that of what a GET would get.
+        exchange.response_body = Content::default();
+        return Ok(None);
+    }
+    let inflater = inflater(&response.headers).map_err(|text| unreadable(&text))?;
+    let of = Of::Response;
+    Ok(Some(Opened {
+        of,
+        streaming,
+        inflater,
+    }))
+}
+
+/// What undoes the content encoding, if there is one.
+fn inflater(headers: &http::HeaderMap) -> Result<Option<Inflater>, String> {
+    match representation::codings(headers)?.as_slice() {
+        [] => Ok(None),
+        [coding] => match Inflater::new(coding) {
+            Some(inflater) => Ok(Some(inflater)),
+            None => Err(format!(
+                "the body's content-encoding `{}` is not gzip or deflate",
+                coding.escape_debug()
+            )),
+        },
+        _ => Err("the body has more than one content-encoding".to_owned()),
+    }
+}
+
+/// Ends the visit, and puts the body that it opened in the place of the message's.
+pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Visited {
+    let Opened {
+        of,
+        streaming,
+        inflater,
+    } = opened;
+    let (mut visited, stream) = visit.end_open(of, &entry.policy, streaming);
+    let exchange = &mut visited.exchange;
+    let teller = Teller {
+        side: match of {
+            Of::Request => Side::In,
+            Of::Response => Side::Out,
+        },
+        policy: Arc::clone(&entry.policy),
+        metrics: Arc::clone(&entry.metrics),
+        route: Arc::clone(&exchange.route),
+        request: Arc::clone(&exchange.id),
+        upload: (of == Of::Request).then(|| Arc::clone(exchange.request_body.upload())),
+        _open: entry.metrics.open_stream(),
+    };
+    let through = |body: BoxBody| -> BoxBody {
+        Box::pin(Streamed(State::Rests(Box::new(Through {
+            pieces: Pieces::of(body),
+            coded: inflater.map(|inflater| Coded {
+                inflater,
+                last: false,
+            }),
+            stream,
+            teller,
+        }))))
+    };
+    match of {
+        Of::Request => {
+            representation::replace_request(&mut exchange.request.headers);
+            exchange
+                .request_body
+                .go_through(|body| through(Box::pin(body)));
+        }
+        Of::Response => {
+            if let Some(response) = &mut exchange.response {
+                representation::replace_response(&mut response.headers);
+            }
+            let body = std::mem::take(&mut exchange.response_body);
+            exchange.response_body = Content::stream(through(Box::pin(body)));
+        }
+    }
+    visited
+}
+
+/// A body that comes out of a plugin. Nothing is read, and no call made, until somebody asks for more; and
+/// whoever drops it ends what is under way.
+struct Streamed(State);
+
+enum State {
+    Rests(Box<Through>),
+    Works(Pin<Box<dyn Future<Output = Given> + Send>>),
+    Over,
+}
+
+/// What comes out next, and what is left to go on with.
+type Given = (Option<Box<Through>>, Option<io::Result<Bytes>>);
+
+/// What a body goes through.
+struct Through {
+    pieces: Pieces,
+    coded: Option<Coded>,
+    stream: Stream,
+    teller: Teller,
+}
+
+/// The content encoding that is undone first.
+struct Coded {
+    inflater: Inflater,
+    /// Whether all of the body was handed to the inflater.
+    last: bool,
+}
+
+/// Counts and logs what a stream's calls come to.
+struct Teller {
+    side: Side,
+    policy: Arc<Policy>,
+    metrics: Arc<EntryMetrics>,
+    route: Arc<str>,
+    request: Arc<str>,
+    upload: Option<Arc<Upload>>,
+    _open: StreamGauge,
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        loop {
+            match std::mem::replace(&mut self.0, State::Over) {
+                State::Rests(through) => self.0 = State::Works(Box::pin(through.next())),
+                State::Works(mut work) => {
+                    let polled = work.as_mut().poll(context);
+                    if polled.is_pending() {
+                        self.0 = State::Works(work);
+                    }
+                    let (through, given) = ready!(polled);
+                    if let Some(through) = through {
+                        self.0 = State::Rests(through);
+                    }
+                    return Poll::Ready(given.map(|data| data.map(Frame::data)));
+                }
+                State::Over => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, State::Over)
+    }
+}
+
+impl Through {
+    /// Hands pieces to the plugin until something comes of it.
+    async fn next(mut self: Box<Self>) -> Given {
+        loop {
+            // A plugin that holds back, over a source that never rests, must not keep its thread.
+            tokio::task::consume_budget().await;
+            let (piece, last) = match self.piece().await {
+                Ok(piece) => piece,
+                Err(error) => return (None, Some(Err(error))),
+            };
+            let started = Instant::now();
+            let called = self.stream.call(&piece, last).await;
+            let elapsed = started.elapsed();
+            let data = match called {
+                Ok(data) => {
+                    self.teller.tell(elapsed, None);
+                    data
+                }
+                Err(fault) => return (None, Some(Err(self.teller.fail(elapsed, &fault)))),
+            };
+            match (last, data.is_empty()) {
+                (true, true) => return (None, None),
+                (true, false) => return (None, Some(Ok(data))),
+                (false, true) => {}
+                (false, false) => return (Some(self), Some(Ok(data))),
+            }
+        }
+    }
+
+    /// The next piece as the plugin sees it, and whether it is the last.
+    async fn piece(&mut self) -> io::Result<(Bytes, bool)> {
+        let Some(coded) = &mut self.coded else {
+            return self.pieces.next().await;
+        };
+        let mut decoded = Vec::with_capacity(limits::STREAM_PIECE_BYTES_MAX);
+        loop {
+            let inflated = match self.stream.inflate(&mut coded.inflater, &mut decoded).await {
+                Ok(Ok(inflated)) => inflated,
+                Ok(Err(text)) => return Err(self.teller.broken(text)),
+                Err(fault) => return Err(self.teller.fail(Duration::ZERO, &fault)),
+            };
+            match inflated {
+                Inflated::Ended => return Ok((decoded.into(), true)),
+                // What is there is not held back for what is not.
+                Inflated::Full => return Ok((decoded.into(), false)),
+                Inflated::Starved if !decoded.is_empty() => return Ok((decoded.into(), false)),
+                Inflated::Starved | Inflated::Some if coded.last => coded.inflater.end(),
+                Inflated::Starved | Inflated::Some => {
+                    let (piece, last) = self.pieces.next().await?;
+                    coded.last = last;
+                    coded.inflater.push(piece);
+                }
+            }
+        }
+    }
+}
+
+impl Teller {
+    fn tell(&self, elapsed: Duration, fault: Option<FaultKind>) {
+        self.metrics.count(self.side, elapsed.as_secs_f64(), fault);
+    }
+
+    /// A fault in the middle of a body: what went on cannot be taken back, so whatever the entry's
+    /// `on-fault` says, the body ends here, and must not look whole.
+    fn fail(&self, elapsed: Duration, fault: &Fault) -> io::Error {
+        self.tell(elapsed, Some(fault.kind));
+        let identity = &self.policy.identity;
+        log_fault(identity, &self.route, &self.request, fault);
+        let detail = format!("{}: {}: {}", identity.policy, fault.kind, fault.summary);
+        self.end(Failure::new(FailureKind::Plugin, detail))
+    }
+
+    /// The body's content encoding is broken.
+    fn broken(&self, text: String) -> io::Error {
+        self.end(match self.side {
+            Side::In => {
+                let kind = "the request's content-encoding cannot be undone";
+                Failure::new(FailureKind::BadRequest(kind), text)
+            }
+            Side::Out => Failure::new(FailureKind::BadGateway, text),
+        })
+    }
+
+    fn end(&self, failure: Failure) -> io::Error {
+        let cause = Cause::new(failure);
+        if let Some(upload) = &self.upload {
+            upload.end_for(cause.clone());
+        }
+        cause.into()
+    }
+}

@@ -1,0 +1,85 @@
+//! What a head says of its body: how it is encoded, and what no longer holds once it is another.
+
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName,
+    HeaderValue,
+};
+
+use crate::limits;
+
+/// Digests of a body that is no longer the one they were made of (RFC 9530, RFC 1864).
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// A request's body is now another one, without content encoding.
+pub fn replace_request(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_ENCODING);
+    remove_digests(headers);
+}
+
+/// A response's body is now another one, whole and without content encoding.
+pub fn replace_response(headers: &mut HeaderMap) {
+    for name in [
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        ACCEPT_RANGES,
+    ] {
+        headers.remove(name);
+    }
+    alter(headers);
+}
+
+/// What the head stands for is not what its validators and digests were made of.
+pub fn alter(headers: &mut HeaderMap) {
+    remove_digests(headers);
+    weaken(headers);
+}
+
+fn remove_digests(headers: &mut HeaderMap) {
+    for name in DIGESTS {
+        headers.remove(name);
+    }
+}
+
+/// Another body is another representation: of a strong validator only the weak promise is left
+/// (RFC 9110, section 8.8.1).
+fn weaken(headers: &mut HeaderMap) {
+    let Some(tag) = headers.get(ETAG) else { return };
+    if tag.as_bytes().starts_with(b"W/") {
+        return;
+    }
+    let weak = [b"W/", tag.as_bytes()].concat();
+    match HeaderValue::from_bytes(&weak) {
+        Ok(weak) => headers.insert(ETAG, weak),
+        Err(_) => headers.remove(ETAG),
+    };
+}
+
+/// The content encodings that the headers name, in the order in which they were applied (RFC 9110,
+/// section 8.4).
+///
+/// # Errors
+/// If they cannot be told, in words that follow "the body".
+pub fn codings(headers: &HeaderMap) -> Result<Vec<String>, String> {
+    let mut codings = Vec::new();
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let text = value
+            .to_str()
+            .map_err(|_| "its content-encoding is not text".to_owned())?;
+        let named = text.split(',').map(str::trim);
+        let named = named.filter(|coding| !coding.is_empty() && *coding != "identity");
+        codings.extend(named.map(str::to_ascii_lowercase));
+        if codings.len() > limits::CONTENT_CODINGS_MAX {
+            return Err(format!(
+                "it has more than {} content encodings",
+                limits::CONTENT_CODINGS_MAX
+            ));
+        }
+    }
+    Ok(codings)
+}
