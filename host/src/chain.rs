@@ -226,6 +226,7 @@ impl Entry {
         let kind = fault.map(|fault| fault.kind);
         self.metrics
             .count(side, visited.elapsed.as_secs_f64(), kind);
+        self.metrics.count_use(visited.cpu, visited.memory);
         record.entries.push(EntryVisit {
             policy: Arc::clone(&self.policy.identity.policy),
             side,

@@ -197,6 +197,7 @@ impl Gateway {
         metrics
             .instances
             .set(gauge(self.process.runtime.instances()));
+        metrics.set_instances(self.loaded.instances());
     }
 
     /// Drops cached responses: of one policy, or of all. Answers how many keys went; none if there is no

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::files::{code, secrets};
 use super::{Process, Progress, Upstreams};
 use crate::config::{self, Config, PluginCache, PluginCode, Problem};
+use crate::observe::PluginInstances;
 use crate::plugin::{Granted, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets};
 use crate::policy::key_sets::KeySets;
 
@@ -77,6 +78,20 @@ impl Loaded {
     pub fn retire_others(&self, other: &Loaded) {
         let gone = other.policies.values().filter(|policy| !self.has(policy));
         gone.for_each(|policy| policy.retire());
+    }
+
+    /// How the instances of each plugin stand now.
+    pub fn instances(&self) -> impl Iterator<Item = (String, PluginInstances)> {
+        self.plugins.iter().map(|(name, ready)| {
+            let of_plugin = |policy: &&Arc<Policy>| *policy.identity.plugin == **name;
+            let policies = self.policies.values().filter(of_plugin);
+            let now = PluginInstances {
+                at_work: ready.plugin.spec.concurrency - ready.permits.available_permits(),
+                waiting: policies.map(|policy| policy.waiting_instances()).sum(),
+                calls_waiting: ready.plugin.calls_waiting(),
+            };
+            (name.clone(), now)
+        })
     }
 
     pub fn has(&self, policy: &Arc<Policy>) -> bool {

@@ -46,6 +46,27 @@ impl Reloaded {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InstanceLabel {
+    plugin: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabel {
+    plugin: String,
+}
+
+/// How the instances of a plugin stand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PluginInstances {
+    pub at_work: usize,
+    /// For their next call.
+    pub waiting: usize,
+    /// Calls that wait for an instance.
+    pub calls_waiting: usize,
+}
+
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
@@ -68,6 +89,8 @@ pub struct Metrics {
     /// Snapshots of a configuration that some request may still be using.
     pub gateways: Gauge<i64, AtomicI64>,
     pub instances: Gauge<i64, AtomicI64>,
+    plugin_instances: Family<InstanceLabel, Gauge<i64, AtomicI64>>,
+    calls_waiting: Family<PluginLabel, Gauge<i64, AtomicI64>>,
 }
 
 /// No new connections; requests in flight may end.
@@ -117,6 +140,18 @@ impl Metrics {
             "Configurations in use: the current one, and those that requests began with",
         );
         let instances = gauge("instances", "Plugin instances, at work or waiting");
+        let plugin_instances = Family::default();
+        registry.register(
+            "plugin_instances",
+            "Instances of a plugin, at work or waiting for a call",
+            plugin_instances.clone(),
+        );
+        let calls_waiting = Family::default();
+        registry.register(
+            "plugin_calls_waiting",
+            "Calls of a plugin that wait for an instance",
+            calls_waiting.clone(),
+        );
         let reloads = Family::default();
         registry.register("reloads", "Reloads, by what came of them", reloads.clone());
         for outcome in [Reloaded::Applied, Reloaded::Refused, Reloaded::Unchanged] {
@@ -142,6 +177,8 @@ impl Metrics {
             reloads,
             gateways,
             instances,
+            plugin_instances,
+            calls_waiting,
         })
     }
 
@@ -160,6 +197,27 @@ impl Metrics {
 
     pub fn entry(&self, name: &EntryName) -> EntryMetrics {
         self.entries.entry(name)
+    }
+
+    /// Tells how the instances of each plugin stand now.
+    pub fn set_instances(&self, plugins: impl Iterator<Item = (String, PluginInstances)>) {
+        self.plugin_instances.clear();
+        self.calls_waiting.clear();
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for (plugin, now) in plugins {
+            for (state, count) in [("at-work", now.at_work), ("waiting", now.waiting)] {
+                let label = InstanceLabel {
+                    plugin: plugin.clone(),
+                    state,
+                };
+                let instances = self.plugin_instances.get_or_create_owned(&label);
+                instances.set(gauge(count));
+            }
+            let waiting = self
+                .calls_waiting
+                .get_or_create_owned(&PluginLabel { plugin });
+            waiting.set(gauge(now.calls_waiting));
+        }
     }
 
     pub fn count_reload(&self, outcome: Reloaded) {

@@ -8,8 +8,8 @@ mod record;
 
 pub use access_log::AccessLog;
 pub use metrics::{
-    CUTTING, DRAINING, EntryMetrics, EntryName, LimitOutcome, Metrics, Reloaded, RouteMetrics,
-    StreamGauge,
+    CUTTING, DRAINING, EntryMetrics, EntryName, LimitOutcome, Metrics, PluginInstances, Reloaded,
+    RouteMetrics, StreamGauge,
 };
 pub use plugin_metrics::PluginMetrics;
 pub use record::{EntryVisit, FailureNote, Record, Side, UpstreamVisit};

@@ -46,10 +46,14 @@ pub const PLUGIN_METRIC_BUCKETS: [f64; 16] = [
 ];
 
 /// The gateway's own families that begin with `tollgate_plugin_`, without that.
-const OURS: [(&str, Kind); 4] = [
+const OURS: [(&str, Kind); 8] = [
     ("calls", Kind::Counter),
     ("call_duration_seconds", Kind::Histogram),
     ("faults", Kind::Counter),
+    ("cpu_seconds", Kind::Histogram),
+    ("memory_high_water_bytes", Kind::Counter),
+    ("instances", Kind::Counter),
+    ("calls_waiting", Kind::Counter),
     (DROPPED, Kind::Counter),
 ];
 const DROPPED: &str = "metrics_dropped";

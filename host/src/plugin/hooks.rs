@@ -11,6 +11,7 @@ use super::bindings::exports::tollgate::plugin::{
 use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
 use super::state::{RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State};
+use super::stream::Of;
 
 /// Which export to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -57,6 +57,10 @@ impl Idle {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn count(&self) -> usize {
+        self.lock().instances.len()
+    }
+
     /// The one that worked last.
     pub fn take(&self) -> Option<Leased> {
         self.lock().instances.pop()

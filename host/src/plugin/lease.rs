@@ -66,6 +66,8 @@ pub struct Lease<'p> {
     /// Here when the instance is gone.
     exchange: Option<Box<Exchange>>,
     cpu_ns: u64,
+    /// The most linear memory that the instance had, in bytes.
+    memory: usize,
     /// One of the plugin's, and one of the process's.
     permits: [OwnedSemaphorePermit; 2],
     _running: Running<'p>,
@@ -94,6 +96,7 @@ impl<'p> Lease<'p> {
                     leased: Some(leased),
                     exchange: None,
                     cpu_ns: 0,
+                    memory: 0,
                     permits,
                     _running: running,
                 })
@@ -113,6 +116,7 @@ impl<'p> Lease<'p> {
         let called = within(spec.wall, called(self.policy, &mut leased, hook)).await;
         let state = leased.store.data_mut();
         self.cpu_ns += state.cpu.spent_ns;
+        self.memory = self.memory.max(state.memory.used);
         let fault = match called {
             Some(Ok((Ok(answer), memory))) => {
                 report_dropped_log(state);
@@ -196,6 +200,7 @@ impl<'p> Lease<'p> {
             exchange: exchange.expect("the message is in the instance or in the lease"),
             elapsed,
             cpu,
+            memory: self.memory,
         };
         (visited, kept)
     }
@@ -208,6 +213,8 @@ pub struct Visited {
     pub elapsed: Duration,
     /// Processor time, where the visit was long enough for a tick of the clock to be seen.
     pub cpu: Option<Duration>,
+    /// The most linear memory that the instance had, in bytes; 0 if no hook was called.
+    pub memory: usize,
 }
 
 async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -77,6 +78,8 @@ pub struct Plugin {
     pub(super) component: Component,
     pub(super) code: Arc<Code>,
     schema: jsonschema::Validator,
+    /// Calls that wait for an instance.
+    pub(super) waits: AtomicUsize,
 }
 
 impl Plugin {
@@ -140,7 +143,13 @@ impl Plugin {
             component,
             code,
             schema,
+            waits: AtomicUsize::new(0),
         })
+    }
+
+    /// Calls that wait for an instance now.
+    pub fn calls_waiting(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Checks a configuration against the plugin's own schema.

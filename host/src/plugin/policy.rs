@@ -125,6 +125,11 @@ impl Policy {
         self.idle.close();
     }
 
+    /// Its instances that wait for their next call.
+    pub fn waiting_instances(&self) -> usize {
+        self.idle.count()
+    }
+
     /// The size up to which the plugin may read requests' bodies on the way in, in bytes, and how long
     /// one may take.
     pub fn reads_requests(&self) -> Option<(usize, Duration)> {

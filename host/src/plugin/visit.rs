@@ -63,6 +63,7 @@ impl Policy {
                     exchange,
                     elapsed: started.elapsed(),
                     cpu: None,
+                    memory: 0,
                 };
                 Err((visited, fault))
             }

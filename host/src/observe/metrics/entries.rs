@@ -1,8 +1,9 @@
 //! What chain entries count, by plugin, policy and route.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -30,12 +31,22 @@ struct EntryLabel {
     side: &'static str,
 }
 
+/// Seconds. From one tick of the clock, below which nothing is known, to the longest budget.
+const CPU_BUCKETS: [f64; 9] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0, 10.0];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FaultLabel {
     plugin: String,
     policy: String,
     route: String,
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UseLabel {
+    plugin: String,
+    policy: String,
+    route: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +78,8 @@ pub(super) struct Entries {
     faults: Family<FaultLabel, Counter>,
     remembered: Family<PolicyLabel, Counter>,
     limits: Family<LimitLabel, Counter>,
+    cpu: Family<UseLabel, Histogram>,
+    memory: Family<UseLabel, Gauge<i64, AtomicI64>>,
     /// Bodies that go through plugins, of all entries.
     streams: Gauge<i64, AtomicI64>,
     known: Mutex<HashMap<EntryName, EntryMetrics>>,
@@ -82,6 +95,8 @@ pub struct EntryMetrics {
     remembered: Counter,
     limits: Arc<LimitMetrics>,
     streams: Gauge<i64, AtomicI64>,
+    cpu: Histogram,
+    memory: Gauge<i64, AtomicI64>,
 }
 
 /// A body goes through a plugin, until this is dropped.
@@ -124,6 +139,10 @@ impl Entries {
             faults: Family::default(),
             remembered: Family::default(),
             limits: Family::default(),
+            cpu: Family::new_with_constructor(
+                (|| Histogram::new(CPU_BUCKETS)) as fn() -> Histogram,
+            ),
+            memory: Family::default(),
             streams: Gauge::default(),
             known: Mutex::default(),
         };
@@ -152,6 +171,18 @@ impl Entries {
             "limit_requests",
             "Requests that a limit judged, by what it said",
             entries.limits.clone(),
+        );
+        registry.register_with_unit(
+            "plugin_cpu",
+            "Processor time of visits that were long enough for a tick of the clock to be seen",
+            Unit::Seconds,
+            entries.cpu.clone(),
+        );
+        registry.register_with_unit(
+            "plugin_memory_high_water",
+            "The most linear memory that an instance had in a visit",
+            Unit::Bytes,
+            entries.memory.clone(),
         );
         registry.register(
             "streams",
@@ -194,6 +225,8 @@ impl Entries {
                 by_name: Mutex::default(),
             }),
             streams: self.streams.clone(),
+            cpu: self.cpu.get_or_create_owned(&name.in_use()),
+            memory: self.memory.get_or_create_owned(&name.in_use()),
         }
     }
 
@@ -213,6 +246,8 @@ impl Entries {
             for kind in FaultKind::ALL {
                 self.faults.remove(&name.fault(kind));
             }
+            self.cpu.remove(&name.in_use());
+            self.memory.remove(&name.in_use());
             if !places.contains(&name.on_route()) {
                 self.remembered.remove(&name.on_route());
                 metrics.limits.end();
@@ -241,6 +276,14 @@ impl EntryName {
         }
     }
 
+    fn in_use(&self) -> UseLabel {
+        UseLabel {
+            plugin: self.plugin.to_string(),
+            policy: self.policy.to_string(),
+            route: self.route.to_string(),
+        }
+    }
+
     fn on_route(&self) -> PolicyLabel {
         PolicyLabel {
             policy: self.policy.to_string(),
@@ -253,6 +296,17 @@ impl EntryMetrics {
     /// Counts what a limit said of a request.
     pub fn count_limit(&self, limit: &str, outcome: LimitOutcome) {
         self.limits.count(limit, outcome);
+    }
+
+    /// Counts what a visit used: processor time, where it is known, and linear memory in bytes.
+    pub fn count_use(&self, cpu: Option<Duration>, memory: usize) {
+        if let Some(cpu) = cpu {
+            self.cpu.observe(cpu.as_secs_f64());
+        }
+        let memory = i64::try_from(memory).unwrap_or(i64::MAX);
+        if memory > self.memory.get() {
+            self.memory.inner().fetch_max(memory, Ordering::Relaxed);
+        }
     }
 
     /// Counts a body that goes through the plugin.
