@@ -83,11 +83,9 @@ impl Artefacts {
                  one else can enter; `chmod 700` it or name another in `runtime.plugin-cache`"
             ));
         }
-        let artefacts = Artefacts {
+        Ok(Artefacts {
             folder: Some(folder.to_owned()),
-        };
-        artefacts.prune();
-        Ok(artefacts)
+        })
     }
 
     /// The compiled bytes under this key, if they are there and whole.
@@ -129,8 +127,8 @@ impl Artefacts {
     }
 
     /// Removes what was used least recently, until the folder is within its bound, and what a process
-    /// that was killed left half written. Other processes may do the same at this moment: what is read
-    /// is open, and what is gone is rebuilt.
+    /// that was killed left half written. For after each load. Other processes may do the same at this
+    /// moment: what is read is open, and what is gone is rebuilt.
     pub fn prune(&self) {
         let Some(folder) = &self.folder else { return };
         let Ok(entries) = fs::read_dir(folder) else {
