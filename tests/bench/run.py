@@ -93,7 +93,9 @@ def bars(cases: list[Case], results: dict[str, Samples]) -> str:
         if case.name in results and case.table != FRESH:
             middle = report.median(results[case.name].micros)
             groups.setdefault(case.table, []).append((case.name, middle, case.ours))
-    return plot.bars("CPU microseconds per request", list(groups.items()))
+    return plot.bars(
+        "CPU microseconds per request, each group to its own scale", list(groups.items())
+    )
 
 
 def part(name: str, only: re.Pattern | None, failed: dict[str, str], run: Callable) -> list[str]:
@@ -163,7 +165,8 @@ def run(options: argparse.Namespace, folder: Path, out: Path) -> bool:
             rest += ["", f"## {heading}", "", *(f"- {entry}" for entry in entries)]
     found = versions(None if options.no_envoy else find_envoy(), options.target)
     lines = report.about(options.rounds, options.requests, found)
-    text = "\n".join([*lines, *report.tables(cases, results), *rest]) + "\n"
+    shown = ["", "![CPU microseconds per request](bench.svg)"] if results else []
+    text = "\n".join([*lines, *shown, *report.tables(cases, results), *rest]) + "\n"
     print(text, end="")
     (out / "bench.md").write_text(text)
     if results:
