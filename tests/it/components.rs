@@ -67,3 +67,15 @@ pub fn assembled(folder: &Folder, name: &str) -> PathBuf {
         .unwrap_or_else(|error| panic!("`{}` does not assemble: {error}", path.display()));
     folder.write(&format!("{name}.wasm"), bytes)
 }
+
+/// `minimal.wat` with other text in it.
+pub fn variant(folder: &Folder, name: &str, changes: &[(&str, &str)]) -> PathBuf {
+    let path = tollgate_tests::repository().join("tests/guests/hostile/wat/minimal.wat");
+    let mut text = std::fs::read_to_string(path).expect("minimal.wat");
+    for (from, to) in changes {
+        assert!(text.contains(from), "no {from} in minimal.wat");
+        text = text.replace(from, to);
+    }
+    let bytes = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    folder.write(&format!("{name}.wasm"), bytes)
+}

@@ -29,6 +29,7 @@ mod reach;
 mod readmes;
 mod refused;
 mod reload;
+mod restored;
 mod secrets;
 mod snapshot;
 mod stop;

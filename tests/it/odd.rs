@@ -3,21 +3,10 @@
 
 use tollgate_tests::{Folder, Gateway, Origin, check, repository};
 
+use crate::components::variant;
 use crate::loading::assert_refused;
 use crate::refused::{assert_no_plugin, assert_serves, of};
 use crate::scene::Scene;
-
-/// `minimal.wat` with other text in it.
-fn variant(folder: &Folder, name: &str, changes: &[(&str, &str)]) -> std::path::PathBuf {
-    let path = repository().join("tests/guests/hostile/wat/minimal.wat");
-    let mut text = std::fs::read_to_string(path).expect("minimal.wat");
-    for (from, to) in changes {
-        assert!(text.contains(from), "no {from} in minimal.wat");
-        text = text.replace(from, to);
-    }
-    let bytes = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    folder.write(&format!("{name}.wasm"), bytes)
-}
 
 #[test]
 fn a_guest_that_answers_nonsense_is_refused_or_faults() {

@@ -1,0 +1,163 @@
+//! Instances that are put back after a visit: nothing that a guest can change stays, and what cannot be put
+//! back is not used again.
+
+use std::path::Path;
+
+use tollgate_tests::{Folder, Gateway, Origin};
+
+use crate::components::variant;
+use crate::scene::Scene;
+
+const ENTRY: &str = "(call $drop-request (local.get 0))";
+const MEMORY: &str = "(memory (export \"memory\") 1)";
+const ROUNDS: usize = 40;
+
+/// Faults unless all of its memory behind the first 512 bytes is zero, and then writes each byte of it.
+const HIDES_IN_MEMORY: &str = "
+  (local.set $at (i32.const 512))
+  (loop $next
+    (if (i32.ne (i32.load8_u (local.get $at)) (i32.const 0)) (then unreachable))
+    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+    (br_if $next (i32.lt_u (local.get $at) (i32.const 65536))))
+  (memory.fill (i32.const 512) (i32.const 171) (i32.const 65024))
+  (call $drop-request (local.get 0))";
+
+fn hides_in_memory(folder: &Folder) -> std::path::PathBuf {
+    let hook = "(func (export \"transform-request\") (param i32 i32) (result i32)";
+    let changes = [
+        (hook, &*format!("{hook} (local $at i32)")),
+        (ENTRY, HIDES_IN_MEMORY),
+    ];
+    variant(folder, "hides-in-memory", &changes)
+}
+
+/// Serves with fresh instances, and answers how many of them wait for another call.
+fn waiting_after(wasm: &Path, more: &str) -> f64 {
+    let origin = Origin::echo();
+    let scene = Scene::new(&origin)
+        .with("[runtime]\nworkers = 1")
+        .with(more)
+        .plugin("guest", wasm, "limits = { cpu = \"1s\", wall = \"10s\" }")
+        .policy("guest", "guest", "");
+    let gateway = Gateway::start(&scene.toml());
+    for round in 0..ROUNDS {
+        let response = gateway.get("/x");
+        assert_eq!(response.status, 200, "round {round}: {response:?}");
+    }
+    let faults = gateway.metric("tollgate_plugin_faults_total", &[("plugin", "guest")]);
+    assert_eq!(faults, 0.0);
+    gateway.metric(
+        "tollgate_plugin_instances",
+        &[("plugin", "guest"), ("state", "waiting")],
+    )
+}
+
+#[test]
+fn every_byte_of_memory_is_put_back() {
+    let folder = Folder::new();
+    let wasm = hides_in_memory(&folder);
+    assert_eq!(waiting_after(&wasm, ""), 1.0);
+}
+
+#[test]
+fn where_pages_are_not_looked_up_instances_are_made_anew() {
+    let folder = Folder::new();
+    let wasm = hides_in_memory(&folder);
+    assert_eq!(waiting_after(&wasm, "page-scan = false"), 0.0);
+}
+
+#[test]
+fn a_changed_global_ends_its_instance() {
+    let folder = Folder::new();
+    for ty in ["i32", "i64", "f64"] {
+        let global = format!("{MEMORY} (global $seen (mut {ty}) ({ty}.const 0))");
+        let hides = format!(
+            "(if ({ty}.ne (global.get $seen) ({ty}.const 0)) (then unreachable))
+             (global.set $seen ({ty}.const 7)) {ENTRY}"
+        );
+        let changes = [(MEMORY, &*global), (ENTRY, &*hides)];
+        let wasm = variant(&folder, "hides-in-a-global", &changes);
+        assert_eq!(waiting_after(&wasm, ""), 0.0, "{ty}");
+    }
+}
+
+#[test]
+fn a_global_that_is_as_it_was_ends_nothing() {
+    let folder = Folder::new();
+    let changes = [
+        (
+            MEMORY,
+            "(memory (export \"memory\") 1) (global $stack (mut i32) (i32.const 5))",
+        ),
+        (
+            ENTRY,
+            "(global.set $stack (i32.const 9)) (call $drop-request (local.get 0))
+             (global.set $stack (i32.const 5))",
+        ),
+    ];
+    let wasm = variant(&folder, "moves-a-pointer", &changes);
+    assert_eq!(waiting_after(&wasm, ""), 1.0);
+}
+
+#[test]
+fn memory_that_grew_ends_its_instance() {
+    let folder = Folder::new();
+    let grows = "(if (i32.ne (memory.grow (i32.const 1)) (i32.const 1)) (then unreachable))
+                 (i32.store (i32.const 70000) (i32.const 1))
+                 (call $drop-request (local.get 0))";
+    let wasm = variant(&folder, "grows", &[(ENTRY, grows)]);
+    assert_eq!(waiting_after(&wasm, ""), 0.0);
+}
+
+#[test]
+fn a_visit_with_an_error_is_put_back_too_and_one_with_a_trap_is_not() {
+    let folder = Folder::new();
+    // Answers `err` with an empty text, after it has written all over.
+    let fails = "(memory.fill (i32.const 512) (i32.const 171) (i32.const 65024))
+                 (i32.store8 (i32.const 256) (i32.const 1))
+                 (call $drop-request (local.get 0))";
+    let fails = variant(&folder, "fails", &[(ENTRY, fails)]);
+    let traps = variant(&folder, "traps", &[(ENTRY, "unreachable")]);
+    for (wasm, kind, waiting) in [(fails, "error", 1.0), (traps, "trap", 0.0)] {
+        let origin = Origin::echo();
+        let scene = Scene::new(&origin)
+            .plugin("guest", &wasm, "")
+            .policy("guest", "guest", "");
+        let gateway = Gateway::start(&scene.toml());
+        for _ in 0..ROUNDS {
+            assert_eq!(gateway.get("/x").status, 500);
+        }
+        let labels = [("plugin", "guest"), ("kind", kind)];
+        let faults = gateway.metric("tollgate_plugin_faults_total", &labels);
+        assert_eq!(faults, ROUNDS as f64);
+        let labels = [("plugin", "guest"), ("state", "waiting")];
+        let instances = gateway.metric("tollgate_plugin_instances", &labels);
+        assert!(instances >= waiting, "{kind}: {instances}");
+        if kind == "trap" {
+            assert_eq!(instances, 0.0);
+        }
+    }
+}
+
+#[test]
+fn many_at_once_see_nothing_of_each_other() {
+    let folder = Folder::new();
+    let wasm = hides_in_memory(&folder);
+    let origin = Origin::echo();
+    let mut scene = Scene::new(&origin).with("[runtime]\nworkers = 2");
+    scene = scene.plugin("guest", &wasm, "limits = { cpu = \"1s\", wall = \"10s\" }");
+    for policy in ["a", "b", "c"] {
+        scene = scene.policy(policy, "guest", "");
+    }
+    let gateway = Gateway::start(&scene.toml());
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for round in 0..ROUNDS {
+                    let response = gateway.get("/x");
+                    assert_eq!(response.status, 200, "round {round}: {response:?}");
+                }
+            });
+        }
+    });
+}
