@@ -33,6 +33,7 @@ use crate::policy::decisions::Memory;
 use crate::policy::key_sets::KeySets;
 use crate::route::Router;
 use crate::upstream::Upstream;
+pub use crate::upstream::keep_connections_as;
 
 pub use current::Current;
 pub use files::{BUNDLED, files};

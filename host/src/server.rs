@@ -17,11 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::Config;
-use crate::gateway::Current;
+use crate::gateway::{Current, keep_connections_as};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
 use crate::proxy;
-use crate::upstream;
 use stall::StallGuard;
 use workers::Workers;
 
@@ -102,7 +101,7 @@ const CUT_WITHIN: Duration = Duration::from_secs(1);
 /// not be charged to the first plugin that asks.
 fn begin_worker(index: usize) {
     let _ = aws_lc_rs::rand::fill(&mut [0; 8]);
-    upstream::keep_connections_as(index);
+    keep_connections_as(index);
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {

@@ -1,7 +1,7 @@
 //! Components that no tool chain makes: variants of the smallest plugin that answer nonsense, break the
 //! rules, or belong to other versions of the contract.
 
-use tollgate_tests::{Folder, Gateway, Origin, check, repository};
+use tollgate_tests::{Folder, Gateway, Origin, check};
 
 use crate::components::variant;
 use crate::loading::assert_refused;

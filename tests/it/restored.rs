@@ -12,14 +12,15 @@ const ENTRY: &str = "(call $drop-request (local.get 0))";
 const MEMORY: &str = "(memory (export \"memory\") 1)";
 const ROUNDS: usize = 40;
 
-/// Faults unless all of its memory behind the first 512 bytes is zero, and then writes each byte of it.
+/// Faults unless all of its memory is zero behind the first 2048 bytes, where its configuration and answers
+/// are, and then writes each byte of it.
 const HIDES_IN_MEMORY: &str = "
-  (local.set $at (i32.const 512))
+  (local.set $at (i32.const 2048))
   (loop $next
     (if (i32.ne (i32.load8_u (local.get $at)) (i32.const 0)) (then unreachable))
     (local.set $at (i32.add (local.get $at) (i32.const 1)))
     (br_if $next (i32.lt_u (local.get $at) (i32.const 65536))))
-  (memory.fill (i32.const 512) (i32.const 171) (i32.const 65024))
+  (memory.fill (i32.const 2048) (i32.const 171) (i32.const 63488))
   (call $drop-request (local.get 0))";
 
 fn hides_in_memory(folder: &Folder) -> std::path::PathBuf {
@@ -113,7 +114,7 @@ fn memory_that_grew_ends_its_instance() {
 fn a_visit_with_an_error_is_put_back_too_and_one_with_a_trap_is_not() {
     let folder = Folder::new();
     // Answers `err` with an empty text, after it has written all over.
-    let fails = "(memory.fill (i32.const 512) (i32.const 171) (i32.const 65024))
+    let fails = "(memory.fill (i32.const 2048) (i32.const 171) (i32.const 63488))
                  (i32.store8 (i32.const 256) (i32.const 1))
                  (call $drop-request (local.get 0))";
     let fails = variant(&folder, "fails", &[(ENTRY, fails)]);

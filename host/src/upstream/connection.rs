@@ -262,6 +262,9 @@ pub struct ResponseBody {
     connection: Option<Connection>,
     upload: Arc<Upload>,
     deadline: Deadline,
+    /// Whether data was given out since the reader last had to wait.
+    gave: bool,
+    broken: Option<hyper::Error>,
 }
 
 impl ResponseBody {
@@ -276,6 +279,8 @@ impl ResponseBody {
             connection: Some(connection),
             upload,
             deadline,
+            gave: false,
+            broken: None,
         };
         if body.incoming.is_end_stream() {
             body.end();
@@ -287,6 +292,9 @@ impl ResponseBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let incoming = &mut self.incoming;
         let mut poll = |context: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(context);
         match self.connection.as_mut().and_then(|c| c.open.as_mut()) {
@@ -338,6 +346,7 @@ impl Body for ResponseBody {
                             if self.incoming.is_end_stream() {
                                 self.end();
                             }
+                            self.gave = true;
                             return Poll::Ready(Some(Ok(Frame::data(data))));
                         }
                         Err(_trailers) => continue,
@@ -345,6 +354,13 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.connection = None;
+                    if std::mem::take(&mut self.gave) {
+                        // What was read is sent on before the error that came with it breaks off the
+                        // client's connection.
+                        self.broken = Some(error);
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     // Where the upload ended the connection, the server is not to blame.
                     let error = match self.upload.cause() {
                         Some(cause) => cause.clone().into(),
@@ -357,6 +373,7 @@ impl Body for ResponseBody {
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
+                    self.gave = false;
                     std::task::ready!(self.deadline.poll(context));
                     self.connection = None;
                     return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));

@@ -26,7 +26,7 @@ const ROUNDS: usize = 8;
 pub enum Driver {
     /// A task of its own.
     Task(AbortHandle),
-    Here(Here),
+    Here(Box<Here>),
 }
 
 impl Driver {
@@ -35,11 +35,11 @@ impl Driver {
             server,
             state: Mutex::default(),
         });
-        Driver::Here(Here {
+        Driver::Here(Box::new(Here {
             waker: Arc::clone(&relay).into(),
             connection: Some(connection),
             relay,
-        })
+        }))
     }
 
     /// Gives the connection a task of its own.

@@ -1,6 +1,6 @@
 //! What clients see of RFC 9111 and RFC 9110: hits, conditions, ranges, variants, validation.
 
-use tollgate_tests::{Gateway, Origin, Step};
+use tollgate_tests::{Gateway, Origin, Step, eventually};
 
 use super::{FRESH, OLD, answer, ask, assert_hit, assert_miss, cached, field, numbered, said};
 
@@ -83,6 +83,10 @@ fn conditions_of_the_client_are_met_from_the_store() {
     let response = gateway.get_with("/a", &[("if-none-match", "\"v1\"")]);
     assert_eq!(response.status, 304, "{response:?}");
     assert_eq!(field(&origin.request(0), "if-none-match"), "");
+    // The client had its answer before the whole had come.
+    eventually("it is stored", || {
+        (gateway.metric("tollgate_cache_keys", &[]) == 1.0).then_some(())
+    });
     for (name, value, status) in [
         ("if-none-match", "\"v1\"", 304),
         ("if-none-match", "\"v0\", W/\"v1\"", 304),

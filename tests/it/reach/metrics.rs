@@ -295,7 +295,11 @@ fn without_metrics_of_plugins_there_are_none() {
         [
             "tollgate_plugin_call_duration_seconds",
             "tollgate_plugin_calls",
-            "tollgate_plugin_faults"
+            "tollgate_plugin_calls_waiting",
+            "tollgate_plugin_cpu_seconds",
+            "tollgate_plugin_faults",
+            "tollgate_plugin_instances",
+            "tollgate_plugin_memory_high_water_bytes"
         ]
     );
 }

@@ -8,6 +8,9 @@ use super::answering;
 use super::files::EndsLoad;
 
 const RELOADS: usize = 1_000;
+const WORKERS: usize = 2;
+/// Of each configuration.
+const POLICIES: usize = 4;
 /// By then the allocator, the cache of compiled plugins and the pool's slots have what they need.
 const WARM: usize = 200;
 /// What the memory of the process may vary by: heaps keep some of what was freed, and slots of the pool
@@ -21,7 +24,7 @@ fn configuration(folder: &Folder, one: bool) -> String {
     let wasm = |file: &str| folder.path().join(file).display().to_string();
     let rate = if one { "1000000/s" } else { "2000000/s" };
     let mut toml = format!(
-        "[runtime]\nwatch = false\nplugin-cache = \"{}\"\n\
+        "[runtime]\nworkers = {WORKERS}\nwatch = false\nplugin-cache = \"{}\"\n\
          [listeners.public]\naddress = \"127.0.0.1:0\"\n\
          [plugins.answer]\nwasm = \"{}\"\n[policies.answer]\nplugin = \"answer\"\n\
          [plugins.stays]\nwasm = \"{}\"\n\
@@ -90,9 +93,10 @@ fn nothing_is_left_of_a_thousand_reloads() {
     assert_eq!(gateway.metric("tollgate_plugin_faults_total", &[]), 0.0);
     assert_eq!(gateway.reloads("refused"), 0, "{}", gateway.stderr());
 
-    // What waits are instances of the two policies that reuse them, one for each client at most.
+    // What waits are instances of the policies that are left, one for each worker at most.
     let instances = gateway.metric("tollgate_instances", &[]);
-    assert!(instances <= 4.0, "{instances} instances are alive");
+    let most = (POLICIES * WORKERS) as f64;
+    assert!(instances <= most, "{instances} instances are alive");
     let metrics = gateway.metrics();
     let here = if RELOADS.is_multiple_of(2) {
         "one"
