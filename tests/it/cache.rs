@@ -69,10 +69,15 @@ impl Kept {
             .flatten();
         entries
             .map(|entry| {
-                (
-                    entry.path(),
-                    std::fs::read(entry.path()).unwrap_or_default(),
-                )
+                let path = entry.path();
+                // A pipe would be waited for.
+                let is_file = std::fs::metadata(&path).is_ok_and(|found| found.is_file());
+                let bytes = if is_file {
+                    std::fs::read(&path).ok()
+                } else {
+                    None
+                };
+                (path, bytes.unwrap_or_default())
             })
             .collect()
     }
