@@ -14,20 +14,19 @@ mod totals;
 mod upstreams;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::Method;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::chain::{Decided, Entry, Mechanisms};
 use crate::config::Source;
 use crate::http::exchange::ResponseHead;
-use crate::observe::{EntryName, Metrics, Record, RouteMetrics};
+use crate::observe::{Arrival, EntryName, Metrics, Record, RouteMetrics};
 pub use crate::policy::cache::PurgeKey;
 use crate::policy::decisions::Memory;
 use crate::policy::key_sets::KeySets;
@@ -216,23 +215,12 @@ impl Gateway {
     }
 
     /// Starts the record of a request.
-    pub fn record(
-        &self,
-        listener: Arc<str>,
-        id: Arc<str>,
-        client: IpAddr,
-        method: Method,
-        target: Uri,
-    ) -> Record {
+    pub fn record(&self, arrival: Arrival) -> Record {
         Record::start(
             Arc::clone(&self.process.metrics),
             Arc::clone(&self.process.log),
             self.no_route.clone(),
-            listener,
-            id,
-            client,
-            method,
-            target,
+            arrival,
         )
     }
 }

@@ -18,7 +18,7 @@ use crate::gateway::{Destination, Gateway, Listener, Route};
 use crate::http::body::{Content, RequestBody, Upload};
 use crate::http::exchange::{Exchange, ResponseHead};
 use crate::http::fields;
-use crate::observe::{Record, UpstreamVisit};
+use crate::observe::{Arrival, Record, UpstreamVisit};
 use crate::policy::cache::Fill;
 
 pub use response::ResponseBody;
@@ -38,13 +38,13 @@ pub async fn handle(
         let id = uuid::Uuid::now_v7();
         Arc::from(&*id.hyphenated().encode_lower(&mut text))
     };
-    let mut record = gateway.record(
-        Arc::clone(&listener.name),
-        Arc::clone(&id),
-        peer.to_canonical(),
-        request.method().clone(),
-        request.uri().clone(),
-    );
+    let mut record = gateway.record(Arrival {
+        listener: Arc::clone(&listener.name),
+        id: Arc::clone(&id),
+        client: peer.to_canonical(),
+        method: request.method().clone(),
+        target: request.uri().clone(),
+    });
     record.host = admit::host_as_sent(&request);
 
     let upload = Upload::new();
@@ -123,13 +123,13 @@ fn refresh(
         let Ok(_permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
             return;
         };
-        let mut record = gateway.record(
-            "background".into(),
-            Arc::clone(&again.id),
-            again.client,
-            again.request.method.clone(),
-            again.request.uri.clone(),
-        );
+        let mut record = gateway.record(Arrival {
+            listener: "background".into(),
+            id: Arc::clone(&again.id),
+            client: again.client,
+            method: again.request.method.clone(),
+            target: again.request.uri.clone(),
+        });
         record.background = true;
         record.on_route(&route.name, &route.metrics);
         let mut passage = Passage::storing(index, fill, &mut again);

@@ -12,4 +12,4 @@ pub use metrics::{
     RouteMetrics, StreamGauge,
 };
 pub use plugin_metrics::PluginMetrics;
-pub use record::{EntryVisit, FailureNote, Record, Side, UpstreamVisit};
+pub use record::{Arrival, EntryVisit, FailureNote, Record, Side, UpstreamVisit};

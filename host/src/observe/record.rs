@@ -10,6 +10,15 @@ use serde::Serialize;
 use super::{AccessLog, CUTTING, Metrics, RouteMetrics};
 use crate::error::{Failure, FailureKind};
 
+/// What is known of a request when it arrives.
+pub struct Arrival {
+    pub listener: Arc<str>,
+    pub id: Arc<str>,
+    pub client: IpAddr,
+    pub method: Method,
+    pub target: Uri,
+}
+
 /// Collects what happens to a request, and writes it when dropped.
 pub struct Record {
     metrics: Arc<Metrics>,
@@ -140,12 +149,15 @@ impl Record {
         metrics: Arc<Metrics>,
         log: Arc<AccessLog>,
         route_metrics: RouteMetrics,
-        listener: Arc<str>,
-        id: Arc<str>,
-        client: IpAddr,
-        method: Method,
-        target: Uri,
+        arrival: Arrival,
     ) -> Record {
+        let Arrival {
+            listener,
+            id,
+            client,
+            method,
+            target,
+        } = arrival;
         metrics.requests_in_flight.inc();
         Record {
             metrics,

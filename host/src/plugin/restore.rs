@@ -49,7 +49,7 @@ impl Pristine {
         };
         let mut values = Vec::with_capacity(globals.len());
         for index in globals {
-            let Some(function) = instance.get_func(&mut *store, &index) else {
+            let Some(function) = instance.get_func(&mut *store, index) else {
                 bail!("an accessor is missing");
             };
             let mut value = [Val::Bool(false)];
