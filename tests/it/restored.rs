@@ -111,6 +111,21 @@ fn memory_that_grew_ends_its_instance() {
 }
 
 #[test]
+fn the_order_in_which_handles_were_dropped_does_not_show() {
+    let folder = Folder::new();
+    // The first handle is number 1 in a new instance; dropped first, it would be the second's next time.
+    let first = "(if (i32.ne (local.get 0) (i32.const 1)) (then unreachable))
+                 (if (i32.ne (local.get 1) (i32.const 2)) (then unreachable))";
+    let drops = "(call $drop-request (local.get 0))
+      (call $drop-edits (local.get 1))";
+    let kept = "(call $drop-edits (local.get 1)) (call $drop-request (local.get 0))";
+    for drops_as in [drops, kept] {
+        let wasm = variant(&folder, "drops", &[(drops, &format!("{first} {drops_as}"))]);
+        assert_eq!(waiting_after(&wasm, ""), 1.0, "{drops_as}");
+    }
+}
+
+#[test]
 fn a_visit_with_an_error_is_put_back_too_and_one_with_a_trap_is_not() {
     let folder = Folder::new();
     // Answers `err` with an empty text, after it has written all over.

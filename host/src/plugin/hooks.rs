@@ -1,6 +1,6 @@
 //! The hooks of the contract, as calls into one instance.
 
-use wasmtime::component::{Component, ComponentExportIndex, Instance, Resource, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, Instance, TypedFunc};
 use wasmtime::{Result, Store, bail};
 
 use super::answered::{Answered, GuestMemory};
@@ -10,6 +10,7 @@ use super::bindings::exports::tollgate::plugin::{
 };
 use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
+use super::handed::Handed;
 use super::state::{RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State};
 use super::stream::Of;
 
@@ -102,7 +103,7 @@ impl Exports {
             ($($function:ident, $interface:literal, ($($parameter:ty),+) -> $answer:ty;)+) => {$(
                 if let Some(index) = &self.$function {
                     instance
-                        .get_typed_func::<($(Resource<$parameter>,)+), (Answered<Result<$answer, String>>,)>(&mut *store, index)
+                        .get_typed_func::<($(Handed<$parameter>,)+), (Answered<Result<$answer, String>>,)>(&mut *store, index)
                         .map_err(|error| format!("its `{}` is not that of the contract: {error:?}", $interface))?;
                 }
             )+};
@@ -168,15 +169,18 @@ pub(super) async fn chunk(
 /// What a guest answered, and where it has its memory.
 pub(super) type Called = (Result<Answer, String>, GuestMemory);
 
-/// Calls a hook of an instance of the component that `exports` are of.
+/// Calls a hook of an instance of the component that `exports` are of. If it was put back since its last
+/// call, nothing of that may show.
+///
+/// # Errors
+/// [`super::handed::Renumbered`] if something would; no code of the guest has run then.
 pub(super) async fn call(
     exports: &Exports,
     store: &mut Store<State>,
     instance: &Instance,
     hook: Hook,
+    put_back: bool,
 ) -> Result<Called> {
-    let request = Resource::<RequestHandle>::new_borrow(0);
-    let response = Resource::<ResponseHandle>::new_borrow(0);
     /// Calls one function.
     macro_rules! call {
         ($function:ident($($parameter:expr),+) -> $answer:ty, $made:expr) => {{
@@ -191,8 +195,10 @@ pub(super) async fn call(
             (answered.value.map($made), answered.memory)
         }};
     }
-    let edits = Resource::<RequestEditsHandle>::new_borrow(0);
-    let response_edits = Resource::<ResponseEditsHandle>::new_borrow(0);
+    let request = Handed::<RequestHandle>::new(1, put_back);
+    let edits = Handed::<RequestEditsHandle>::new(2, put_back);
+    let response = Handed::<ResponseHandle>::new(2, put_back);
+    let response_edits = Handed::<ResponseEditsHandle>::new(3, put_back);
     Ok(match hook {
         Hook::Authorize => call!(authorize(request) -> authorizer::Decision, Answer::Decision),
         Hook::Limits => call!(limits(request) -> Vec<limiter::Limit>, Answer::Limits),

@@ -12,6 +12,7 @@ use super::answered::GuestMemory;
 use super::blame::{fault_of, late, missed, report_dropped_log};
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
+use super::handed::Renumbered;
 use super::hooks::{self, Answer, Hook};
 use super::imports::one_line;
 use super::permits::permits;
@@ -29,6 +30,8 @@ pub struct Leased {
     visits: u32,
     /// Where its memory is; known from the first answer on.
     memory: Option<GuestMemory>,
+    /// Whether it was put back since its last call.
+    put_back: bool,
 }
 
 impl Leased {
@@ -53,6 +56,7 @@ impl Leased {
             return false;
         };
         self.visits = policy.instances.calls;
+        self.put_back = true;
         pristine
             .restore(scan, &mut self.store, &self.instance, memory)
             .await
@@ -113,7 +117,22 @@ impl<'p> Lease<'p> {
         let spec = &self.policy.plugin.spec;
         arm(&mut leased.store, spec.cpu);
         leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
-        let called = within(spec.wall, called(self.policy, &mut leased, hook)).await;
+        let mut called = within(spec.wall, called(self.policy, &mut leased, hook)).await;
+        if matches!(&called, Some(Err(error)) if error.is::<Renumbered>()) {
+            let exchange = leased.store.data_mut().exchange.take();
+            drop(leased);
+            leased = match instantiate(self.policy).await {
+                Ok(made) => made,
+                Err(fault) => {
+                    self.exchange = exchange;
+                    return Err(fault);
+                }
+            };
+            leased.store.data_mut().exchange = exchange;
+            arm(&mut leased.store, spec.cpu);
+            leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
+            called = within(spec.wall, self::called(self.policy, &mut leased, hook)).await;
+        }
         let state = leased.store.data_mut();
         self.cpu_ns += state.cpu.spent_ns;
         self.memory = self.memory.max(state.memory.used);
@@ -231,6 +250,7 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             instance,
             visits: policy.instances.calls,
             memory: None,
+            put_back: false,
         }),
         Some(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
@@ -299,7 +319,11 @@ async fn called(
     leased: &mut Leased,
     hook: Hook,
 ) -> wasmtime::Result<hooks::Called> {
-    hooks::call(&policy.exports, &mut leased.store, &leased.instance, hook).await
+    let put_back = std::mem::take(&mut leased.put_back);
+    let Leased {
+        store, instance, ..
+    } = leased;
+    hooks::call(&policy.exports, store, instance, hook, put_back).await
 }
 
 /// Takes back the edits of a call that faulted.

@@ -11,6 +11,7 @@ mod contract;
 mod engine;
 mod fault;
 mod granted;
+mod handed;
 mod hooks;
 mod idle;
 mod imports;

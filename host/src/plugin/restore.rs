@@ -7,7 +7,7 @@
 //! snapshot, which the kernel knows (`pages.rs`), and globals are read: an instance in which one has
 //! another value than the snapshot, or whose memory has grown, is dropped like any other. So is one that
 //! asked WASI for anything, since it may hold handles. The handles of the contract are borrows, which
-//! end with the call.
+//! end with the call; what their numbers could tell, `handed.rs` sees to.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, TypedFunc, Val, WasmList};

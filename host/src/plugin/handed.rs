@@ -1,0 +1,82 @@
+//! A handle of the contract, as it is handed to a guest.
+
+use std::mem::MaybeUninit;
+
+use wasmtime::component::__internal::{
+    CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext,
+};
+use wasmtime::component::{ComponentType, Lower, Resource};
+use wasmtime::{Result, ValRaw};
+
+/// Handles get the numbers that were freed last, so the order in which a visit let its handles go would
+/// show in the numbers of the next one's. Where an instance was put back, they must be those that a new one
+/// would give.
+pub struct Handed<T: 'static> {
+    resource: Resource<T>,
+    expected: Option<u32>,
+}
+
+/// An instance that was put back would give a handle another number than a new one.
+#[derive(Debug)]
+pub struct Renumbered;
+
+impl std::fmt::Display for Renumbered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the numbers of handles tell of an earlier visit")
+    }
+}
+
+impl std::error::Error for Renumbered {}
+
+impl<T> Handed<T> {
+    /// A borrow; the `nth` of its call, from 1 on, where the numbers matter.
+    pub fn new(nth: u32, numbers_matter: bool) -> Self {
+        Handed {
+            resource: Resource::new_borrow(0),
+            expected: numbers_matter.then_some(nth),
+        }
+    }
+}
+
+// SAFETY: whatever is said of the type is what is true of `Resource`.
+unsafe impl<T: 'static> ComponentType for Handed<T> {
+    type Lower = <Resource<T> as ComponentType>::Lower;
+
+    const ABI: CanonicalAbiInfo = <Resource<T> as ComponentType>::ABI;
+
+    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> Result<()> {
+        <Resource<T> as ComponentType>::typecheck(ty, types)
+    }
+}
+
+// SAFETY: lowers as `Resource` does.
+unsafe impl<T: 'static> Lower for Handed<T> {
+    fn linear_lower_to_flat<U>(
+        &self,
+        context: &mut LowerContext<'_, U>,
+        ty: InterfaceType,
+        to: &mut MaybeUninit<Self::Lower>,
+    ) -> Result<()> {
+        self.resource.linear_lower_to_flat(context, ty, to)?;
+        const { assert!(size_of::<<Resource<u8> as ComponentType>::Lower>() == size_of::<ValRaw>()) };
+        // SAFETY: lowering has initialised it, and a handle is one value.
+        let number = unsafe { (*to.as_ptr().cast::<ValRaw>()).get_u32() };
+        match self.expected {
+            Some(expected) if expected != number => Err(Renumbered.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn linear_lower_to_memory<U>(
+        &self,
+        context: &mut LowerContext<'_, U>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
+        // Three handles always fit the registers; should they not, the numbers are not known.
+        match self.expected {
+            Some(_) => Err(Renumbered.into()),
+            None => self.resource.linear_lower_to_memory(context, ty, offset),
+        }
+    }
+}
