@@ -141,6 +141,10 @@ fn connections_are_used_again() {
     ] {
         let answer = gateway.request(request.replacen("\r\n", "\r\nhost: a\r\n", 1));
         assert!(answer.complete, "{request}");
+        // The next client is given to the same worker, since each keeps connections of its own.
+        eventually("its connection is closed", || {
+            (gateway.metric("tollgate_connections", &[]) == 0.0).then_some(())
+        });
     }
     assert_eq!(origin.connections(), 1);
 }

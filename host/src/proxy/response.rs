@@ -39,6 +39,8 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
     let mut response = Response::new(ResponseBody {
         left: body.size_hint().exact(),
         content: body,
+        gave: false,
+        broken: None,
         held: None,
     });
     *response.status_mut() = head.status;
@@ -63,6 +65,9 @@ pub struct ResponseBody {
     /// Bytes still to be handed over, where that is known: hyper asks for no more after them, and not
     /// every source knows that it has ended before it is asked again.
     left: Option<u64>,
+    /// Whether data was handed over since hyper last had to wait.
+    gave: bool,
+    broken: Option<std::io::Error>,
     pub(super) held: Option<Box<Held>>,
 }
 
@@ -116,9 +121,27 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.content).poll_frame(context));
+        let polled = match self.broken.take() {
+            Some(error) => Poll::Ready(Some(Err(error))),
+            None => Pin::new(&mut self.content).poll_frame(context),
+        };
+        let frame = match polled {
+            // hyper sends what it has when it has to wait, and throws it away for an error.
+            Poll::Ready(Some(Err(error))) if self.gave => {
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                self.gave = false;
+                return Poll::Pending;
+            }
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                self.gave = false;
+                return Poll::Pending;
+            }
+        };
         match &frame {
             Some(Ok(data)) => {
+                self.gave = true;
                 self.count(data.data_ref().map_or(0, Bytes::len));
                 if self.is_end_stream() {
                     self.end(true, None);
@@ -135,7 +158,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == Some(0) || self.content.is_end_stream()
+        self.broken.is_none() && (self.left == Some(0) || self.content.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
