@@ -115,8 +115,6 @@ impl<'p> Lease<'p> {
             return Err(Fault::new(FaultKind::Instantiate, "the instance is gone"));
         };
         let spec = &self.policy.plugin.spec;
-        arm(&mut leased.store, spec.cpu);
-        leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
         let mut called = within(spec.wall, called(self.policy, &mut leased, hook)).await;
         if matches!(&called, Some(Err(error)) if error.is::<Renumbered>()) {
             let exchange = leased.store.data_mut().exchange.take();
@@ -129,8 +127,6 @@ impl<'p> Lease<'p> {
                 }
             };
             leased.store.data_mut().exchange = exchange;
-            arm(&mut leased.store, spec.cpu);
-            leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
             called = within(spec.wall, self::called(self.policy, &mut leased, hook)).await;
         }
         let state = leased.store.data_mut();
@@ -313,12 +309,14 @@ pub(super) async fn within<T>(wall: Duration, call: impl Future<Output = T>) -> 
     }
 }
 
-/// Calls a hook.
+/// Calls a hook, armed with its bounds.
 async fn called(
     policy: &Policy,
     leased: &mut Leased,
     hook: Hook,
 ) -> wasmtime::Result<hooks::Called> {
+    arm(&mut leased.store, policy.plugin.spec.cpu);
+    leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
     let put_back = std::mem::take(&mut leased.put_back);
     let Leased {
         store, instance, ..
