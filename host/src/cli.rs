@@ -60,7 +60,7 @@ enum PluginVerb {
 /// Runs the program; the verb decides the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let _log = start_log();
+    let log = start_log();
     let result = match arguments.verb {
         Verb::Run { config } => run::run(&config),
         Verb::Check { config } => check::check(&config),
@@ -68,6 +68,8 @@ pub fn main() -> ExitCode {
             plugin_build::build(&crates, out.as_deref())
         }
     };
+    // Why it ended is the last that it says, after all lines of the log.
+    drop(log);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
