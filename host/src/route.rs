@@ -1,15 +1,13 @@
 //! Pure: a request's host, method and path to the route that serves it.
-//!
-//! A trie over path segments. At each node a literal child is tried before the parameter child, and
-//! that before the greedy one; what fails further down comes back and tries the next. Every node is
-//! reached by one way only, so a search visits each node at most once, whatever the path.
 
 mod host;
+mod leaf;
 mod path;
 mod predicate;
 mod template;
 #[cfg(test)]
 mod tests;
+mod trie;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -23,7 +21,9 @@ pub use path::{Parameters, check as check_path};
 pub use predicate::{FieldTest, Predicate, Wanted};
 pub use template::PathTemplate;
 
-use template::Segment;
+use leaf::Leaf;
+use template::{Capture, Segment};
+use trie::Trie;
 
 /// Which requests a route serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,38 +65,9 @@ pub enum Found<'p> {
 
 #[derive(Debug, Default)]
 pub struct Router {
-    root: Node,
+    trie: Trie,
     /// By route: what its template captures.
-    captures: Vec<Arc<[template::Capture]>>,
-}
-
-/// What follows a prefix of segments.
-#[derive(Debug, Default)]
-struct Node {
-    literals: HashMap<String, Node>,
-    parameter: Option<Box<Node>>,
-    /// The routes whose template ends here.
-    leaf: Leaf,
-    /// The routes whose template ends in a greedy parameter here.
-    greedy: Leaf,
-}
-
-/// The routes of one path shape, by the host they ask for.
-#[derive(Debug, Default)]
-struct Leaf {
-    exact: HashMap<String, Vec<Candidate>>,
-    /// By suffix.
-    wildcard: HashMap<String, Vec<Candidate>>,
-    any: Vec<Candidate>,
-}
-
-/// Sorted in a leaf: those that name methods first, then by priority.
-#[derive(Debug)]
-struct Candidate {
-    route: usize,
-    /// Empty: any.
-    methods: Vec<Method>,
-    priority: i32,
+    captures: Vec<Arc<[Capture]>>,
 }
 
 impl Router {
@@ -129,7 +100,10 @@ impl Router {
                 }
             };
             claim(&mut taken, index, matches, &mut note);
-            router.root.insert(index, matches);
+            let leaf = router.trie.leaf(matches.path.segments());
+            for host in each(&matches.hosts) {
+                leaf.insert(host, trie::index(index), matches);
+            }
         }
         if conflicts.is_empty() {
             Ok(router)
@@ -138,11 +112,12 @@ impl Router {
         }
     }
 
-    pub fn find<'p>(&self, method: &Method, host: Option<&str>, path: &'p str) -> Found<'p> {
+    pub fn find<'p>(&'p self, method: &Method, host: Option<&str>, path: &'p str) -> Found<'p> {
         if path == "*" && method == Method::OPTIONS {
             return Found::Nothing;
         }
-        if let Err(why) = path::check(path) {
+        let plain = path::is_plain(path);
+        if !plain && let Err(why) = path::check(path) {
             return Found::BadPath(why);
         }
         let host = host.map(host::normal);
@@ -150,25 +125,24 @@ impl Router {
         if let Some(index) = self.look_up(method, host, path) {
             // An upstream that reads the path in another way must not be led past another route's
             // chain.
-            if let Some(other) = path::as_others_read(path)
+            if !plain
+                && let Some(other) = path::as_others_read(path)
                 && self
                     .look_up(method, host, &other)
                     .is_some_and(|route| route != index)
             {
                 return Found::BadPath("the path is one route's to us and another's to others");
             }
-            let captures = self.captures.get(index).cloned().unwrap_or_default();
+            let captures = self.captures.get(index).map(|captures| &**captures);
             return Found::Route {
                 index,
-                parameters: Parameters::new(captures, path),
+                parameters: Parameters::new(captures.unwrap_or_default(), path),
             };
         }
-        let rest = path.strip_prefix('/');
         // Only now is it worth knowing which methods would have fitted.
         let mut allow: Vec<Method> = Vec::new();
-        let _: ControlFlow<()> = self.root.walk(rest, &mut |leaf: &Leaf| {
-            let candidates = leaf.of_host(host).chain([&leaf.any]).flatten();
-            allow.extend(candidates.flat_map(|candidate| &candidate.methods).cloned());
+        let _: ControlFlow<()> = self.trie.walk(path, &mut |leaf: &Leaf| {
+            allow.extend(leaf.methods(host).cloned());
             ControlFlow::Continue(())
         });
         allow.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -185,9 +159,8 @@ impl Router {
             Some(route) => ControlFlow::Break(route),
             None => ControlFlow::Continue(()),
         };
-        self.root
-            .walk(path.strip_prefix('/'), &mut fits)
-            .break_value()
+        let route = self.trie.walk(path, &mut fits).break_value()?;
+        usize::try_from(route).ok()
     }
 }
 
@@ -231,101 +204,4 @@ fn claim<'a>(
 /// Each of them, or `None` once for an empty list, which means any.
 fn each<T>(all: &[T]) -> impl Iterator<Item = Option<&T>> {
     all.iter().map(Some).chain(all.is_empty().then_some(None))
-}
-
-impl Node {
-    fn insert(&mut self, route: usize, matches: &Match) {
-        let mut node = self;
-        let mut greedy = false;
-        for segment in matches.path.segments() {
-            node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
-                Segment::Parameter => node.parameter.get_or_insert_default(),
-                Segment::Greedy => {
-                    greedy = true;
-                    break;
-                }
-            };
-        }
-        let leaf = if greedy {
-            &mut node.greedy
-        } else {
-            &mut node.leaf
-        };
-        for host in each(&matches.hosts) {
-            leaf.insert(host, route, matches);
-        }
-    }
-
-    /// Visits the leaves that the rest of a path leads to, best first, until one breaks. `None` is
-    /// the end of the path, which is not the same as an empty last segment.
-    fn walk<B>(
-        &self,
-        rest: Option<&str>,
-        visit: &mut impl FnMut(&Leaf) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        let Some(rest) = rest else {
-            return visit(&self.leaf);
-        };
-        let (segment, after) = match rest.split_once('/') {
-            Some((segment, after)) => (segment, Some(after)),
-            None => (rest, None),
-        };
-        if !self.literals.is_empty()
-            && let Some(node) = self.literals.get(path::decoded(segment).as_ref())
-        {
-            node.walk(after, visit)?;
-        }
-        if let Some(node) = &self.parameter
-            && !segment.is_empty()
-        {
-            node.walk(after, visit)?;
-        }
-        if rest.is_empty() {
-            ControlFlow::Continue(())
-        } else {
-            visit(&self.greedy)
-        }
-    }
-}
-
-impl Leaf {
-    fn insert(&mut self, host: Option<&HostPattern>, route: usize, matches: &Match) {
-        let candidates = match host {
-            Some(HostPattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
-            Some(HostPattern::Wildcard(suffix)) => self.wildcard.entry(suffix.clone()).or_default(),
-            None => &mut self.any,
-        };
-        let Match {
-            methods, priority, ..
-        } = matches;
-        candidates.push(Candidate {
-            route,
-            methods: methods.clone(),
-            priority: *priority,
-        });
-        candidates.sort_by_key(|one| (one.methods.is_empty(), std::cmp::Reverse(one.priority)));
-    }
-
-    /// More predicates first: host and methods, then host alone, then methods alone, then none.
-    fn find(&self, method: &Method, host: Option<&str>) -> Option<usize> {
-        let named = |one: &&Candidate| one.methods.contains(method);
-        let open = |one: &&Candidate| one.methods.is_empty();
-        let with_host = || self.of_host(host).flatten();
-        let found = with_host()
-            .find(named)
-            .or_else(|| with_host().find(open))
-            .or_else(|| self.any.iter().find(|one| named(one) || open(one)));
-        found.map(|one| one.route)
-    }
-
-    /// Those that ask for this host: by its whole name, then by ever shorter suffixes.
-    fn of_host(&self, host: Option<&str>) -> impl Iterator<Item = &Vec<Candidate>> {
-        let exact = host.and_then(|host| self.exact.get(host));
-        let host = host.filter(|_| !self.wildcard.is_empty());
-        let suffixes = host.into_iter().flat_map(host::suffixes);
-        exact
-            .into_iter()
-            .chain(suffixes.filter_map(|suffix| self.wildcard.get(suffix)))
-    }
 }

@@ -541,3 +541,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plain_path_is_good_and_read_alike_by_all() {
+    let letters = ["/", ".", "..", "%", "2f", ";", "\\", "a", "é", "\u{1}", " "];
+    let mut paths = vec![String::new()];
+    for _ in 0..5 {
+        let longer = |path: &String| letters.map(|letter| format!("{path}{letter}"));
+        let more: Vec<String> = paths.iter().flat_map(longer).collect();
+        paths.extend(more);
+        paths.sort_unstable();
+        paths.dedup();
+    }
+    let plain: Vec<&String> = paths.iter().filter(|path| path::is_plain(path)).collect();
+    for path in &plain {
+        assert_eq!(path::check(path), Ok(()), "{path:?}");
+        assert_eq!(path::as_others_read(path), None, "{path:?}");
+        assert_eq!(path::decoded(path), ***path);
+    }
+    assert!(plain.len() > 30, "{plain:?}");
+    let segments = |count: usize| "/a".repeat(count);
+    assert!(path::is_plain(&segments(PATH_SEGMENTS_MAX)));
+    assert!(!path::is_plain(&segments(PATH_SEGMENTS_MAX + 1)));
+}

@@ -1,0 +1,191 @@
+//! A trie over path segments. At each node a literal child is tried before the parameter child, and
+//! that before the greedy one; what fails further down comes back and tries the next. Every node is
+//! reached by one way only, so a search visits each node at most once, whatever the path.
+//!
+//! Among thousands of routes a search costs what it has to fetch from memory, so the parts are small and
+//! each kind lies in one piece: a step down reads a line of the table, the text that it is compared
+//! with, and the node.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+
+use hashbrown::HashTable;
+
+use super::leaf::Leaf;
+use super::path;
+use super::template::Segment;
+
+/// The root, which is nobody's child: as a child it means none.
+const ROOT: u32 = 0;
+/// A leaf without routes.
+const EMPTY: u32 = 0;
+
+#[derive(Debug)]
+pub(super) struct Trie {
+    nodes: Vec<Node>,
+    leaves: Vec<Leaf>,
+    literals: HashTable<Literal>,
+    hasher: RandomState,
+    /// The segments of all literals.
+    texts: String,
+}
+
+/// What follows a prefix of segments, by index.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    parameter: u32,
+    /// The routes whose template ends here.
+    leaf: u32,
+    /// The routes whose template ends in a greedy parameter here.
+    greedy: u32,
+}
+
+/// The way from one node to another, by a segment.
+#[derive(Debug, Clone, Copy)]
+struct Literal {
+    from: u32,
+    to: u32,
+    /// Where the segment begins in [`Trie::texts`], and how long it is.
+    at: u32,
+    bytes: u32,
+}
+
+impl Default for Trie {
+    fn default() -> Self {
+        Trie {
+            nodes: vec![Node::LEAST],
+            leaves: vec![Leaf::default()],
+            literals: HashTable::new(),
+            hasher: RandomState::new(),
+            texts: String::new(),
+        }
+    }
+}
+
+impl Node {
+    const LEAST: Node = Node {
+        parameter: ROOT,
+        leaf: EMPTY,
+        greedy: EMPTY,
+    };
+}
+
+/// An index as it is kept. A configuration that is read into memory has fewer parts than that.
+pub(super) fn index(number: usize) -> u32 {
+    u32::try_from(number).expect("there are fewer than 2^32 segments of routes")
+}
+
+impl Trie {
+    /// The leaf of the requests that a template is for, made if there is none.
+    pub fn leaf(&mut self, segments: &[Segment]) -> &mut Leaf {
+        let mut at = ROOT as usize;
+        let mut greedy = false;
+        for segment in segments {
+            at = match segment {
+                Segment::Literal(text) => self.below(at, text),
+                Segment::Parameter if self.nodes[at].parameter != ROOT => {
+                    self.nodes[at].parameter as usize
+                }
+                Segment::Parameter => {
+                    let made = self.node();
+                    self.nodes[at].parameter = index(made);
+                    made
+                }
+                Segment::Greedy => {
+                    greedy = true;
+                    break;
+                }
+            };
+        }
+        let node = &mut self.nodes[at];
+        let leaf = if greedy {
+            &mut node.greedy
+        } else {
+            &mut node.leaf
+        };
+        if *leaf == EMPTY {
+            *leaf = index(self.leaves.len());
+            self.leaves.push(Leaf::default());
+        }
+        &mut self.leaves[*leaf as usize]
+    }
+
+    fn node(&mut self) -> usize {
+        self.nodes.push(Node::LEAST);
+        self.nodes.len() - 1
+    }
+
+    /// The node that a literal segment leads to, made if there is none.
+    fn below(&mut self, from: usize, segment: &str) -> usize {
+        let from = index(from);
+        if let Some(to) = self.literal(from, segment) {
+            return to as usize;
+        }
+        let to = self.node();
+        let literal = Literal {
+            from,
+            to: index(to),
+            at: index(self.texts.len()),
+            bytes: index(segment.len()),
+        };
+        self.texts.push_str(segment);
+        let (hasher, texts) = (&self.hasher, &self.texts);
+        let hash = |literal: &Literal| hasher.hash_one((literal.from, literal.text(texts)));
+        self.literals.insert_unique(hash(&literal), literal, hash);
+        to
+    }
+
+    fn literal(&self, from: u32, segment: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one((from, segment));
+        let is = |literal: &Literal| literal.from == from && literal.text(&self.texts) == segment;
+        Some(self.literals.find(hash, is)?.to)
+    }
+
+    /// Visits the leaves that a path leads to, best first, until one breaks.
+    pub fn walk<B>(
+        &self,
+        path: &str,
+        visit: &mut impl FnMut(&Leaf) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        self.walk_below(ROOT, path.strip_prefix('/'), visit)
+    }
+
+    /// As [`Trie::walk`], from a node on. `None` is the end of the path, which is not the same as an
+    /// empty last segment.
+    fn walk_below<B>(
+        &self,
+        node: u32,
+        rest: Option<&str>,
+        visit: &mut impl FnMut(&Leaf) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let Node {
+            parameter,
+            leaf,
+            greedy,
+        } = self.nodes[node as usize];
+        let Some(rest) = rest else {
+            return visit(&self.leaves[leaf as usize]);
+        };
+        let (segment, after) = match rest.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (rest, None),
+        };
+        if let Some(to) = self.literal(node, &path::decoded(segment)) {
+            self.walk_below(to, after, visit)?;
+        }
+        if parameter != ROOT && !segment.is_empty() {
+            self.walk_below(parameter, after, visit)?;
+        }
+        if rest.is_empty() || greedy == EMPTY {
+            return ControlFlow::Continue(());
+        }
+        visit(&self.leaves[greedy as usize])
+    }
+}
+
+impl Literal {
+    fn text<'t>(&self, texts: &'t str) -> &'t str {
+        let at = self.at as usize;
+        texts.get(at..at + self.bytes as usize).unwrap_or_default()
+    }
+}
