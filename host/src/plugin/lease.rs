@@ -298,14 +298,14 @@ pub(super) fn arm(store: &mut Store<State>, cpu: Duration) {
 }
 
 /// Runs a call within its elapsed time; none if that is over. Most calls end before they wait for the
-/// first time, so only then is a timer set: it would cost a third of such a call.
+/// first time, so only then is a timer set: it would cost a third of such a call. What came before is a
+/// guest's processor time, which has a bound of its own and gives way at each tick.
 pub(super) async fn within<T>(wall: Duration, call: impl Future<Output = T>) -> Option<T> {
-    let until = Instant::now() + wall;
     let mut call = std::pin::pin!(call);
     let first = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
     match first {
         Poll::Ready(ended) => Some(ended),
-        Poll::Pending => tokio::time::timeout_at(until.into(), call).await.ok(),
+        Poll::Pending => tokio::time::timeout(wall, call).await.ok(),
     }
 }
 

@@ -28,6 +28,16 @@ pub struct Pristine {
     /// The pages of its memory; none: zeros.
     pages: Box<[Option<Box<Page>>]>,
     globals: Vec<(ComponentExportIndex, Value)>,
+    calls: Calls,
+}
+
+/// How its accessors are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    /// As a function is: they end at once, and need no stack of their own.
+    Here,
+    /// wasmtime insists on a stack where an import of the component may wait.
+    OnAStack,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +58,16 @@ impl Pristine {
             return Ok(None);
         };
         let mut values = Vec::with_capacity(globals.len());
+        let mut calls = Calls::Here;
         for index in globals {
             let Some(function) = instance.get_func(&mut *store, index) else {
                 bail!("an accessor is missing");
             };
             let mut value = [Val::Bool(false)];
-            function.call_async(&mut *store, &[], &mut value).await?;
+            if function.call(&mut *store, &[], &mut value).is_err() {
+                calls = Calls::OnAStack;
+                function.call_async(&mut *store, &[], &mut value).await?;
+            }
             let value = match value {
                 [Val::S32(value)] => Value::I32(value),
                 [Val::S64(value)] => Value::I64(value),
@@ -71,6 +85,7 @@ impl Pristine {
         Ok(Some(Pristine {
             pages: pages.iter().map(page).collect(),
             globals: values,
+            calls,
         }))
     }
 
@@ -90,7 +105,7 @@ impl Pristine {
         // The accessors are a few instructions, and are no part of any call's bounds.
         store.set_epoch_deadline(u64::MAX / 2);
         for (index, value) in &self.globals {
-            if global(store, instance, index, *value).await != Some(*value) {
+            if global(store, instance, index, *value, self.calls).await != Some(*value) {
                 return false;
             }
         }
@@ -124,21 +139,25 @@ async fn global(
     instance: &Instance,
     index: &ComponentExportIndex,
     like: Value,
+    calls: Calls,
 ) -> Option<Value> {
-    let function = instance.get_func(&mut *store, index)?;
-    // SAFETY: `Pristine::read` found the accessor to answer a value of this type.
-    match like {
-        Value::I32(_) => {
-            let function = unsafe { TypedFunc::<(), (i32,)>::new_unchecked(function) };
-            let (value,) = function.call_async(store, ()).await.ok()?;
-            Some(Value::I32(value))
-        }
-        Value::I64(_) => {
-            let function = unsafe { TypedFunc::<(), (i64,)>::new_unchecked(function) };
-            let (value,) = function.call_async(store, ()).await.ok()?;
-            Some(Value::I64(value))
-        }
+    /// Calls it as a function that answers this type.
+    macro_rules! read {
+        ($type:ty, $function:ident) => {{
+            // SAFETY: `Pristine::read` found the accessor to answer a value of this type.
+            let function = unsafe { TypedFunc::<(), ($type,)>::new_unchecked($function) };
+            let answered = match calls {
+                Calls::Here => function.call(store, ()),
+                Calls::OnAStack => function.call_async(store, ()).await,
+            };
+            answered.ok()?.0
+        }};
     }
+    let function = instance.get_func(&mut *store, index)?;
+    Some(match like {
+        Value::I32(_) => Value::I32(read!(i32, function)),
+        Value::I64(_) => Value::I64(read!(i64, function)),
+    })
 }
 
 /// The accessors of its one memory and of its globals, if it has them and no more than are looked at.
