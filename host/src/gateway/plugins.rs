@@ -248,7 +248,7 @@ fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> G
         fetch: fetch.collect(),
         kv: grant.kv.then(|| Arc::clone(&process.kv)),
         streams: grant.streams,
-        key_sets: Arc::clone(shared.key_sets),
+        key_sets: Some(Arc::clone(shared.key_sets)),
         metrics: Arc::clone(&process.metrics.plugins),
         waiting: Arc::clone(&process.waiting),
         streaming: Arc::clone(&process.streaming),

@@ -51,6 +51,7 @@ pub struct Shape {
     pub hooks: Hooks,
     pub imports_wasi: bool,
     pub imports_bodies: bool,
+    pub imports_signatures: bool,
     pub exports_resources: bool,
 }
 
@@ -169,7 +170,11 @@ fn read_imports(
             continue;
         };
         let (granted, line) = match interface {
-            "http" | "log" | "clock" | "random" | "crypto" | "signatures" | "metrics" => continue,
+            "http" | "log" | "clock" | "random" | "crypto" | "metrics" => continue,
+            "signatures" => {
+                shape.imports_signatures = true;
+                continue;
+            }
             "secrets" => (grants.secrets, "secrets = [\"NAME\"]"),
             "bodies" => (grants.bodies, "bodies = \"64KiB\""),
             "fetch" => (grants.fetch, "fetch = [\"UPSTREAM\"]"),

@@ -25,7 +25,8 @@ pub struct Granted {
     pub kv: Option<Arc<Kv>>,
     /// Whether bodies may go through it.
     pub streams: bool,
-    pub key_sets: Arc<KeySets>,
+    /// Only for plugins that can ask for them: others are the same whatever the sets are.
+    pub key_sets: Option<Arc<KeySets>>,
     pub metrics: Arc<PluginMetrics>,
     /// One permit for each call, of whatever plugin, that waits for a peer.
     pub waiting: Arc<Semaphore>,
@@ -48,11 +49,6 @@ impl Granted {
 /// What is shared is the same only if it is one.
 impl PartialEq for Granted {
     fn eq(&self, other: &Granted) -> bool {
-        let kv = match (&self.kv, &other.kv) {
-            (Some(ours), Some(others)) => Arc::ptr_eq(ours, others),
-            (None, None) => true,
-            _ => false,
-        };
         let mut upstreams = self.fetch.iter().zip(&other.fetch);
         let fetch = self.fetch.len() == other.fetch.len()
             && upstreams.all(|(ours, others)| ours.0 == others.0 && Arc::ptr_eq(ours.1, others.1));
@@ -60,10 +56,18 @@ impl PartialEq for Granted {
             && self.imports_secrets == other.imports_secrets
             && self.bodies == other.bodies
             && fetch
-            && kv
-            && Arc::ptr_eq(&self.key_sets, &other.key_sets)
+            && are_one(self.kv.as_ref(), other.kv.as_ref())
+            && are_one(self.key_sets.as_ref(), other.key_sets.as_ref())
             && Arc::ptr_eq(&self.metrics, &other.metrics)
             && Arc::ptr_eq(&self.waiting, &other.waiting)
+    }
+}
+
+fn are_one<T>(ours: Option<&Arc<T>>, others: Option<&Arc<T>>) -> bool {
+    match (ours, others) {
+        (Some(ours), Some(others)) => Arc::ptr_eq(ours, others),
+        (None, None) => true,
+        _ => false,
     }
 }
 

@@ -36,6 +36,16 @@ pub struct PluginSpec {
     pub large: bool,
 }
 
+impl PluginSpec {
+    /// Without what a component of this shape has no use for, and must not be loaded again for.
+    fn for_shape(mut self, shape: &Shape) -> PluginSpec {
+        if !shape.imports_signatures {
+            Arc::make_mut(&mut self.granted).key_sets = None;
+        }
+        self
+    }
+}
+
 /// Why a plugin or one of its configurations does not load, in words for the operator.
 #[derive(Debug, Clone)]
 pub enum LoadError {
@@ -97,7 +107,7 @@ impl Plugin {
 
     /// Whether loading this would make the same plugin again.
     pub fn is_of(&self, spec: &PluginSpec, bytes: &[u8]) -> bool {
-        self.spec == *spec && self.file == Key::of(&[bytes])
+        self.spec == spec.clone().for_shape(&self.shape) && self.file == Key::of(&[bytes])
     }
 
     fn prepare(
@@ -123,6 +133,7 @@ impl Plugin {
             .map_err(LoadError::plugin)?;
         let shape = contract::read(&runtime.engine, &component, spec.granted.interfaces())
             .map_err(LoadError::Plugin)?;
+        let spec = spec.for_shape(&shape);
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
 
         let description = describe(runtime, &spec, &shape, &component)

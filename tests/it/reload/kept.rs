@@ -175,6 +175,28 @@ fn reused_instances() {
     assert_eq!(gateway.metric("tollgate_instances", &[]), 1.0);
 }
 
+/// Other key sets are another matter only for those who can ask for them.
+#[test]
+fn policies_that_verify_nothing() {
+    let toml = |kid: &str| {
+        format!(
+            "{UNWATCHED}[key-sets.login]\n\
+             keys = [{{ kty = \"OKP\", crv = \"Ed25519\", kid = \"{kid}\", \
+             x = \"-pJVfT6hTM3PE-Rb1V6luUtPK46FJqE3NeAz7pBFUaA\" }}]\n\
+             [policies.signed-in]\nplugin = \"jwt\"\n\
+             config = {{ key-set = \"login\", issuer = false, audience = false }}\n\
+             [policies.mark]\nplugin = \"headers\"\nconfig.response.set.x-mark = \"a\"\n\
+             [routes.a]\nmatch = \"/a\"\nchain = [\"mark\", \"signed-in\"]\nrespond = {{ status = 204 }}\n"
+        )
+    };
+    let gateway = Gateway::start(&toml("1"));
+    assert_eq!(gateway.get("/a").status, 401);
+    gateway.reload(&toml("2"));
+    gateway.wait_for_event(&["reloaded", "policies=2 kept=1"]);
+    assert_eq!(gateway.get("/a").headers("x-mark"), ["a"]);
+    gateway.wait_for_one_gateway();
+}
+
 /// A connection to an upstream is kept across a reload.
 #[test]
 fn connections_to_upstreams() {

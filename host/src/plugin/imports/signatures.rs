@@ -1,6 +1,6 @@
 //! The contract's `signatures`: verified with the key sets of the configuration.
 
-use wasmtime::Result;
+use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::signatures;
 use super::super::state::State;
@@ -17,7 +17,10 @@ impl signatures::Host for State {
         self.works(token.len() + limits::SIGNATURE_WORK_BYTES)?;
         // Keys come and go.
         self.spoil_reads();
-        let verified = self.granted.key_sets.verify_jws(&token, &key_set);
+        let Some(key_sets) = &self.granted.key_sets else {
+            bail!("a plugin that does not import `signatures` has no key sets");
+        };
+        let verified = key_sets.verify_jws(&token, &key_set);
         Ok(verified.map(|verified| (verified.header, verified.payload)))
     }
 
