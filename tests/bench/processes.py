@@ -105,6 +105,12 @@ def processor_seconds(process: subprocess.Popen) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def forget_peak(process: subprocess.Popen) -> None:
+    """From here on `VmHWM` is the most there were since now (proc(5), clear_refs)."""
+    for pid in tree(process.pid):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def memory(process: subprocess.Popen, what: str) -> int:
     """Bytes resident: `VmHWM`, the most there ever were, or `VmRSS`, those now."""
     kibibytes = 0

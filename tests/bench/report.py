@@ -24,7 +24,7 @@ load (of cache hits: none), and Tollgate's that each plugin was called for each.
   within each round, to the program's own pass-through.
 - **p50, p99** are microseconds at {rate} requests per second for {seconds} s, from when a request was
   due, so that a stall is charged for all that came meanwhile; client and upstream are in them.
-- **peak** is the most memory that was resident, all processes together, at the end of all that.
+- **peak** is the most memory that was resident while requests came, all processes together.
 - **goal**: what the case is meant to cost at most, and what it did (medians of paired rounds).
 
 One worker each, unless it is said; Varnish has a thread per connection. Tollgate writes its access log (to
