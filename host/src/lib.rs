@@ -18,9 +18,11 @@ mod store;
 
 mod upstream;
 
+mod bounded;
 mod error;
 mod http;
 mod limits;
+mod shown;
 
 mod config;
 mod observe;

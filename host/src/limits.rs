@@ -38,6 +38,8 @@ pub const CONFIG_LINE_CHARS_SHOWN: usize = 160;
 /// The longest name of a listener, plugin, policy, upstream, route, secret or path parameter. Names
 /// become metric labels, which should stay short.
 pub const NAME_BYTES_MAX: usize = 64;
+/// Of a text of others, as it is quoted in a message: as much as shows what it is, in characters.
+pub const QUOTED_CHARS_MAX: usize = 3 * NAME_BYTES_MAX;
 /// How deep a plugin's configuration nests. Readers of it recurse, and no real one comes near.
 pub const PLUGIN_CONFIG_DEPTH_MAX: usize = 64;
 /// All keys together that lead to a value of a plugin's configuration. They are kept for every
@@ -181,6 +183,11 @@ pub const PLUGIN_FILE_BYTES_MAX: u64 = 64 << 20;
 /// The largest component that is compiled and snapshotted without `large = true`: beyond it loading
 /// takes seconds for each configuration, which should be meant.
 pub const PLUGIN_SNAPSHOT_BYTES_MAX: usize = 4 << 20;
+/// Variables times branches of one function that is compiled without `large = true`: seconds and hundreds
+/// of megabytes of a process that may be serving. The most of a bundled plugin's is 280,000.
+pub const FUNCTION_COMPILE_COST_MAX: u64 = 8 << 20;
+/// The same of all functions of a component together. The most of a bundled plugin's is 1.1 million.
+pub const PLUGIN_COMPILE_COST_MAX: u64 = 64 << 20;
 /// Processor time of `describe` and of `configure`. They run once; compiling a large rule set may
 /// take a while.
 pub const CONFIGURE_CPU: Duration = Duration::from_secs(10);

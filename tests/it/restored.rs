@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use tollgate_tests::{Folder, Gateway, Origin};
+use tollgate_tests::{Folder, Gateway, Origin, check, guest};
 
 use crate::components::variant;
 use crate::scene::Scene;
@@ -123,6 +123,97 @@ fn the_order_in_which_handles_were_dropped_does_not_show() {
         let wasm = variant(&folder, "drops", &[(drops, &format!("{first} {drops_as}"))]);
         assert_eq!(waiting_after(&wasm, ""), 1.0, "{drops_as}");
     }
+}
+
+/// The order in which three handles were let go shows in the numbers of two that are handed after one.
+#[test]
+fn nor_does_it_show_to_a_later_call_of_a_visit() {
+    let origin = Origin::echo();
+    let scene = Scene::new(&origin)
+        .with("[runtime]\nworkers = 1")
+        .plugin("handles", &guest("guest_handles"), "")
+        .policy("handles", "handles", "");
+    let gateway = Gateway::start(&scene.toml());
+    for round in 0..ROUNDS {
+        let request = |line: &str| format!("GET /x HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n");
+        let bit = round % 3 % 2;
+        let response = gateway.request(request(&format!("x-bit: {bit}")));
+        assert_eq!(response.status, 200, "{response:?}");
+        let told = gateway.request(request("x-tell: 1")).text();
+        assert_eq!(told, "1 2", "after {bit}");
+    }
+}
+
+const RESOURCES: [(&str, &str); 4] = [
+    (
+        "(core func $drop-edits (canon resource.drop $request-edits))",
+        "(core func $drop-edits (canon resource.drop $request-edits))
+         (type $own (resource (rep i32)))
+         (core func $new (canon resource.new $own))",
+    ),
+    (
+        "(import \"http\" \"drop-edits\" (func $drop-edits (param i32)))",
+        "(import \"http\" \"drop-edits\" (func $drop-edits (param i32)))
+         (import \"http\" \"new\" (func $new (param i32) (result i32)))",
+    ),
+    (
+        "(export \"drop-edits\" (func $drop-edits))))))",
+        "(export \"drop-edits\" (func $drop-edits)) (export \"new\" (func $new))))))",
+    ),
+    (
+        ENTRY,
+        "(if (i32.ne (call $new (i32.const 7)) (i32.const 3)) (then unreachable))
+         (call $drop-request (local.get 0))",
+    ),
+];
+
+/// What stands behind the handle of a resource of its own is in no memory.
+#[test]
+fn a_guest_with_resources_of_its_own_is_made_anew() {
+    let folder = Folder::new();
+    let wasm = variant(&folder, "makes-resources", &RESOURCES);
+    let origin = Origin::echo();
+    let scene = |more: &str| {
+        Scene::new(&origin)
+            .plugin("guest", &wasm, more)
+            .policy("guest", "guest", "")
+            .toml()
+    };
+    let said = check(&scene(""));
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for text in ["it makes resources of its own", "snapshot = false"] {
+        assert!(said.stderr.contains(text), "{said:?}");
+    }
+
+    let gateway = Gateway::start(&scene("snapshot = false"));
+    for round in 0..ROUNDS {
+        let response = gateway.get("/x");
+        assert_eq!(response.status, 200, "round {round}: {response:?}");
+    }
+    let labels = [("plugin", "guest"), ("state", "waiting")];
+    assert_eq!(gateway.metric("tollgate_plugin_instances", &labels), 0.0);
+}
+
+/// A guest's text is cut before it reaches the log and the record.
+#[test]
+fn the_text_of_an_error_is_bounded() {
+    let folder = Folder::new();
+    let fails = "(memory.fill (i32.const 2048) (i32.const 97) (i32.const 60000))
+                 (i32.store8 (i32.const 256) (i32.const 1))
+                 (i32.store (i32.const 260) (i32.const 2048))
+                 (i32.store (i32.const 264) (i32.const 60000))
+                 (call $drop-request (local.get 0))";
+    let wasm = variant(&folder, "tells-much", &[(ENTRY, fails)]);
+    let origin = Origin::echo();
+    let scene = Scene::new(&origin)
+        .plugin("guest", &wasm, "")
+        .policy("guest", "guest", "");
+    let gateway = Gateway::start(&scene.toml());
+    assert_eq!(gateway.get("/x").status, 500);
+    let record = gateway.record(|record| record["path"] == "/x");
+    let detail = record["failure"]["detail"].as_str().expect("a text");
+    assert!(detail.ends_with("aaa… (60000 bytes)"), "{detail}");
+    assert!(detail.len() < 4200, "{}", detail.len());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Bodies that go through plugins, piece by piece, on their way to whoever reads them.
 
+use crate::shown::quoted;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -121,8 +122,8 @@ fn inflater(headers: &http::HeaderMap) -> Result<Option<Inflater>, String> {
         [coding] => match Inflater::new(coding) {
             Some(inflater) => Ok(Some(inflater)),
             None => Err(format!(
-                "the body's content-encoding `{}` is not gzip or deflate",
-                coding.escape_debug()
+                "the body's content-encoding {} is not gzip or deflate",
+                quoted(coding)
             )),
         },
         _ => Err("the body has more than one content-encoding".to_owned()),

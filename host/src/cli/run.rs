@@ -23,12 +23,13 @@ pub fn run(path: &Path) -> Result<(), String> {
         let _runtime = runtime.enter();
         signal(kind).map_err(|error| format!("cannot listen for signals: {error}"))
     };
-    let mut terminate = on(SignalKind::terminate())?;
-    let mut interrupt = on(SignalKind::interrupt())?;
     // One that comes while the plugins load is followed by a reload, and does not end the process.
     let mut hang_up = on(SignalKind::hangup())?;
 
     let built = super::build(&config)?;
+    // Until here there is nothing to end in order, and they end the process.
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut interrupt = on(SignalKind::interrupt())?;
     built.process.tell();
     let current = Current::new(built.gateway, &built.process);
     let started = config.clone();

@@ -8,10 +8,11 @@ use toml::de::DeValue;
 use super::Link;
 use super::matching::{hosts, predicate};
 use super::plugins::Names;
-use super::reader::{Item, Named, Reader, Table, quoted};
+use super::reader::{Item, Named, Reader, Table};
 use crate::limits;
 use crate::limits::{API_BASE_BYTES_MAX, API_HOSTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX};
 use crate::route::{HostPattern, PathTemplate};
+use crate::shown::quoted;
 
 /// What a section hands down to the routes below it.
 #[derive(Default, Clone)]

@@ -1,7 +1,5 @@
 //! The file as a whole: read, parsed, and its sections read in an order.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +8,7 @@ use toml::de::DeTable;
 use super::reader::{Reader, Table};
 use super::{Config, Position, Problem, Problems, Source};
 use super::{chains, key_sets, plugins, routes, sections, store, units, upstreams};
+use crate::bounded;
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
 
 /// Reads and checks the file. `bundled` are the names of the plugins that come with the gateway.
@@ -18,16 +17,13 @@ pub fn load(path: &Path, bundled: &[&str]) -> Result<Config, Problems> {
         let source = Arc::new(Source::new(path, ""));
         Err(Problems::new(source, vec![Problem::new(None, message)]))
     };
-    let mut bytes = Vec::new();
-    let bound = u64::try_from(CONFIG_BYTES_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    let read = File::open(path).and_then(|file| file.take(bound).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        return fail(format!("cannot be read: {error}"));
-    }
+    let bound = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX);
+    let bytes = match bounded::read(path, bound) {
+        Ok(bytes) => bytes,
+        Err(error) => return fail(format!("cannot be read: {error}")),
+    };
     if bytes.len() > CONFIG_BYTES_MAX {
-        return fail(format!("is larger than {}", units::show_size(bound - 1)));
+        return fail(format!("is larger than {}", units::show_size(bound)));
     }
     match String::from_utf8(bytes) {
         Ok(text) => parse(path, &text, bundled),

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::json::json;
-use super::reader::{Item, Named, Reader, Table, quoted};
+use super::reader::{Item, Named, Reader, Table};
 use super::sections::path;
 use super::source::Problem;
 use super::{KeySet, KeySource, Position, SecretSource};
 use crate::limits::{KEY_SET_KEYS_MAX, KEY_SET_RELOAD, KEY_SET_RELOAD_DEFAULT, KEY_SETS_MAX};
+use crate::shown::quoted;
 
 const KEYS: &str = "[{ kty = \"OKP\", crv = \"Ed25519\", x = \"…\" }]";
 

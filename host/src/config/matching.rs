@@ -4,12 +4,13 @@ use http::{HeaderName, HeaderValue, Method};
 use toml::de::DeValue;
 
 use super::chains::bounded;
-use super::reader::{Item, Reader, Table, quoted};
+use super::reader::{Item, Reader, Table};
 use super::respond::framing;
 use super::source::Problem;
 use crate::limits;
 use crate::limits::FIELD_TESTS_MAX;
 use crate::route::{FieldTest, HostPattern, Match, PathTemplate, Predicate, Wanted};
+use crate::shown::quoted;
 
 pub(super) const MATCH: &str = "\"GET,HEAD /pets/{id}\"";
 

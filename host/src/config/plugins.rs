@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::json::plugin_config;
-use super::reader::{Item, Named, Reader, Table, quoted};
+use super::reader::{Item, Named, Reader, Table};
 use super::sections::path;
 use super::source::Problem;
 use super::units::show_duration;
 use super::{Grant, Instances, OnFault, Plugin, PluginCode, PluginConfig, PluginLimits, Policy};
 use crate::limits;
 use crate::limits::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT};
+use crate::shown::quoted;
 
 /// The names that others refer to, as written: a reference to an entry that is itself wrong is not
 /// a second problem.

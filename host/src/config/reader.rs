@@ -3,6 +3,7 @@
 //! A method that returns `None` has noted why. Callers read all keys of a table before they give up
 //! on it, so that one run shows everything that is wrong.
 
+use crate::shown::quoted;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -312,20 +313,6 @@ impl<'a> Reader<'a> {
         );
         None
     }
-}
-
-/// In backquotes, without control characters and of a bounded length.
-pub(super) fn quoted(text: &str) -> String {
-    const CHARS_MAX: usize = 3 * NAME_BYTES_MAX;
-    let mut shown: String = text
-        .chars()
-        .take(CHARS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    format!("`{shown}`")
 }
 
 /// In backquotes with commas; no more than a reader takes in.

@@ -5,9 +5,10 @@ use toml::de::DeValue;
 
 use super::StaticReply;
 use super::chains::bounded;
-use super::reader::{Item, Reader, quoted};
+use super::reader::{Item, Reader};
 use super::source::Problem;
 use crate::limits;
+use crate::shown::quoted;
 
 const REPLY: &str = "{ status = 404, headers = { content-type = \"text/plain\" }, body = \"no\" }";
 

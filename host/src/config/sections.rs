@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::reader::{Item, Reader, Table, quoted};
+use super::reader::{Item, Reader, Table};
 use super::source::Problem;
 use super::{Admin, Listener, PluginCache, Position, Runtime, SecretSource};
 use crate::limits;
+use crate::shown::quoted;
 
 pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime {
     let mut runtime = Runtime {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Position;
-use super::reader::quoted;
 use crate::limits::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
+use crate::shown::quoted;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

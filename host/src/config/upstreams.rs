@@ -6,10 +6,11 @@ use http::Uri;
 use http::uri::Authority;
 use toml::de::DeValue;
 
-use super::reader::{Item, Reader, Table, quoted};
+use super::reader::{Item, Reader, Table};
 use super::{Timeouts, Upstream, UpstreamServer};
 use crate::limits;
 use crate::route::HostPattern;
+use crate::shown::quoted;
 
 const SERVER: &str = "\"http://127.0.0.1:9001\"";
 

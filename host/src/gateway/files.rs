@@ -1,9 +1,9 @@
 //! The files that a configuration names: plugins and secrets.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::bounded;
 use crate::config::{self, Config, PluginCode, SecretSource};
 use crate::limits;
 use crate::plugin::{Secrets, hex};
@@ -81,22 +81,12 @@ fn bundled(name: &str) -> PathBuf {
 }
 
 fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, String> {
-    // A pipe would be waited for, for ever.
-    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(format!(
-            "`{}` cannot be read: it is not a file",
-            path.display()
-        ));
-    }
-    let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(bound + 1).read_to_end(&mut bytes));
-    match read {
+    match bounded::read(path, bound) {
         Err(error) => Err(format!("`{}` cannot be read: {error}", path.display())),
-        Ok(_) if bytes.len() as u64 > bound => {
+        Ok(bytes) if bytes.len() as u64 > bound => {
             Err(format!("`{}` has more than {bound} bytes", path.display()))
         }
-        Ok(_) => Ok(bytes),
+        Ok(bytes) => Ok(bytes),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Header fields: which belong to one connection, and what of them may be edited.
 
+use crate::shown::quoted;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -119,7 +120,7 @@ pub enum Side {
 pub fn editable(side: Side, name: &str) -> Result<HeaderName, String> {
     let parsed: HeaderName = name
         .parse()
-        .map_err(|_| format!("`{}` is not a header name", name.escape_debug()))?;
+        .map_err(|_| format!("{} is not a header name", quoted(name)))?;
     if HOP_BY_HOP.contains(&parsed) || parsed == CONTENT_LENGTH {
         return Err(format!(
             "`{parsed}` belongs to the connection or the framing, which are the gateway's"

@@ -1,5 +1,6 @@
 //! Why a call did not answer, and whose fault that is.
 
+use crate::shown::one_line;
 use std::time::Duration;
 
 use wasmtime::Trap;
@@ -46,7 +47,7 @@ pub fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fa
     let cause = match state.log.last_error.take() {
         // The SDK logs a panic, with its place, before it traps.
         Some(panic) => panic,
-        None => error.root_cause().to_string(),
+        None => one_line(&error.root_cause().to_string()),
     };
     let (kind, summary) = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => (

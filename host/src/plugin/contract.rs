@@ -3,7 +3,8 @@
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
+
+use super::inspect::{self, Handles};
 
 const PREFIX: &str = "tollgate:plugin/";
 /// Versions of the contract that this release links.
@@ -24,6 +25,12 @@ pub struct Hooks {
 }
 
 impl Hooks {
+    /// Whether a visit may begin with a hook that is handed the request alone, and go on with one that is
+    /// handed more.
+    pub fn hand_one_then_more(self) -> bool {
+        (self.authorizer || self.limiter) && self.request_transformer
+    }
+
     /// Whether the entry calls its plugin on the way in, whatever the request's body is.
     pub fn on_way_in(self) -> bool {
         self.authorizer || self.limiter || self.cache_lookup || self.request_transformer
@@ -52,16 +59,25 @@ pub struct Shape {
     pub imports_wasi: bool,
     pub imports_bodies: bool,
     pub imports_signatures: bool,
-    pub exports_resources: bool,
+    pub handles: Handles,
 }
 
 /// Reads a component's type.
 ///
 /// # Errors
 /// Every export and import that the gateway cannot serve, in words for the operator.
-pub fn read(engine: &Engine, component: &Component, grants: Grants) -> Result<Shape, Vec<String>> {
+pub fn read(
+    engine: &Engine,
+    component: &Component,
+    bytes: &[u8],
+    grants: Grants,
+) -> Result<Shape, Vec<String>> {
     let mut shape = Shape::default();
     let mut problems = Vec::new();
+    match inspect::handles(bytes) {
+        Ok(handles) => shape.handles = handles,
+        Err(error) => problems.push(format!("it is no component: {error}")),
+    }
     read_exports(engine, component, grants, &mut shape, &mut problems);
     read_imports(engine, component, grants, &mut shape, &mut problems);
     if problems.is_empty() {
@@ -79,12 +95,7 @@ fn read_exports(
     problems: &mut Vec<String>,
 ) {
     let mut lifecycle = false;
-    for (name, export) in component.component_type().exports(engine) {
-        if let ComponentItem::ComponentInstance(instance) = &export.ty {
-            shape.exports_resources |= instance.exports(engine).any(|(_, item)| {
-                matches!(item.ty, ComponentItem::Resource(_)) && !name.starts_with(PREFIX)
-            });
-        }
+    for (name, _) in component.component_type().exports(engine) {
         let Some(interface) = interface(name, problems) else {
             continue;
         };

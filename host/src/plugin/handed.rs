@@ -8,9 +8,36 @@ use wasmtime::component::__internal::{
 use wasmtime::component::{ComponentType, Lower, Resource};
 use wasmtime::{Result, ValRaw};
 
-/// Handles get the numbers that were freed last, so the order in which a visit let its handles go would
-/// show in the numbers of the next one's. Where an instance was put back, they must be those that a new one
-/// would give.
+/// What numbers the handles of an instance may have. A handle gets the number that was freed last, so the
+/// order in which a visit let its handles go would show in the numbers of the next one's.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    put_back: bool,
+    /// As many as one call was handed since the instance was made or put back: the order of these is
+    /// known to the guest in any case. Beyond them the numbers must be those that a new instance gives.
+    handed: u32,
+    /// As many as one call was ever handed: what there are numbers for.
+    most: u32,
+}
+
+impl Numbers {
+    /// Notes a call that is handed so many.
+    pub fn call(&mut self, handles: u32) {
+        self.handed = self.handed.max(handles);
+        self.most = self.most.max(handles);
+    }
+
+    /// The instance is put back. False if it must not be: where a visit's first call is handed one
+    /// and a later one more, that later one could tell the order of two numbers that an earlier visit
+    /// freed, and then it is too late for another instance. Of one number there is no order.
+    pub fn put_back(&mut self, one_then_more: bool) -> bool {
+        self.put_back = true;
+        self.handed = 0;
+        !(one_then_more && self.most > 2)
+    }
+}
+
+/// A borrow that a hook is handed.
 pub struct Handed<T: 'static> {
     resource: Resource<T>,
     expected: Option<u32>,
@@ -29,11 +56,12 @@ impl std::fmt::Display for Renumbered {
 impl std::error::Error for Renumbered {}
 
 impl<T> Handed<T> {
-    /// A borrow; the `nth` of its call, from 1 on, where the numbers matter.
-    pub fn new(nth: u32, numbers_matter: bool) -> Self {
+    /// A borrow; the `nth` of its call, from 1 on.
+    pub fn new(nth: u32, numbers: &Numbers) -> Self {
+        let tells = numbers.put_back && nth > numbers.handed;
         Handed {
             resource: Resource::new_borrow(0),
-            expected: numbers_matter.then_some(nth),
+            expected: tells.then_some(nth),
         }
     }
 }

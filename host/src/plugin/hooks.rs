@@ -10,7 +10,7 @@ use super::bindings::exports::tollgate::plugin::{
 };
 use super::bindings::tollgate::plugin::http as wit;
 use super::contract::Hooks;
-use super::handed::Handed;
+use super::handed::{Handed, Numbers};
 use super::state::{RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State};
 use super::stream::Of;
 
@@ -26,6 +26,17 @@ pub enum Hook {
     Settle,
     OpenRequest,
     OpenResponse,
+}
+
+impl Hook {
+    /// How many handles it is handed.
+    fn handles(self) -> u32 {
+        match self {
+            Hook::Authorize | Hook::Limits | Hook::Lookup | Hook::OpenRequest => 1,
+            Hook::TransformRequest | Hook::Store | Hook::Settle | Hook::OpenResponse => 2,
+            Hook::TransformResponse => 3,
+        }
+    }
 }
 
 /// What a hook answered, as it stands in the contract.
@@ -169,8 +180,8 @@ pub(super) async fn chunk(
 /// What a guest answered, and where it has its memory.
 pub(super) type Called = (Result<Answer, String>, GuestMemory);
 
-/// Calls a hook of an instance of the component that `exports` are of. If it was put back since its last
-/// call, nothing of that may show.
+/// Calls a hook of an instance of the component that `exports` are of. If it was put back, nothing of what
+/// was before may show.
 ///
 /// # Errors
 /// [`super::handed::Renumbered`] if something would; no code of the guest has run then.
@@ -179,7 +190,7 @@ pub(super) async fn call(
     store: &mut Store<State>,
     instance: &Instance,
     hook: Hook,
-    put_back: bool,
+    numbers: &mut Numbers,
 ) -> Result<Called> {
     /// Calls one function.
     macro_rules! call {
@@ -195,10 +206,11 @@ pub(super) async fn call(
             (answered.value.map($made), answered.memory)
         }};
     }
-    let request = Handed::<RequestHandle>::new(1, put_back);
-    let edits = Handed::<RequestEditsHandle>::new(2, put_back);
-    let response = Handed::<ResponseHandle>::new(2, put_back);
-    let response_edits = Handed::<ResponseEditsHandle>::new(3, put_back);
+    let request = Handed::<RequestHandle>::new(1, numbers);
+    let edits = Handed::<RequestEditsHandle>::new(2, numbers);
+    let response = Handed::<ResponseHandle>::new(2, numbers);
+    let response_edits = Handed::<ResponseEditsHandle>::new(3, numbers);
+    numbers.call(hook.handles());
     Ok(match hook {
         Hook::Authorize => call!(authorize(request) -> authorizer::Decision, Answer::Decision),
         Hook::Limits => call!(limits(request) -> Vec<limiter::Limit>, Answer::Limits),

@@ -12,15 +12,15 @@ use super::answered::GuestMemory;
 use super::blame::{fault_of, late, missed, report_dropped_log};
 use super::engine::Running;
 use super::fault::{Fault, FaultKind};
-use super::handed::Renumbered;
+use super::handed::{Numbers, Renumbered};
 use super::hooks::{self, Answer, Hook};
-use super::imports::one_line;
 use super::permits::permits;
 use super::policy::Policy;
 use super::reads::Reads;
 use super::state::{CpuMeter, LogBudget, Phase, State};
 use crate::http::exchange::Exchange;
 use crate::limits;
+use crate::shown::one_line;
 
 /// An instance between calls, or in one.
 pub struct Leased {
@@ -30,8 +30,7 @@ pub struct Leased {
     visits: u32,
     /// Where its memory is; known from the first answer on.
     memory: Option<GuestMemory>,
-    /// Whether it was put back since its last call.
-    put_back: bool,
+    numbers: Numbers,
 }
 
 impl Leased {
@@ -56,7 +55,9 @@ impl Leased {
             return false;
         };
         self.visits = policy.instances.calls;
-        self.put_back = true;
+        if !self.numbers.put_back(policy.hooks.hand_one_then_more()) {
+            return false;
+        }
         pristine
             .restore(scan, &mut self.store, &self.instance, memory)
             .await
@@ -246,7 +247,7 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
             instance,
             visits: policy.instances.calls,
             memory: None,
-            put_back: false,
+            numbers: Numbers::default(),
         }),
         Some(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
@@ -317,11 +318,13 @@ async fn called(
 ) -> wasmtime::Result<hooks::Called> {
     arm(&mut leased.store, policy.plugin.spec.cpu);
     leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
-    let put_back = std::mem::take(&mut leased.put_back);
     let Leased {
-        store, instance, ..
+        store,
+        instance,
+        numbers,
+        ..
     } = leased;
-    hooks::call(&policy.exports, store, instance, hook, put_back).await
+    hooks::call(&policy.exports, store, instance, hook, numbers).await
 }
 
 /// Takes back the edits of a call that faulted.

@@ -1,5 +1,6 @@
 //! From bytes to a plugin: made a component, compiled, checked against its grants, asked what it is.
 
+use crate::shown::one_line;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::compile;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
 use super::granted::Granted;
 use super::in_use::Code;
 use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
-use super::{compile, imports};
 use crate::limits;
 
 /// What the operator wrote of a plugin.
@@ -129,10 +130,15 @@ impl Plugin {
         let key = Key::of(&[b"component", &content.0]);
         let code = runtime.in_use.code(key);
         let component = code
-            .component(|| compile::compile(runtime, key, &bytes, true))
+            .component(|| compile::compile(runtime, key, &bytes, spec.large, true))
             .map_err(LoadError::plugin)?;
-        let shape = contract::read(&runtime.engine, &component, spec.granted.interfaces())
-            .map_err(LoadError::Plugin)?;
+        let shape = contract::read(
+            &runtime.engine,
+            &component,
+            &bytes,
+            spec.granted.interfaces(),
+        )
+        .map_err(LoadError::Plugin)?;
         let spec = spec.for_shape(&shape);
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
 
@@ -395,7 +401,7 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> String {
         .take(limits::BACKTRACE_LINES_MAX)
         .map(|line| {
             let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
-            imports::one_line(&line[..end])
+            one_line(&line[..end])
         })
         .collect();
     lines.join("\n")

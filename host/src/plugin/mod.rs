@@ -16,6 +16,7 @@ mod hooks;
 mod idle;
 mod imports;
 mod in_use;
+mod inspect;
 mod lease;
 mod load;
 mod pages;

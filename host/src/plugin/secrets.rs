@@ -1,5 +1,6 @@
 //! The secrets granted to one plugin, read once when the configuration is loaded.
 
+use crate::shown::quoted;
 use std::collections::BTreeMap;
 
 use super::artefacts::Key;
@@ -17,10 +18,10 @@ impl Secrets {
     /// In words for the operator: which line to add.
     pub fn get(&self, name: &str) -> Result<&[u8], String> {
         self.0.get(name).map(Vec::as_slice).ok_or_else(|| {
+            let name = quoted(name);
             format!(
-                "secret `{name}` is not granted to this plugin; add `grant = {{ secrets = \
-                 [\"{name}\"] }}` to it",
-                name = name.escape_debug()
+                "secret {name} is not granted to this plugin; add `grant = {{ secrets = [\"{}\"] }}` to it",
+                name.trim_matches('`')
             )
         })
     }

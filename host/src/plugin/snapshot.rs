@@ -1,6 +1,7 @@
 //! A configured plugin, captured: `configure` runs once, and its memory becomes the component that
 //! every later instance is made from (`wasmtime-wizer`).
 
+use crate::shown::one_line;
 use std::sync::Arc;
 
 use wasmtime::component::{Component, Instance, Lift, WasmList};
@@ -9,12 +10,12 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::compile;
 use super::engine::Runtime;
 use super::in_use::Code;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
-use super::{compile, imports};
 use crate::limits;
 
 /// Why there is no snapshot.
@@ -45,16 +46,23 @@ fn make(
     config: &str,
     key: Key,
 ) -> Result<Component, NoSnapshot> {
+    if plugin.shape.handles.own {
+        let why = "it makes resources of its own, whose handles are in no memory";
+        return Err(NoSnapshot::NotPossible(why.to_owned()));
+    }
     if let Some(component) = compile::compiled(&plugin.runtime, key) {
         return Ok(component);
     }
-    if plugin.shape.exports_resources {
-        return Err(NoSnapshot::NotPossible("it exports resources".to_owned()));
-    }
     let taken = take(plugin, policy, config)?;
     // A snapshot that read a secret holds it, so it is never written to disk.
-    compile::compile(&plugin.runtime, key, &taken.component, !taken.holds_secret)
-        .map_err(NoSnapshot::NotPossible)
+    compile::compile(
+        &plugin.runtime,
+        key,
+        &taken.component,
+        plugin.spec.large,
+        !taken.holds_secret,
+    )
+    .map_err(NoSnapshot::NotPossible)
 }
 
 /// What it is known by on disk. The same plugin may configure itself differently if it was granted other
@@ -192,7 +200,7 @@ async fn configure(
         Ok((instance, Ok(()))) => Ok((store, instance)),
         Ok((_, Err(text))) => Err(LoadError::config(format!(
             "the plugin refuses it: {}",
-            imports::one_line(&text)
+            one_line(&text)
         ))),
         Err(error) => Err(LoadError::config(format!(
             "`configure` failed: {}",

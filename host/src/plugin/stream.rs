@@ -8,13 +8,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::blame::{fault_of, report_dropped_log};
 use super::fault::{Fault, FaultKind};
 use super::hooks::{self, Answer, Hook};
-use super::imports::one_line;
 use super::lease::{Leased, Visited, arm, within};
 use super::permits::permit;
 use super::policy::Policy;
 use super::visit::{Visit, unexpected};
 use crate::http::inflate::{Inflated, Inflater};
 use crate::limits;
+use crate::shown::one_line;
 
 /// Whose body it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

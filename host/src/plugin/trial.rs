@@ -3,7 +3,6 @@
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use super::imports::one_line;
 use super::lease;
 use super::load::{self, LoadError};
 use super::policy::Policy;
@@ -11,6 +10,7 @@ use super::restore::Pristine;
 use super::state::{Phase, State};
 use super::wasi::Witness;
 use crate::limits;
+use crate::shown::one_line;
 
 /// Makes one instance while loading: what every call would fail over fails the load instead. Answers
 /// what is in it, where later ones can be put back to that.
@@ -32,7 +32,7 @@ pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
         };
         policy.exports.check(&mut store, &instance)?;
         let pristine = match runtime.page_scan {
-            Some(_) if policy.configure_each.is_none() => pristine(policy, store, &instance).await,
+            Some(_) if can_be_put_back(policy) => pristine(policy, store, &instance).await,
             _ => None,
         };
         Ok(Ok(pristine))
@@ -50,6 +50,12 @@ pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
             "no instance can be made: {text}"
         ))),
     }
+}
+
+/// Handles of its own, or of a component within it, are state that no reading of memory shows.
+fn can_be_put_back(policy: &Policy) -> bool {
+    let handles = policy.plugin.shape.handles;
+    policy.configure_each.is_none() && !handles.own && !handles.nested
 }
 
 /// Reads the instance, by accessors that hand over whole memories.

@@ -1,5 +1,6 @@
 //! One visit of a policy: its hooks, called in one leased instance, and what they answered, checked.
 
+use crate::shown::quoted;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -276,7 +277,7 @@ fn check(reply: wit::Reply) -> Result<Reply, Fault> {
     for (name, value) in &reply.headers {
         let name: http::HeaderName = name
             .parse()
-            .map_err(|_| bad(format!("`{}` is not a header name", name.escape_debug())))?;
+            .map_err(|_| bad(format!("{} is not a header name", quoted(name))))?;
         let value = fields::value(&name, value).map_err(bad)?;
         fields::room(&headers, 0, name.as_str().len() + value.len()).map_err(bad)?;
         headers.append(name, value);

@@ -2,6 +2,7 @@
 //! linked, and nothing is in it. No files, no sockets, no environment, no arguments; standard output
 //! and error go to the log.
 
+use crate::shown::one_line;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +15,6 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtxBuilder};
 
-use super::imports;
 use super::state::{Identity, Wasi};
 use crate::limits;
 
@@ -163,7 +163,7 @@ impl Output {
     }
 
     fn tell(&self, line: &mut Vec<u8>) {
-        let text = imports::one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
+        let text = one_line(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
         let (plugin, policy) = (&*self.identity.plugin, &*self.identity.policy);
         tracing::info!(target: "plugin", plugin, policy, "{text}");
         line.clear();

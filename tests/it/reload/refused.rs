@@ -84,6 +84,13 @@ fn a_bad_file_keeps_the_old_one_and_says_why() {
     gateway.hang_up_for("refused");
     gateway.wait_for_event(&["ERROR", "error: cannot be read: No such file"]);
     assert_eq!(client.get("/a").text(), "old");
+    // A pipe, which nobody writes to.
+    let made = std::process::Command::new("mkfifo")
+        .arg(gateway.config())
+        .status();
+    assert!(made.is_ok_and(|made| made.success()));
+    gateway.hang_up_for("refused");
+    gateway.wait_for_event(&["ERROR", "error: cannot be read: it is not a file"]);
     assert_eq!(gateway.reloads("applied"), 0);
     assert_eq!(gateway.metric("tollgate_gateways", &[]), 1.0);
     // And it recovers.

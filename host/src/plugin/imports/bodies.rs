@@ -1,5 +1,6 @@
 //! The contract's `bodies`: whole bodies, for plugins that were granted them.
 
+use crate::shown::quoted;
 use bytes::Bytes;
 use http::StatusCode;
 use wasmtime::component::Resource;
@@ -158,8 +159,8 @@ impl State {
             }
             let Some(mut inflater) = Inflater::new(coding) else {
                 return Ok(Err(BodyError::Failed(format!(
-                    "its content-encoding `{}` is not gzip or deflate",
-                    coding.escape_debug()
+                    "its content-encoding {} is not gzip or deflate",
+                    quoted(coding)
                 ))));
             };
             inflater.push(decoded);

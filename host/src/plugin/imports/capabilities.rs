@@ -1,24 +1,11 @@
 //! What guests may call beside messages: the log, clocks, randomness, cryptography, secrets.
 
+use crate::shown::one_line;
 use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::{clock, crypto, log, random, secrets};
 use super::super::state::{Phase, State};
 use crate::limits;
-
-/// A guest's text for the log: without control characters, so that it can neither begin a line that
-/// looks like another's, nor speak to a terminal.
-pub fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => line.push_str("\\n"),
-            character if character.is_control() => line.push(char::REPLACEMENT_CHARACTER),
-            character => line.push(character),
-        }
-    }
-    line
-}
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The contract's `fetch`: requests to the upstreams that a plugin was granted. They have connections
 //! of their own, so that a plugin cannot take those that requests are proxied over.
 
+use crate::shown::quoted;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +31,10 @@ impl fetch::Host for State {
         self.works(upstream.len() + outbound.target.len() + headers + outbound.body.len())?;
         self.spoil_reads();
         let Some(upstream) = self.granted.fetch.get(&upstream).cloned() else {
+            let name = quoted(&upstream);
             return Ok(Err(FetchError::Failed(format!(
-                "upstream `{}` is not granted to this plugin; add `grant = {{ fetch = [\"{0}\"] }}` to it",
-                upstream.escape_debug()
+                "upstream {name} is not granted to this plugin; add `grant = {{ fetch = [\"{}\"] }}` to it",
+                name.trim_matches('`')
             ))));
         };
         let time = outbound
@@ -61,18 +63,20 @@ impl fetch::Host for State {
 
 /// What the plugin wrote, as a request that may be sent: the same rules hold as for edits.
 fn request(outbound: Outbound) -> std::result::Result<Request<RequestBody>, String> {
-    let shown = outbound.target.escape_debug().to_string();
+    let shown = || quoted(&outbound.target);
     if !outbound.target.starts_with('/') || outbound.target.len() > limits::TARGET_BYTES_MAX {
-        return Err(format!("`{shown}` is not a path with a query"));
+        return Err(format!("{} is not a path with a query", shown()));
     }
     let target: Uri = outbound
         .target
         .parse()
-        .map_err(|error| format!("`{shown}`: {error}"))?;
+        .map_err(|error| format!("{}: {error}", shown()))?;
     let method = match Method::from_bytes(outbound.method.as_bytes()) {
         Ok(Method::CONNECT) | Err(_) => {
-            let method = outbound.method.escape_debug();
-            return Err(format!("`{method}` is not a method to send"));
+            return Err(format!(
+                "{} is not a method to send",
+                quoted(&outbound.method)
+            ));
         }
         Ok(method) => method,
     };

@@ -22,8 +22,6 @@ use crate::http::facts::{Fact, Facts};
 use crate::http::fields::{self, Side};
 use crate::limits;
 
-pub use capabilities::one_line;
-
 type Edit = Result<Result<(), String>>;
 
 /// What a plugin is told that may not wait.

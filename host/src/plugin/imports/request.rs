@@ -1,5 +1,6 @@
 //! What guests may call on a request.
 
+use crate::shown::quoted;
 use std::borrow::Cow;
 
 use http::{Method, Uri};
@@ -26,7 +27,7 @@ fn target(path: &str, query: Option<&str>) -> Result<Uri, String> {
         ));
     }
     text.parse()
-        .map_err(|error| format!("`{}`: {error}", text.escape_debug()))
+        .map_err(|error| format!("{}: {error}", quoted(&text)))
 }
 
 impl wit::HostRequest for State {
@@ -207,10 +208,9 @@ impl wit::HostRequestEdits for State {
     fn set_method(&mut self, _: Resource<RequestEditsHandle>, method: String) -> Edit {
         self.works(EDIT_BYTES + method.len())?;
         Ok(match Method::from_bytes(method.as_bytes()) {
-            Ok(Method::CONNECT) | Err(_) => Err(format!(
-                "`{}` is not a method to send",
-                method.escape_debug()
-            )),
+            Ok(Method::CONNECT) | Err(_) => {
+                Err(format!("{} is not a method to send", quoted(&method)))
+            }
             Ok(method) => {
                 self.edit_request()?.method = method;
                 Ok(())
@@ -226,7 +226,7 @@ impl wit::HostRequestEdits for State {
             ));
         }
         if let Err(reason) = crate::route::check_path(&path) {
-            return Ok(Err(format!("`{}`: {reason}", path.escape_debug())));
+            return Ok(Err(format!("{}: {reason}", quoted(&path))));
         }
         let request = self.edit_request()?;
         Ok(target(&path, request.uri.query()).map(|uri| request.uri = uri))
@@ -253,10 +253,7 @@ impl wit::HostRequestEdits for State {
                 headers.insert(http::header::HOST, value);
                 Ok(())
             }
-            None => Err(format!(
-                "`{}` is not a host with a port",
-                authority.escape_debug()
-            )),
+            None => Err(format!("{} is not a host with a port", quoted(&authority))),
         })
     }
 

@@ -12,8 +12,8 @@ mod jws;
 #[cfg(test)]
 mod tests;
 
+use crate::bounded;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -348,19 +348,6 @@ impl File {
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |why: &dyn std::fmt::Display| format!("`{}`: {why}", path.display());
-    // Opening a pipe would wait for its writer.
-    match std::fs::metadata(path) {
-        Ok(about) if !about.is_file() => return Err(failed(&"it is not a file")),
-        Ok(_) => {}
-        Err(error) => return Err(failed(&error)),
-    }
-    let mut text = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| {
-            file.take(KEY_SET_BYTES_MAX as u64 + 1)
-                .read_to_end(&mut text)
-        })
-        .map_err(|error| failed(&error))?;
-    Ok(text)
+    bounded::read(path, KEY_SET_BYTES_MAX as u64)
+        .map_err(|error| format!("`{}`: {error}", path.display()))
 }
