@@ -258,10 +258,7 @@ fn an_unreadable_file_is_said_to_be() {
             folder.path().join("nope.toml"),
             "cannot be read: No such file or directory (os error 2)",
         ),
-        (
-            folder.path().to_owned(),
-            "cannot be read: Is a directory (os error 21)",
-        ),
+        (folder.path().to_owned(), "cannot be read: it is not a file"),
         (binary_file, "is not UTF-8 text: see line 2"),
     ] {
         for verb in ["check", "run"] {

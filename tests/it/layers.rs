@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tollgate_tests::repository;
 
 /// Which modules each module may import. `main > cli > server > proxy > gateway > {route, chain} >
-/// plugin > policy > {store, upstream} > {http, error, limits}`; only cli and gateway read `config`,
+/// plugin > policy > {store, upstream} > {http, error, bounded, shown, limits}`; only cli and gateway read `config`,
 /// and `observe` is written to from above.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -25,30 +25,37 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
-            "chain", "config", "error", "http", "limits", "observe", "plugin", "policy", "route",
-            "store", "upstream",
+            "bounded", "chain", "config", "error", "http", "limits", "observe", "plugin", "policy",
+            "route", "store", "upstream",
         ],
     ),
     (
         "chain",
-        &["error", "http", "limits", "observe", "plugin", "policy"],
+        &[
+            "error", "http", "limits", "observe", "plugin", "policy", "shown",
+        ],
     ),
     ("route", &["error", "http", "limits"]),
     (
         "plugin",
         &[
-            "error", "http", "limits", "observe", "policy", "store", "upstream",
+            "error", "http", "limits", "observe", "policy", "shown", "store", "upstream",
         ],
     ),
-    ("policy", &["error", "http", "limits", "observe", "store"]),
+    (
+        "policy",
+        &["bounded", "error", "http", "limits", "observe", "store"],
+    ),
     ("store", &["error", "limits", "observe"]),
     ("upstream", &["error", "http", "limits", "observe"]),
     // What was written is checked with what routes are.
-    ("config", &["limits", "route"]),
+    ("config", &["bounded", "limits", "route", "shown"]),
     ("observe", &["error", "limits"]),
     // A failure is answered with a response.
     ("error", &["http"]),
-    ("http", &["limits"]),
+    ("http", &["limits", "shown"]),
+    ("bounded", &[]),
+    ("shown", &["limits"]),
     ("limits", &[]),
 ];
 
