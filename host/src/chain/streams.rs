@@ -1,6 +1,5 @@
 //! Bodies that go through plugins, piece by piece, on their way to whoever reads them.
 
-use crate::shown::quoted;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use crate::http::representation;
 use crate::limits;
 use crate::observe::{EntryMetrics, Side, StreamGauge};
 use crate::plugin::{Fault, FaultKind, Of, Policy, Stream, Streaming, Visit, Visited};
+use crate::shown::quoted;
 
 /// A body that its plugin wants to go through it.
 pub(super) struct Opened {

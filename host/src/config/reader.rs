@@ -3,7 +3,6 @@
 //! A method that returns `None` has noted why. Callers read all keys of a table before they give up
 //! on it, so that one run shows everything that is wrong.
 
-use crate::shown::quoted;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -19,6 +18,7 @@ use super::table::join;
 pub(super) use super::table::{Item, Named, Table};
 use super::{Position, units};
 use crate::limits::{CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
+use crate::shown::quoted;
 
 pub(super) struct Reader<'a> {
     /// The folder that relative paths start from.

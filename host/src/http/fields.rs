@@ -1,12 +1,12 @@
 //! Header fields: which belong to one connection, and what of them may be edited.
 
-use crate::shown::quoted;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 
 use crate::limits;
+use crate::shown::quoted;
 
 /// Fields that are about one connection (RFC 9110, section 7.6.1) and are never forwarded, beside
 /// those that `Connection` names.

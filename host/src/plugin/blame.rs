@@ -1,13 +1,13 @@
 //! Why a call did not answer, and whose fault that is.
 
-use crate::shown::one_line;
 use std::time::Duration;
 
 use wasmtime::Trap;
 
 use super::fault::{Fault, FaultKind};
-use super::load;
 use super::state::{MissedBody, State};
+use crate::limits;
+use crate::shown::one_line;
 
 /// Whether it was the client's body that kept the plugin from answering.
 pub fn missed(state: &State) -> Option<FaultKind> {
@@ -66,6 +66,40 @@ pub fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fa
     Fault {
         kind,
         summary,
-        backtrace: load::backtrace(error),
+        backtrace: backtrace(error),
     }
+}
+
+/// Says why a guest ended, for the operator.
+pub fn explain(error: &wasmtime::Error, state: &State) -> String {
+    let mut text = String::new();
+    if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
+        text.push_str("its processor time is spent: ");
+    } else if state.memory.refused {
+        text.push_str(&format!(
+            "it was refused more than {} bytes of memory: ",
+            state.memory.max
+        ));
+    }
+    if let Some(panic) = &state.log.last_error {
+        text.push_str(panic);
+        text.push_str(": ");
+    }
+    text.push_str(&backtrace(error));
+    text
+}
+
+/// An error of the runtime with the guest's backtrace. Names of functions are the guest's own text, so
+/// every line is cleaned, and indented: none can look like a line of ours.
+fn backtrace(error: &wasmtime::Error) -> String {
+    let text = format!("{error:?}");
+    let lines: Vec<String> = text
+        .lines()
+        .take(limits::BACKTRACE_LINES_MAX)
+        .map(|line| {
+            let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
+            one_line(&line[..end])
+        })
+        .collect();
+    lines.join("\n")
 }

@@ -6,7 +6,6 @@ use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 use super::artefacts::Key;
 use super::contract::Shape;
 use super::engine::Runtime;
-use super::inspect;
 use super::state::State;
 
 /// Makes a core module a component; leaves a component as it is.
@@ -36,13 +35,11 @@ pub(super) fn componentize(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Compiles, or takes what was compiled before. `large` says whether it may take minutes, `keep` whether
-/// it may go to disk.
+/// Compiles, or takes what was compiled before. `keep` says whether it may go to disk.
 pub(super) fn compile(
     runtime: &Runtime,
     key: Key,
     bytes: &[u8],
-    large: bool,
     keep: bool,
 ) -> Result<Component, String> {
     let key = engine_key(runtime, key);
@@ -53,9 +50,6 @@ pub(super) fn compile(
             Ok(component) => return Ok(component),
             Err(error) => tracing::debug!(%error, "a compiled plugin is rebuilt"),
         }
-    }
-    if !large {
-        inspect::compiles_in_seconds(bytes)?;
     }
     let component = Component::new(&runtime.engine, bytes)
         .map_err(|error| format!("it does not compile: {error:?}"))?;

@@ -1,6 +1,5 @@
 //! From bytes to a plugin: made a component, compiled, checked against its grants, asked what it is.
 
-use crate::shown::one_line;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,13 +11,13 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
-use super::compile;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
 use super::granted::Granted;
 use super::in_use::Code;
 use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
+use super::{blame, compile, inspect};
 use crate::limits;
 
 /// What the operator wrote of a plugin.
@@ -126,11 +125,14 @@ impl Plugin {
                 limits::PLUGIN_SNAPSHOT_BYTES_MAX
             )));
         }
+        if !spec.large {
+            inspect::compiles_in_seconds(&bytes).map_err(LoadError::plugin)?;
+        }
         let content = Key::of(&[&bytes]);
         let key = Key::of(&[b"component", &content.0]);
         let code = runtime.in_use.code(key);
         let component = code
-            .component(|| compile::compile(runtime, key, &bytes, spec.large, true))
+            .component(|| compile::compile(runtime, key, &bytes, true))
             .map_err(LoadError::plugin)?;
         let shape = contract::read(
             &runtime.engine,
@@ -361,7 +363,7 @@ fn describe(
             guest.call_describe(&mut store).await
         }
         .await;
-        answer.map_err(|error| explain(&error, store.data()))
+        answer.map_err(|error| blame::explain(&error, store.data()))
     })?;
     if document.len() > limits::DESCRIPTION_BYTES_MAX {
         return Err(format!(
@@ -371,38 +373,4 @@ fn describe(
     }
     serde_json::from_str(&document)
         .map_err(|error| format!("its answer is not understood: {error}"))
-}
-
-/// Says why a guest ended, for the operator.
-pub(super) fn explain(error: &wasmtime::Error, state: &State) -> String {
-    let mut text = String::new();
-    if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
-        text.push_str("its processor time is spent: ");
-    } else if state.memory.refused {
-        text.push_str(&format!(
-            "it was refused more than {} bytes of memory: ",
-            state.memory.max
-        ));
-    }
-    if let Some(panic) = &state.log.last_error {
-        text.push_str(panic);
-        text.push_str(": ");
-    }
-    text.push_str(&backtrace(error));
-    text
-}
-
-/// An error of the runtime with the guest's backtrace. Names of functions are the guest's own text, so
-/// every line is cleaned, and indented: none can look like a line of ours.
-pub(super) fn backtrace(error: &wasmtime::Error) -> String {
-    let text = format!("{error:?}");
-    let lines: Vec<String> = text
-        .lines()
-        .take(limits::BACKTRACE_LINES_MAX)
-        .map(|line| {
-            let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
-            one_line(&line[..end])
-        })
-        .collect();
-    lines.join("\n")
 }

@@ -1,9 +1,9 @@
 //! The secrets granted to one plugin, read once when the configuration is loaded.
 
-use crate::shown::quoted;
 use std::collections::BTreeMap;
 
 use super::artefacts::Key;
+use crate::shown::quoted;
 
 /// Values never appear in logs, dumps or errors.
 #[derive(Default, Clone, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! A configured plugin, captured: `configure` runs once, and its memory becomes the component that
 //! every later instance is made from (`wasmtime-wizer`).
 
-use crate::shown::one_line;
 use std::sync::Arc;
 
 use wasmtime::component::{Component, Instance, Lift, WasmList};
@@ -10,13 +9,14 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
-use super::compile;
 use super::engine::Runtime;
 use super::in_use::Code;
 use super::load::{self, LoadError, Plugin};
 use super::state::{Phase, State};
 use super::wasi::Witness;
+use super::{blame, compile};
 use crate::limits;
+use crate::shown::one_line;
 
 /// Why there is no snapshot.
 #[derive(Debug)]
@@ -55,14 +55,8 @@ fn make(
     }
     let taken = take(plugin, policy, config)?;
     // A snapshot that read a secret holds it, so it is never written to disk.
-    compile::compile(
-        &plugin.runtime,
-        key,
-        &taken.component,
-        plugin.spec.large,
-        !taken.holds_secret,
-    )
-    .map_err(NoSnapshot::NotPossible)
+    compile::compile(&plugin.runtime, key, &taken.component, !taken.holds_secret)
+        .map_err(NoSnapshot::NotPossible)
 }
 
 /// What it is known by on disk. The same plugin may configure itself differently if it was granted other
@@ -204,7 +198,7 @@ async fn configure(
         ))),
         Err(error) => Err(LoadError::config(format!(
             "`configure` failed: {}",
-            load::explain(&error, store.data())
+            blame::explain(&error, store.data())
         ))),
     }
 }

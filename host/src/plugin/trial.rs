@@ -3,12 +3,12 @@
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use super::lease;
 use super::load::{self, LoadError};
 use super::policy::Policy;
 use super::restore::Pristine;
 use super::state::{Phase, State};
 use super::wasi::Witness;
+use super::{blame, lease};
 use crate::limits;
 use crate::shown::one_line;
 
@@ -28,7 +28,7 @@ pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
         let instance = match made {
             Ok(Ok(instance)) => instance,
             Ok(Err(text)) => return Ok(Err(text)),
-            Err(error) => return Err(load::explain(&error, store.data())),
+            Err(error) => return Err(blame::explain(&error, store.data())),
         };
         policy.exports.check(&mut store, &instance)?;
         let pristine = match runtime.page_scan {

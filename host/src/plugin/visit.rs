@@ -1,6 +1,5 @@
 //! One visit of a policy: its hooks, called in one leased instance, and what they answered, checked.
 
-use crate::shown::quoted;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use crate::http::fields;
 use crate::limits;
 use crate::policy::cache::{KeyMode, Retention, Storage};
 use crate::policy::limit::{Bound, Limit, Period, Scope};
+use crate::shown::quoted;
 
 /// A whole response that a plugin made, checked.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 //! linked, and nothing is in it. No files, no sockets, no environment, no arguments; standard output
 //! and error go to the log.
 
-use crate::shown::one_line;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtxBui
 
 use super::state::{Identity, Wasi};
 use crate::limits;
+use crate::shown::one_line;
 
 /// Whether a guest asked for time or randomness while its snapshot was being prepared.
 #[derive(Clone, Default)]

@@ -1,6 +1,5 @@
 //! The contract's `bodies`: whole bodies, for plugins that were granted them.
 
-use crate::shown::quoted;
 use bytes::Bytes;
 use http::StatusCode;
 use wasmtime::component::Resource;
@@ -15,6 +14,7 @@ use crate::http::body::{Content, Incomplete};
 use crate::http::inflate::{Inflated, Inflater};
 use crate::http::representation::{self, codings};
 use crate::limits;
+use crate::shown::quoted;
 
 impl State {
     /// What is held of a body for this plugin, in bytes. Without the grant the import is not linked.

@@ -1,11 +1,11 @@
 //! What guests may call beside messages: the log, clocks, randomness, cryptography, secrets.
 
-use crate::shown::one_line;
 use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::{clock, crypto, log, random, secrets};
 use super::super::state::{Phase, State};
 use crate::limits;
+use crate::shown::one_line;
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {

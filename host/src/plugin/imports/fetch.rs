@@ -1,7 +1,6 @@
 //! The contract's `fetch`: requests to the upstreams that a plugin was granted. They have connections
 //! of their own, so that a plugin cannot take those that requests are proxied over.
 
-use crate::shown::quoted;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use crate::error::FailureKind;
 use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
 use crate::http::fields::{self, Side};
 use crate::limits;
+use crate::shown::quoted;
 use crate::upstream::Upstream;
 
 type Answer = std::result::Result<Reply, FetchError>;

@@ -1,6 +1,5 @@
 //! What guests may call on a request.
 
-use crate::shown::quoted;
 use std::borrow::Cow;
 
 use http::{Method, Uri};
@@ -13,6 +12,7 @@ use super::{EDIT_BYTES, Edit, lines};
 use crate::http::facts::Fact;
 use crate::http::fields::{self, Side};
 use crate::limits;
+use crate::shown::quoted;
 
 /// Puts a path and a query together, within the bound on targets.
 fn target(path: &str, query: Option<&str>) -> Result<Uri, String> {

@@ -12,13 +12,13 @@ mod jws;
 #[cfg(test)]
 mod tests;
 
-use crate::bounded;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::bounded;
 use crate::limits::{KEY_SET_BYTES_MAX, KEY_SET_RELOAD, REFRESH_PAUSE};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
