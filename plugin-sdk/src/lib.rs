@@ -151,6 +151,9 @@ pub use reply::Reply;
 pub use request::{EditableRequest, Request};
 pub use response::{EditableResponse, Response};
 pub use stream::{BodyStream, RequestStream, ResponseStream};
+/// What lenient servers may take a path or a query for, as the gateway itself asks it: for plugins with
+/// conditions of their own, so that no spelling gets around them.
+pub use tollgate_readings as readings;
 
 #[doc(hidden)]
 pub use export::__private;
