@@ -180,17 +180,16 @@ impl Passage {
 }
 
 impl Entry {
-    /// Whether this request, as edited so far, is one that the entry is for. A preflight counts as the
-    /// method it asks for, as it does for routes.
+    /// Whether this request, as edited so far, is one that the entry is for.
     fn is_for(&self, exchange: &Exchange) -> bool {
         let Some(when) = &self.when else { return true };
         let request = &exchange.request;
         when.holds(
-            exchange.preflight.as_ref().unwrap_or(&request.method),
+            &request.method,
+            exchange.preflight.as_ref(),
             request.authority(),
-            request.uri.path(),
+            &request.target,
             &request.headers,
-            request.uri.query(),
         )
     }
 

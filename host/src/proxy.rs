@@ -128,7 +128,7 @@ fn refresh(
             id: Arc::clone(&again.id),
             client: again.client,
             method: again.request.method.clone(),
-            target: again.request.uri.clone(),
+            target: again.request.target.uri().clone(),
         });
         record.background = true;
         record.on_route(&route.name, &route.metrics);
@@ -192,7 +192,7 @@ async fn ask(
     let body = std::mem::replace(&mut exchange.request_body, sent);
     let mut request = Request::new(body);
     *request.method_mut() = exchange.request.method.clone();
-    *request.uri_mut() = exchange.request.uri.clone();
+    *request.uri_mut() = exchange.request.target.uri().clone();
     // The way out may read the request; where nothing runs there, its headers need no copy.
     let headers = &mut exchange.request.headers;
     *request.headers_mut() = if route.reads_on_way_out {

@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::Method;
+use tollgate_readings::TooMany;
 
 pub use host::HostPattern;
 pub use path::{Parameters, check as check_path};
@@ -22,7 +23,7 @@ pub use predicate::{FieldTest, Predicate, Wanted};
 pub use template::PathTemplate;
 
 use leaf::Leaf;
-use template::{Capture, Segment};
+use template::{Capture, Rest, Segment};
 use trie::Trie;
 
 /// Which requests a route serves.
@@ -100,10 +101,11 @@ impl Router {
                 }
             };
             claim(&mut taken, index, matches, &mut note);
-            let leaf = router.trie.leaf(matches.path.segments());
-            for host in each(&matches.hosts) {
-                leaf.insert(host, trie::index(index), matches);
-            }
+            router.trie.each_leaf(matches.path.segments(), |leaf| {
+                for host in each(&matches.hosts) {
+                    leaf.insert(host, trie::index(index), matches);
+                }
+            });
         }
         if conflicts.is_empty() {
             Ok(router)
@@ -113,9 +115,6 @@ impl Router {
     }
 
     pub fn find<'p>(&'p self, method: &Method, host: Option<&str>, path: &'p str) -> Found<'p> {
-        if path == "*" && method == Method::OPTIONS {
-            return Found::Nothing;
-        }
         let plain = path::is_plain(path);
         if !plain && let Err(why) = path::check(path) {
             return Found::BadPath(why);
@@ -125,13 +124,21 @@ impl Router {
         if let Some(index) = self.look_up(method, host, path) {
             // An upstream that reads the path in another way must not be led past another route's
             // chain.
-            if !plain
-                && let Some(other) = path::as_others_read(path)
-                && self
-                    .look_up(method, host, &other)
-                    .is_some_and(|route| route != index)
-            {
-                return Found::BadPath("the path is one route's to us and another's to others");
+            if !plain {
+                let is_anothers = |reading: &String| {
+                    self.look_up(method, host, reading)
+                        .is_some_and(|route| route != index)
+                };
+                match tollgate_readings::paths(path) {
+                    Ok(readings) if !readings.iter().any(is_anothers) => {}
+                    Ok(_) => {
+                        let why = "the path is one route's to us and another's to others";
+                        return Found::BadPath(why);
+                    }
+                    Err(TooMany) => {
+                        return Found::BadPath("the path can be read in too many ways");
+                    }
+                }
             }
             let captures = self.captures.get(index).map(|captures| &**captures);
             return Found::Route {
@@ -182,7 +189,7 @@ fn claim<'a>(
 ) {
     for host in each(&matches.hosts) {
         for method in each(&matches.methods) {
-            let shape = matches.path.segments().iter().collect();
+            let shape = matches.path.segments().iter().map(shape).collect();
             match taken.entry((shape, host, method, matches.priority)) {
                 Entry::Occupied(first) if *first.get() == index => {}
                 Entry::Occupied(first) => {
@@ -198,6 +205,15 @@ fn claim<'a>(
                 }
             }
         }
+    }
+}
+
+/// What a segment shares with those that match the same: one parameter for all that is left is as good
+/// as another, but where nothing is left.
+fn shape(segment: &Segment) -> &Segment {
+    match segment {
+        Segment::Rest(_) => &Segment::Rest(Rest::Some),
+        segment => segment,
     }
 }
 

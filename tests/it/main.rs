@@ -24,6 +24,7 @@ mod loading;
 mod observed;
 mod odd;
 mod onion;
+mod paths;
 mod plugins;
 mod reach;
 mod readmes;

@@ -116,7 +116,7 @@ fn exchange() -> Exchange {
         preflight: None,
         request: RequestHead {
             method: Method::GET,
-            uri: Uri::from_static("/api-0/items-0/4711/parts"),
+            target: Target::new("/api-0/items-0/4711/parts", None).unwrap(),
             headers: headers(),
         },
         request_body: RequestBody::whole(Bytes::new()),

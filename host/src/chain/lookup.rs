@@ -36,7 +36,7 @@ pub(super) async fn look_up(
     let head = &exchange.request;
     let request = CacheRequest {
         method: &head.method,
-        uri: &head.uri,
+        uri: head.target.uri(),
         scheme: exchange.scheme,
         authority: head.authority().unwrap_or_default(),
         headers: &head.headers,

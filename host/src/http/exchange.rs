@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::body::{Content, RequestBody};
+use super::target::Target;
 use crate::limits;
 
 /// A message pair on its way through a chain.
@@ -72,8 +73,7 @@ impl std::fmt::Debug for Exchange {
 #[derive(Debug, Clone)]
 pub struct RequestHead {
     pub method: Method,
-    /// Path and query only.
-    pub uri: Uri,
+    pub target: Target,
     /// `host` is always right: it is the authority.
     pub headers: HeaderMap,
 }

@@ -110,11 +110,11 @@ impl<'e> Facts<'e> {
     }
 
     pub fn path(self) -> &'e str {
-        self.request.uri.path()
+        self.request.target.path()
     }
 
     pub fn query(self) -> Option<&'e str> {
-        self.request.uri.query()
+        self.request.target.query()
     }
 
     pub fn query_parameter(self, name: &str) -> Option<Cow<'e, str>> {

@@ -1,5 +1,7 @@
 //! Header fields: which belong to one connection, and what of them may be edited.
 
+use std::net::Ipv6Addr;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -82,7 +84,11 @@ pub fn is_authority(text: &str) -> bool {
         .host()
         .strip_suffix('.')
         .unwrap_or(authority.host());
-    !labels.split('.').any(str::is_empty)
+    let address = labels.strip_prefix('[').map(|rest| rest.strip_suffix(']'));
+    // What stands in brackets is an IPv6 address and has no zone: the other forms that RFC 3986 allows are
+    // no address that a request can be for.
+    address.is_none_or(|address| address.is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()))
+        && !labels.split('.').any(str::is_empty)
         && !authority.as_str().contains('@')
         && match port.map(|port| port.strip_prefix(':').unwrap_or(port)) {
             None => false,

@@ -11,4 +11,5 @@ mod gathered;
 pub mod inflate;
 pub mod pieces;
 pub mod representation;
+pub mod target;
 mod upload;

@@ -130,9 +130,10 @@ impl Before {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, StatusCode, Uri};
+    use http::{Method, StatusCode};
 
     use super::*;
+    use crate::http::target::Target;
 
     fn head() -> RequestHead {
         let mut headers = HeaderMap::new();
@@ -140,7 +141,7 @@ mod tests {
         headers.append("a", HeaderValue::from_static("2"));
         RequestHead {
             method: Method::GET,
-            uri: Uri::from_static("/"),
+            target: Target::root(),
             headers,
         }
     }

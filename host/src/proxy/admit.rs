@@ -12,6 +12,7 @@ use crate::error::{Failure, FailureKind};
 use crate::gateway::{Gateway, Listener, Route};
 use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
+use crate::http::target::Target;
 use crate::http::{fields, forwarded};
 use crate::limits;
 use crate::route::Found;
@@ -59,7 +60,10 @@ pub(super) fn admit(
 
     let preflight = preflight(&head.method, &headers);
     let asked = preflight.as_ref().unwrap_or(&head.method);
-    let found = gateway.router.find(asked, host.as_deref(), head.uri.path());
+    let Some(target) = Target::of_request(&head.uri) else {
+        return Err(no_target(&head.method, &head.uri));
+    };
+    let found = gateway.router.find(asked, host.as_deref(), target.path());
     let (route, parameters) = match found {
         Found::Route { index, parameters } => {
             let parameters = parameters
@@ -77,10 +81,6 @@ pub(super) fn admit(
             return Err(Failure::new(FailureKind::BadRequest(reason), reason));
         }
     };
-    let uri = match head.uri.into_parts().path_and_query {
-        Some(target) => target.into(),
-        None => http::Uri::from_static("/"),
-    };
     let exchange = Box::new(Exchange {
         id: Arc::clone(id),
         scheme: "http",
@@ -91,7 +91,7 @@ pub(super) fn admit(
         preflight,
         request: RequestHead {
             method: head.method,
-            uri,
+            target,
             headers,
         },
         request_body: body,
@@ -111,6 +111,16 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
     }
     let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     Method::from_bytes(asked.as_bytes()).ok()
+}
+
+/// Why a request without a path is served by nothing: one for the server as a whole (RFC 9112,
+/// section 3.2.4), or one that asks for a tunnel with another method.
+fn no_target(method: &Method, uri: &http::Uri) -> Failure {
+    if method == Method::OPTIONS && uri == "*" {
+        return Failure::new(FailureKind::NoRoute, "no route");
+    }
+    let text = "the path does not begin with a slash";
+    Failure::new(FailureKind::BadRequest(text), text)
 }
 
 /// Refuses what no route may see.

@@ -29,7 +29,7 @@ impl HostPattern {
             .and_then(|rest| rest.strip_suffix(']'));
         if let Some(address) = bracketed {
             return match address.parse::<Ipv6Addr>() {
-                Ok(_) if !wildcard => Ok(HostPattern::Exact(name.to_owned())),
+                Ok(address) if !wildcard => Ok(HostPattern::Exact(format!("[{address}]"))),
                 _ => Err("is not an IPv6 address in brackets".to_owned()),
             };
         }
@@ -72,8 +72,15 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// A host as patterns hold it: without a port and one trailing dot, in lower case.
+/// A host as patterns hold it: without a port and one trailing dot, in lower case. An IPv6 address has
+/// one form (RFC 5952).
 pub(super) fn normal(host: &str) -> Cow<'_, str> {
+    let address = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    if let Some((address, _port)) = address
+        && let Ok(address) = address.parse::<Ipv6Addr>()
+    {
+        return Cow::Owned(format!("[{address}]"));
+    }
     let host = match host.find(']') {
         Some(end) if host.starts_with('[') => host.get(..=end).unwrap_or(host),
         _ => host.split(':').next().unwrap_or(host),

@@ -106,33 +106,6 @@ pub fn check(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The path as a lenient server may read it, if that is another: encoded slashes and backslashes as
-/// separators, repeated separators as one, and what follows a semicolon left out.
-pub(super) fn as_others_read(path: &str) -> Option<String> {
-    let plain = |path: &str| !path.contains(['\\', ';', '%']) && !path.contains("//");
-    if plain(path) {
-        return None;
-    }
-    let mut text = path.replace('\\', "/");
-    for escape in ["%2f", "%2F", "%5c", "%5C"] {
-        text = text.replace(escape, "/");
-    }
-    let mut other = String::with_capacity(text.len());
-    for segment in text
-        .split('/')
-        .map(|part| part.split(';').next().unwrap_or(""))
-    {
-        if !segment.is_empty() {
-            other.push('/');
-            other.push_str(segment);
-        }
-    }
-    if text.ends_with('/') || other.is_empty() {
-        other.push('/');
-    }
-    (other != path).then_some(other)
-}
-
 /// Refuses what cannot be a segment of a path.
 pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     let decoded = if segment.contains('%') {

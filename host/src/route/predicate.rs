@@ -3,9 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method};
 
 use super::{HostPattern, PathTemplate, host};
+use crate::http::target::Target;
 
 /// Tests on a request, all of which must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,27 +40,33 @@ pub enum Wanted {
 }
 
 impl Predicate {
-    /// `path` is the request's, checked by [`super::check_path`] and still percent-encoded; `query`
-    /// is what stands behind the `?`.
+    /// Of a CORS preflight, `asked` is the method that it asks for: it counts as that method as well as
+    /// `OPTIONS`, so that an entry for either is for it. The target's path is checked by
+    /// [`super::check_path`]. Where servers differ in how they read path or query, one reading is enough.
     pub fn holds(
         &self,
         method: &Method,
+        asked: Option<&Method>,
         host: Option<&str>,
-        path: &str,
+        target: &Target,
         headers: &HeaderMap,
-        query: Option<&str>,
     ) -> bool {
-        (self.methods.is_empty() || self.methods.contains(method))
+        (self.methods.is_empty()
+            || self.methods.contains(method)
+            || asked.is_some_and(|asked| self.methods.contains(asked)))
             && (self.hosts.is_empty() || self.at_host(host))
             && self
                 .path
                 .as_ref()
-                .is_none_or(|template| template.fits(path))
+                .is_none_or(|template| template.fits(target))
             && self
                 .headers
                 .iter()
                 .all(|test| test.holds_of_headers(headers))
-            && self.query.iter().all(|test| test.holds_of_query(query))
+            && self
+                .query
+                .iter()
+                .all(|test| test.holds_of_query(target.query().unwrap_or_default()))
     }
 
     fn at_host(&self, host: Option<&str>) -> bool {
@@ -82,8 +91,20 @@ impl FieldTest {
         }
     }
 
-    fn holds_of_query(&self, query: Option<&str>) -> bool {
-        let pairs = form_urlencoded::parse(query.unwrap_or("").as_bytes());
+    fn holds_of_query(&self, query: &str) -> bool {
+        self.holds_of_pairs(form_urlencoded::parse(query.as_bytes()))
+            || tollgate_readings::is_ambiguous(query) && {
+                let pieces = tollgate_readings::pieces(query);
+                self.holds_of_pairs(
+                    pieces.flat_map(|piece| form_urlencoded::parse(piece.text.as_bytes())),
+                )
+            }
+    }
+
+    fn holds_of_pairs<'q>(
+        &self,
+        pairs: impl Iterator<Item = (Cow<'q, str>, Cow<'q, str>)>,
+    ) -> bool {
         let mut values = pairs.filter(|(name, _)| *name == self.name.as_str());
         match &self.wanted {
             Wanted::Present => values.next().is_some(),

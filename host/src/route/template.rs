@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tollgate_readings::TooMany;
+
 use super::path;
+use crate::http::target::Target;
 use crate::limits::{NAME_BYTES_MAX, PATH_SEGMENTS_MAX};
 
 /// What a route's path looks like: literal segments, `{name}` for any one segment that is not
-/// empty, and at the end `{name+}` for all that is left, if anything is.
+/// empty, and at the end `{name+}` for all that is left, if anything is, or `{name*}` for all that is left,
+/// also nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
     text: String,
@@ -21,7 +25,15 @@ pub(super) enum Segment {
     /// Percent-decoded.
     Literal(String),
     Parameter,
-    Greedy,
+    /// All that is left.
+    Rest(Rest),
+}
+
+/// Whether a parameter for all that is left may also be nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Rest {
+    Some,
+    Any,
 }
 
 /// Where in the path a parameter stands.
@@ -53,13 +65,15 @@ impl PathTemplate {
                 segments.push(literal(part, last)?);
                 continue;
             };
-            let (name, greedy) = match name.strip_suffix('+') {
-                Some(name) => (name, true),
-                None => (name, false),
+            let written = name;
+            let (name, rest) = match (name.strip_suffix('+'), name.strip_suffix('*')) {
+                (Some(name), _) => (name, Some(Rest::Some)),
+                (_, Some(name)) => (name, Some(Rest::Any)),
+                _ => (name, None),
             };
             check_name(name)?;
-            if greedy && !last {
-                return Err(format!("has {{{name}+}} before its end"));
+            if rest.is_some() && !last {
+                return Err(format!("has {{{written}}} before its end"));
             }
             if captures.iter().any(|capture| capture.name == name) {
                 return Err(format!("has the parameter {{{name}}} twice"));
@@ -67,13 +81,9 @@ impl PathTemplate {
             captures.push(Capture {
                 name: name.to_owned(),
                 segment: index,
-                greedy,
+                greedy: rest.is_some(),
             });
-            segments.push(if greedy {
-                Segment::Greedy
-            } else {
-                Segment::Parameter
-            });
+            segments.push(rest.map_or(Segment::Parameter, Segment::Rest));
         }
         Ok(PathTemplate {
             text: text.to_owned(),
@@ -92,12 +102,15 @@ impl PathTemplate {
         self.captures.iter().map(|capture| capture.name.as_str())
     }
 
-    /// Whether a checked path, still percent-encoded, is one of this template: as the router reads
-    /// it, or as a lenient server may read it (see [`path::as_others_read`]). Either is enough, so
-    /// that no spelling leads a request past an entry that is for this path.
-    pub(super) fn fits(&self, path: &str) -> bool {
-        self.fits_as_written(path)
-            || path::as_others_read(path).is_some_and(|other| self.fits_as_written(&other))
+    /// Whether the path of a target is one of this template: as the router reads it, or as some
+    /// lenient server does. Either is enough, so that no spelling leads a request past an entry that is
+    /// for this path. One that can be read in too many ways is every template's.
+    pub(super) fn fits(&self, target: &Target) -> bool {
+        self.fits_as_written(target.path())
+            || match target.readings() {
+                Ok(readings) => readings.iter().any(|other| self.fits_as_written(other)),
+                Err(TooMany) => true,
+            }
     }
 
     fn fits_as_written(&self, path: &str) -> bool {
@@ -109,7 +122,8 @@ impl PathTemplate {
                 None => (left, None),
             };
             match segment {
-                Segment::Greedy => return !left.is_empty(),
+                Segment::Rest(Rest::Some) => return !left.is_empty(),
+                Segment::Rest(Rest::Any) => return true,
                 Segment::Parameter if part.is_empty() => return false,
                 Segment::Literal(text) if path::decoded(part) != text.as_str() => return false,
                 Segment::Parameter | Segment::Literal(_) => rest = after,
@@ -139,7 +153,7 @@ fn literal(part: &str, last: bool) -> Result<Segment, String> {
     }
     if part == "*" || part == "**" {
         return Err(format!(
-            "has the segment {part}; write {{name}} or {{name+}}"
+            "has the segment {part}; write {{name}}, {{name+}} or {{name*}}"
         ));
     }
     let bad = |character: &char| character.is_whitespace() || "{}?#".contains(*character);

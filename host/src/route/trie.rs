@@ -1,5 +1,5 @@
 //! A trie over path segments. At each node a literal child is tried before the parameter child, and
-//! that before the greedy one; what fails further down comes back and tries the next. Every node is
+//! that before the one for all that is left; what fails further down comes back and tries the next. Every node is
 //! reached by one way only, so a search visits each node at most once, whatever the path.
 //!
 //! Among thousands of routes a search costs what it has to fetch from memory, so the parts are small and
@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 
 use super::leaf::Leaf;
 use super::path;
-use super::template::Segment;
+use super::template::{Rest, Segment};
 
 /// The root, which is nobody's child: as a child it means none.
 const ROOT: u32 = 0;
@@ -36,8 +36,10 @@ struct Node {
     parameter: u32,
     /// The routes whose template ends here.
     leaf: u32,
-    /// The routes whose template ends in a greedy parameter here.
-    greedy: u32,
+    /// The routes whose template ends in a parameter for all that is left here, where something is.
+    rest: u32,
+    /// Those of them whose parameter may be nothing, where nothing is.
+    nothing: u32,
 }
 
 /// The way from one node to another, by a segment.
@@ -66,7 +68,8 @@ impl Node {
     const LEAST: Node = Node {
         parameter: ROOT,
         leaf: EMPTY,
-        greedy: EMPTY,
+        rest: EMPTY,
+        nothing: EMPTY,
     };
 }
 
@@ -76,10 +79,10 @@ pub(super) fn index(number: usize) -> u32 {
 }
 
 impl Trie {
-    /// The leaf of the requests that a template is for, made if there is none.
-    pub fn leaf(&mut self, segments: &[Segment]) -> &mut Leaf {
+    /// Calls `insert` with each leaf of the requests that a template is for, made if there is none.
+    pub fn each_leaf(&mut self, segments: &[Segment], mut insert: impl FnMut(&mut Leaf)) {
         let mut at = ROOT as usize;
-        let mut greedy = false;
+        let mut rest = None;
         for segment in segments {
             at = match segment {
                 Segment::Literal(text) => self.below(at, text),
@@ -91,23 +94,25 @@ impl Trie {
                     self.nodes[at].parameter = index(made);
                     made
                 }
-                Segment::Greedy => {
-                    greedy = true;
+                Segment::Rest(which) => {
+                    rest = Some(*which);
                     break;
                 }
             };
         }
         let node = &mut self.nodes[at];
-        let leaf = if greedy {
-            &mut node.greedy
-        } else {
-            &mut node.leaf
+        let leaves = match rest {
+            None => vec![&mut node.leaf],
+            Some(Rest::Some) => vec![&mut node.rest],
+            Some(Rest::Any) => vec![&mut node.rest, &mut node.nothing],
         };
-        if *leaf == EMPTY {
-            *leaf = index(self.leaves.len());
-            self.leaves.push(Leaf::default());
+        for leaf in leaves {
+            if *leaf == EMPTY {
+                *leaf = index(self.leaves.len());
+                self.leaves.push(Leaf::default());
+            }
+            insert(&mut self.leaves[*leaf as usize]);
         }
-        &mut self.leaves[*leaf as usize]
     }
 
     fn node(&mut self) -> usize {
@@ -161,7 +166,8 @@ impl Trie {
         let Node {
             parameter,
             leaf,
-            greedy,
+            rest: some,
+            nothing,
         } = self.nodes[node as usize];
         let Some(rest) = rest else {
             return visit(&self.leaves[leaf as usize]);
@@ -176,10 +182,10 @@ impl Trie {
         if parameter != ROOT && !segment.is_empty() {
             self.walk_below(parameter, after, visit)?;
         }
-        if rest.is_empty() || greedy == EMPTY {
-            return ControlFlow::Continue(());
+        match if rest.is_empty() { nothing } else { some } {
+            EMPTY => ControlFlow::Continue(()),
+            leaf => visit(&self.leaves[leaf as usize]),
         }
-        visit(&self.leaves[greedy as usize])
     }
 }
 

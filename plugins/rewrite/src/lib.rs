@@ -9,7 +9,7 @@ use query::{Changes, Query};
 use regex_lite::{Regex, RegexBuilder};
 use template::Template;
 use tollgate_plugin::{
-    EditableRequest, Outcome, Plugin, Reply, RequestTransformer, Result, export, log,
+    EditableRequest, Outcome, Plugin, Reply, RequestTransformer, Result, export, log, readings,
 };
 
 /// The longest path that patterns are tried on, in bytes. A search takes at most the product of the
@@ -63,13 +63,18 @@ enum Condition {
     Pattern(Regex),
 }
 
-/// How a rule fits a path.
-enum Fit<'p> {
-    Not,
-    /// With what follows the prefix, and what the groups captured.
-    Yes(&'p str, Vec<Option<&'p str>>),
-    TooLong,
+/// The rule that a path fits.
+struct Choice<'r, 'p> {
+    index: usize,
+    rule: &'r Checked,
+    /// What follows the prefix.
+    rest: &'p str,
+    /// By the groups of the pattern.
+    captured: Vec<Option<&'p str>>,
 }
+
+/// A path that patterns are not tried on.
+struct TooLong;
 
 impl Plugin for Rewrite {
     type Config = Config;
@@ -98,29 +103,37 @@ impl Plugin for Rewrite {
 impl RequestTransformer for Rewrite {
     fn transform_request(&self, request: &mut EditableRequest<'_>) -> Result<Outcome> {
         let path = request.path();
-        let mut normal = None;
-        for (index, rule) in self.rules.iter().enumerate() {
-            let (rest, captured) = match rule.condition.fits(&path, &mut normal) {
-                Fit::Not => continue,
-                Fit::TooLong => {
-                    let detail = format!(
-                        "the path has more than {PATTERN_PATH_BYTES_MAX} bytes, and cannot be rewritten"
-                    );
-                    return Ok(Outcome::Respond(Reply::problem(414, &detail)));
-                }
-                Fit::Yes(rest, captured) => (rest, captured),
-            };
-            let faulty = |error| format!("rules[{index}]: {error}");
-            let refused = rule
-                .apply(request, &path, rest, &captured)
-                .map_err(faulty)?;
-            if let Err(why) = refused {
-                // To send it on as it was would be to send it where it was not meant to go.
-                log::warn(&format!("answered 400: rules[{index}]: {why}"));
-                let detail = "the path or the query of this request cannot be rewritten";
-                return Ok(Outcome::Respond(Reply::problem(400, detail)));
+        let chosen = match self.choose(&path) {
+            Ok(chosen) => chosen,
+            Err(TooLong) => {
+                let detail = format!(
+                    "the path has more than {PATTERN_PATH_BYTES_MAX} bytes, and cannot be rewritten"
+                );
+                return Ok(Outcome::Respond(Reply::problem(414, &detail)));
             }
-            break;
+        };
+        if self.is_anothers(&path, chosen.as_ref().map(|choice| choice.index)) {
+            let detail = "the path of this request is one rule's to us and another's to others";
+            return Ok(Outcome::Respond(Reply::problem(400, detail)));
+        }
+        let Some(Choice {
+            index,
+            rule,
+            rest,
+            captured,
+        }) = chosen
+        else {
+            return Ok(Outcome::Next);
+        };
+        let faulty = |error| format!("rules[{index}]: {error}");
+        let refused = rule
+            .apply(request, &path, rest, &captured)
+            .map_err(faulty)?;
+        if let Err(why) = refused {
+            // To send it on as it was would be to send it where it was not meant to go.
+            log::warn(&format!("answered 400: rules[{index}]: {why}"));
+            let detail = "the path or the query of this request cannot be rewritten";
+            return Ok(Outcome::Respond(Reply::problem(400, detail)));
         }
         Ok(Outcome::Next)
     }
@@ -128,27 +141,58 @@ impl RequestTransformer for Rewrite {
 
 export!(Rewrite: RequestTransformer);
 
-impl Condition {
-    fn fits<'p>(&self, path: &'p str, normal: &mut Option<Normal<'p>>) -> Fit<'p> {
-        match self {
-            Condition::Always => Fit::Yes(path, Vec::new()),
-            Condition::Prefix(prefix) => match prefix.strip(path) {
-                Some(rest) => Fit::Yes(rest, Vec::new()),
-                None => Fit::Not,
-            },
-            Condition::Pattern(_) if path.len() > PATTERN_PATH_BYTES_MAX => Fit::TooLong,
-            Condition::Pattern(pattern) => {
-                let normal = normal.get_or_insert_with(|| Normal::new(path));
-                let Some(groups) = pattern.captures(normal.text()) else {
-                    return Fit::Not;
-                };
-                let sent = groups.iter().map(|group| {
-                    let group = group?;
-                    Some(normal.sent(group.start(), group.end()))
-                });
-                Fit::Yes(path, sent.collect())
+impl Rewrite {
+    /// The first rule that fits a path.
+    fn choose<'p>(&self, path: &'p str) -> std::result::Result<Option<Choice<'_, 'p>>, TooLong> {
+        let mut normal = None;
+        for (index, rule) in self.rules.iter().enumerate() {
+            if let Some((rest, captured)) = rule.condition.fits(path, &mut normal)? {
+                return Ok(Some(Choice {
+                    index,
+                    rule,
+                    rest,
+                    captured,
+                }));
             }
         }
+        Ok(None)
+    }
+
+    /// Whether a lenient server may take the path for one that another rule is for. As for routes, it does
+    /// not matter if such a server takes it for one that no rule is for.
+    fn is_anothers(&self, path: &str, chosen: Option<usize>) -> bool {
+        let Ok(readings) = readings::paths(path) else {
+            return true;
+        };
+        readings.iter().any(|reading| match self.choose(reading) {
+            Ok(other) => other.is_some_and(|other| Some(other.index) != chosen),
+            Err(TooLong) => true,
+        })
+    }
+}
+
+impl Condition {
+    /// If it does: what follows the prefix, and what the groups captured.
+    fn fits<'p>(
+        &self,
+        path: &'p str,
+        normal: &mut Option<Normal<'p>>,
+    ) -> std::result::Result<Option<(&'p str, Vec<Option<&'p str>>)>, TooLong> {
+        Ok(match self {
+            Condition::Always => Some((path, Vec::new())),
+            Condition::Prefix(prefix) => prefix.strip(path).map(|rest| (rest, Vec::new())),
+            Condition::Pattern(_) if path.len() > PATTERN_PATH_BYTES_MAX => return Err(TooLong),
+            Condition::Pattern(pattern) => {
+                let normal = normal.get_or_insert_with(|| Normal::new(path));
+                pattern.captures(normal.text()).map(|groups| {
+                    let sent = groups.iter().map(|group| {
+                        let group = group?;
+                        Some(normal.sent(group.start(), group.end()))
+                    });
+                    (path, sent.collect())
+                })
+            }
+        })
     }
 }
 

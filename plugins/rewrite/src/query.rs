@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use tollgate_plugin::{Request, Result};
+use tollgate_plugin::{Request, Result, readings};
 
 use crate::template::{Captured, Template};
 
@@ -46,8 +46,10 @@ struct Value {
     append: bool,
 }
 
-/// One place between two `&`.
+/// One parameter. Servers that divide queries at `;` as well see the parameters that this sees, and none
+/// that it does not, so that nothing is slipped past a change behind a `;`.
 struct Piece<'q> {
+    separator: char,
     name: Cow<'q, str>,
     text: Cow<'q, str>,
 }
@@ -119,11 +121,12 @@ impl Changes {
         sent: &str,
         captured: &Captured<'_>,
     ) -> Result<Option<String>> {
-        let pieces = query.into_iter().flat_map(|query| query.split('&'));
+        let pieces = query.into_iter().flat_map(readings::pieces);
         let mut pieces: Vec<Piece<'_>> = pieces
-            .map(|text| Piece {
-                name: decoded(text.split('=').next().unwrap_or_default()),
-                text: Cow::Borrowed(text),
+            .map(|piece| Piece {
+                separator: piece.separator.unwrap_or('&'),
+                name: decoded(piece.name),
+                text: Cow::Borrowed(piece.text),
             })
             .collect();
         pieces.retain(|piece| {
@@ -143,16 +146,23 @@ impl Changes {
             }
             if let Some(value) = template.value(request, sent, captured)? {
                 pieces.push(Piece {
+                    separator: '&',
                     name: Cow::Borrowed(name),
                     text: Cow::Owned(format!("{}={}", encoded(name), encoded(&value))),
                 });
             }
         }
-        if pieces.is_empty() {
-            return Ok(None);
+        let mut changed: Option<String> = None;
+        for piece in &pieces {
+            match &mut changed {
+                None => changed = Some(piece.text.to_string()),
+                Some(query) => {
+                    query.push(piece.separator);
+                    query.push_str(&piece.text);
+                }
+            }
         }
-        let texts: Vec<&str> = pieces.iter().map(|piece| &*piece.text).collect();
-        Ok(Some(texts.join("&")))
+        Ok(changed)
     }
 
     /// What is renamed takes the place of what had the new name; names may be swapped.

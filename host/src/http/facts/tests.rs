@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::*;
 use crate::http::body::{Content, RequestBody};
+use crate::http::target::Target;
 
 /// A GET of this target with these header lines.
 pub fn exchange(target: &str, lines: &[(&'static str, &str)]) -> Exchange {
@@ -25,7 +26,7 @@ pub fn exchange(target: &str, lines: &[(&'static str, &str)]) -> Exchange {
         preflight: None,
         request: RequestHead {
             method: Method::GET,
-            uri: target.parse().unwrap(),
+            target: Target::of_request(&target.parse().unwrap()).unwrap(),
             headers,
         },
         request_body: RequestBody::whole(Bytes::new()),
@@ -97,15 +98,15 @@ fn every_change_is_seen_by_its_facts_alone() {
     );
     check(&|e| e.route = Arc::from("r"), &[Fact::RouteName]);
     check(
-        &|e| e.request.uri = "/b?n=1".parse().unwrap(),
+        &|e| e.request.target = Target::new("/b", Some("n=1")).unwrap(),
         &[Fact::Path],
     );
     check(
-        &|e| e.request.uri = "/a?n=1&m".parse().unwrap(),
+        &|e| e.request.target = Target::new("/a", Some("n=1&m")).unwrap(),
         &[Fact::Query],
     );
     check(
-        &|e| e.request.uri = "/a?n=2".parse().unwrap(),
+        &|e| e.request.target = Target::new("/a", Some("n=2")).unwrap(),
         &[Fact::Query, Fact::QueryParameter(name())],
     );
     check(

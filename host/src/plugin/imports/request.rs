@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{Method, Uri};
+use http::Method;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -11,24 +11,9 @@ use super::super::state::{RequestEditsHandle, RequestHandle, State};
 use super::{EDIT_BYTES, Edit, lines};
 use crate::http::facts::Fact;
 use crate::http::fields::{self, Side};
+use crate::http::target::Target;
 use crate::limits;
 use crate::shown::quoted;
-
-/// Puts a path and a query together, within the bound on targets.
-fn target(path: &str, query: Option<&str>) -> Result<Uri, String> {
-    let text = match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    };
-    if text.len() > limits::TARGET_BYTES_MAX {
-        return Err(format!(
-            "the target would exceed {} bytes",
-            limits::TARGET_BYTES_MAX
-        ));
-    }
-    text.parse()
-        .map_err(|error| format!("{}: {error}", quoted(&text)))
-}
 
 impl wit::HostRequest for State {
     fn method(&mut self, _: Resource<RequestHandle>) -> Result<String> {
@@ -229,7 +214,7 @@ impl wit::HostRequestEdits for State {
             return Ok(Err(format!("{}: {reason}", quoted(&path))));
         }
         let request = self.edit_request()?;
-        Ok(target(&path, request.uri.query()).map(|uri| request.uri = uri))
+        Ok(Target::new(&path, request.target.query()).map(|target| request.target = target))
     }
 
     fn set_query(&mut self, _: Resource<RequestEditsHandle>, query: Option<String>) -> Edit {
@@ -238,7 +223,8 @@ impl wit::HostRequestEdits for State {
             return Ok(Err("a query has no `#`; encode it".into()));
         }
         let request = self.edit_request()?;
-        Ok(target(request.uri.path(), query.as_deref()).map(|uri| request.uri = uri))
+        let target = Target::new(request.target.path(), query.as_deref());
+        Ok(target.map(|target| request.target = target))
     }
 
     fn set_authority(&mut self, _: Resource<RequestEditsHandle>, authority: String) -> Edit {
