@@ -27,6 +27,7 @@ use crate::chain::{Decided, Entry, Mechanisms};
 use crate::config::Source;
 use crate::http::exchange::ResponseHead;
 use crate::observe::{Arrival, EntryName, Metrics, Record, RouteMetrics};
+pub use crate::plugin::{COMPILER_VERB, Purpose, serve_as_compiler};
 pub use crate::policy::cache::PurgeKey;
 use crate::policy::decisions::Memory;
 use crate::policy::key_sets::KeySets;

@@ -183,11 +183,23 @@ pub const PLUGIN_FILE_BYTES_MAX: u64 = 64 << 20;
 /// The largest component that is compiled and snapshotted without `large = true`: beyond it loading
 /// takes seconds for each configuration, which should be meant.
 pub const PLUGIN_SNAPSHOT_BYTES_MAX: usize = 4 << 20;
-/// Variables times branches of one function that is compiled without `large = true`: seconds and hundreds
-/// of megabytes of a process that may be serving. The most of a bundled plugin's is 280,000.
-pub const FUNCTION_COMPILE_COST_MAX: u64 = 8 << 20;
-/// The same of all functions of a component together. The most of a bundled plugin's is 1.1 million.
-pub const PLUGIN_COMPILE_COST_MAX: u64 = 64 << 20;
+/// What compiling one component may take beyond what the compiler has, in bytes of addresses: the most of
+/// a bundled plugin's is a fifth of it.
+pub const COMPILE_MEMORY_BYTES: u64 = GIB;
+/// Its processor time, of all threads together: a component of [`PLUGIN_SNAPSHOT_BYTES_MAX`] takes a
+/// fraction.
+pub const COMPILE_CPU: Duration = Duration::from_secs(60);
+/// Its elapsed time, on a machine that is busy with something else.
+pub const COMPILE_WALL: Duration = Duration::from_secs(180);
+/// The same with `large = true`: sixteen times the size takes some such multiple.
+pub const COMPILE_LARGE_MEMORY_BYTES: u64 = 8 * GIB;
+/// The same with `large = true`.
+pub const COMPILE_LARGE_CPU: Duration = Duration::from_secs(900);
+/// The same with `large = true`.
+pub const COMPILE_LARGE_WALL: Duration = Duration::from_secs(1_800);
+/// Threads of a process that compiles. Each has a heap of its own, and so takes of the memory; a component
+/// has few functions that are worth one.
+pub const COMPILE_THREADS_MAX: usize = 8;
 /// Processor time of `describe` and of `configure`. They run once; compiling a large rule set may
 /// take a while.
 pub const CONFIGURE_CPU: Duration = Duration::from_secs(10);
@@ -195,6 +207,9 @@ pub const CONFIGURE_CPU: Duration = Duration::from_secs(10);
 pub const CONFIGURE_WALL: Duration = Duration::from_secs(30);
 /// What the description of a plugin may have, in bytes: a schema with prose.
 pub const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
+/// One compiled plugin, in bytes: eight times the largest file, which is more than code grows by. No more
+/// is read from the disk, or taken from the compiler.
+pub const COMPILED_BYTES_MAX: usize = 8 * PLUGIN_FILE_BYTES_MAX as usize;
 /// All compiled plugins on disk, in bytes; what was used least recently goes first.
 pub const ARTEFACT_FOLDER_BYTES_MAX: u64 = 2 << 30;
 /// Age from which a file that is still being written was left by a process that was killed: writing

@@ -10,7 +10,7 @@ use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
-use crate::plugin::{PoolSize, Runtime};
+use crate::plugin::{PoolSize, Purpose, Runtime};
 use crate::policy::cache::{Cache, PurgeKey, SetCookie, Settings};
 use crate::policy::decisions::Decisions;
 use crate::policy::limit::{Limiter, Now};
@@ -45,10 +45,11 @@ impl Process {
         config: &Config,
         metrics: Arc<Metrics>,
         log: Arc<AccessLog>,
+        purpose: Purpose,
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::waiting_calls(config.runtime.plugin_calls);
         let streaming = limits::streaming_calls(config.runtime.plugin_calls);
-        let (runtime, pool) = totals::start_runtime(config)?;
+        let (runtime, pool) = totals::start_runtime(config, purpose)?;
         Ok(Arc::new(Process {
             runtime,
             pool,

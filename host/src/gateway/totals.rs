@@ -7,13 +7,16 @@ use rustix::process::{Resource, getrlimit};
 use super::plugins::{cache_folder, loading_threads};
 use crate::config::Config;
 use crate::limits;
-use crate::plugin::{Artefacts, PoolSize, Runtime, quiet_caught_panics};
+use crate::plugin::{Artefacts, PoolSize, Purpose, Runtime, quiet_caught_panics};
 
 /// Starts the plugin runtime that a configuration needs.
 ///
 /// # Errors
 /// If the process may not have what it takes, in words for the operator.
-pub fn start_runtime(config: &Config) -> Result<(Arc<Runtime>, PoolSize), String> {
+pub fn start_runtime(
+    config: &Config,
+    purpose: Purpose,
+) -> Result<(Arc<Runtime>, PoolSize), String> {
     quiet_caught_panics();
     let runtime = &config.runtime;
     let size = PoolSize::new(
@@ -28,7 +31,7 @@ pub fn start_runtime(config: &Config) -> Result<(Arc<Runtime>, PoolSize), String
     mappings(&size);
     let artefacts = match cache_folder(&runtime.plugin_cache) {
         None => Artefacts::none(),
-        Some(folder) => Artefacts::open(&folder).unwrap_or_else(|reason| {
+        Some(folder) => Artefacts::open(&folder, purpose).unwrap_or_else(|reason| {
             tracing::warn!("compiled plugins are not kept: {reason}");
             Artefacts::none()
         }),

@@ -46,20 +46,35 @@ impl Granted {
     }
 }
 
-/// What is shared is the same only if it is one.
+/// What is shared is the same only if it is one. Every field is named, so that none can be added that a
+/// reload does not look at: what would be left out here could not be taken back from a plugin.
 impl PartialEq for Granted {
     fn eq(&self, other: &Granted) -> bool {
-        let mut upstreams = self.fetch.iter().zip(&other.fetch);
-        let fetch = self.fetch.len() == other.fetch.len()
+        let Granted {
+            secrets,
+            imports_secrets,
+            bodies,
+            fetch,
+            kv,
+            streams,
+            key_sets,
+            metrics,
+            waiting,
+            streaming,
+        } = self;
+        let mut upstreams = fetch.iter().zip(&other.fetch);
+        let same_upstreams = fetch.len() == other.fetch.len()
             && upstreams.all(|(ours, others)| ours.0 == others.0 && Arc::ptr_eq(ours.1, others.1));
-        self.secrets == other.secrets
-            && self.imports_secrets == other.imports_secrets
-            && self.bodies == other.bodies
-            && fetch
-            && are_one(self.kv.as_ref(), other.kv.as_ref())
-            && are_one(self.key_sets.as_ref(), other.key_sets.as_ref())
-            && Arc::ptr_eq(&self.metrics, &other.metrics)
-            && Arc::ptr_eq(&self.waiting, &other.waiting)
+        *secrets == other.secrets
+            && *imports_secrets == other.imports_secrets
+            && *bodies == other.bodies
+            && same_upstreams
+            && are_one(kv.as_ref(), other.kv.as_ref())
+            && *streams == other.streams
+            && are_one(key_sets.as_ref(), other.key_sets.as_ref())
+            && Arc::ptr_eq(metrics, &other.metrics)
+            && Arc::ptr_eq(waiting, &other.waiting)
+            && Arc::ptr_eq(streaming, &other.streaming)
     }
 }
 
