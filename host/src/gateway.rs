@@ -196,6 +196,9 @@ impl Gateway {
         let keys = self.mechanisms.limiter.keys();
         metrics.limit_keys.set(gauge(keys as u64));
         metrics
+            .held_bodies
+            .set(gauge(self.process.held_bodies.bytes()));
+        metrics
             .instances
             .set(gauge(self.process.runtime.instances()));
         metrics.set_instances(self.loaded.instances());

@@ -65,7 +65,8 @@ fn entry(cache: &Path, name: u8, bytes: u64) -> PathBuf {
     let mut file = File::create(&path).expect("ours");
     let head = [&b"tollgat1"[..], &bytes.to_le_bytes(), &[name; 32]].concat();
     file.write_all(&head).expect("ours");
-    file.set_len(bytes + head.len() as u64).expect("a sparse file");
+    file.set_len(bytes + head.len() as u64)
+        .expect("a sparse file");
     fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
     path
 }
@@ -203,8 +204,14 @@ fn what_others_keep_there_is_neither_removed_nor_counted() {
         file(&format!("{}.cwasm", key("a")), "not compiled"),
         file(&format!("{}.cwasm", key("B")), "tollgat1 it begins"),
         file(&format!("{}.cwasm{TEMPORARY}", key("c")), "not compiled"),
-        file(&format!("{}.cwasm.4711.0192", key("c")), "tollgat1 it begins"),
-        file(&format!("{}.cwasm{TEMPORARY}.bak", key("c")), "tollgat1 it begins"),
+        file(
+            &format!("{}.cwasm.4711.0192", key("c")),
+            "tollgat1 it begins",
+        ),
+        file(
+            &format!("{}.cwasm{TEMPORARY}.bak", key("c")),
+            "tollgat1 it begins",
+        ),
     ];
     let linked = cache.join(format!("{}.cwasm", key("d")));
     fs::hard_link(&outside, &linked).expect("a link");
@@ -286,7 +293,16 @@ fn an_entry_of_another_length_is_not_read() {
     for (number, path) in whole.iter().enumerate() {
         let file = File::options().write(true).open(path).expect("ours");
         let length = file.metadata().expect("ours").len();
-        let longer = [8 << 40, 3 << 30, 400 << 20, length + 1, length - 1, 47, 8, 0];
+        let longer = [
+            8 << 40,
+            3 << 30,
+            400 << 20,
+            length + 1,
+            length - 1,
+            47,
+            8,
+            0,
+        ];
         // As large as the file system lets it be.
         let set = (0..20).any(|halved| file.set_len(longer[number % 8] >> halved).is_ok());
         assert!(set, "{}", path.display());
@@ -294,6 +310,9 @@ fn an_entry_of_another_length_is_not_read() {
     let gateway = Gateway::start(&toml);
     assert_answers(&gateway);
     let resident = gateway.resident();
-    assert!(resident < usual + (64 << 20), "{resident}, and {usual} before");
+    assert!(
+        resident < usual + (64 << 20),
+        "{resident}, and {usual} before"
+    );
     assert_eq!(entries(&cache), whole);
 }

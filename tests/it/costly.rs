@@ -1,6 +1,9 @@
 //! Small files that would take a gateway's time, memory or stack while it serves: what compiles them, and
 //! what holds a configuration against their schemas, is another process, which is held to its bounds.
 
+mod odd;
+mod schemas;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -9,6 +12,7 @@ use tollgate_tests::{Folder, Gateway, Origin, PATIENCE, binary, check, eventuall
 
 use crate::components::{assembled, variant};
 use crate::scene::Scene;
+use schemas::{doubling, with_schema};
 
 /// What the gateway may take more while something is compiled for it: the file, the code, and what varies.
 const BESIDE_BYTES: u64 = 96 << 20;
@@ -50,51 +54,6 @@ fn variables(count: usize) -> String {
         function += &format!("(i32.mul (local.get {variable}))\n");
     }
     function + ")"
-}
-
-/// `minimal.wat` with another schema.
-fn with_schema(folder: &Folder, name: &str, schema: &str) -> PathBuf {
-    let text = format!(
-        "{{\"name\":\"wat\",\"version\":\"0.1.0\",\"summary\":\"A plugin in text\",\
-         \"config-schema\":{schema}}}"
-    );
-    let length: String = (text.len() as u32)
-        .to_le_bytes()
-        .iter()
-        .map(|byte| format!("\\{byte:02x}"))
-        .collect();
-    let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
-    let path = tollgate_tests::repository().join("tests/guests/hostile/wat/minimal.wat");
-    let minimal = std::fs::read_to_string(path).expect("minimal.wat");
-    let line = minimal.lines().find(|line| line.contains("(data (i32.const 16)"));
-    variant(
-        folder,
-        name,
-        &[
-            ("(memory (export \"memory\") 1)", "(memory (export \"memory\") 20)"),
-            (
-                "(data (i32.const 8) \"\\10\\00\\00\\00\\50\\00\\00\\00\")",
-                &format!("(data (i32.const 8) \"\\00\\00\\01\\00{length}\")"),
-            ),
-            (
-                line.expect("the description"),
-                &format!("(data (i32.const 65536) \"{escaped}\")"),
-            ),
-        ],
-    )
-}
-
-/// Sixty definitions, each the next one twice.
-fn doubling() -> String {
-    let definitions = (0..60).map(|number| {
-        let next = format!("{{\"$ref\":\"#/$defs/d{}\"}}", number + 1);
-        format!("\"d{number}\":{{\"allOf\":[{next},{next}]}}")
-    });
-    let definitions: Vec<String> = definitions.collect();
-    format!(
-        "{{\"$defs\":{{{},\"d60\":{{\"type\":\"object\"}}}},\"$ref\":\"#/$defs/d0\"}}",
-        definitions.join(",")
-    )
 }
 
 /// Whether the configuration with this plugin, and this configuration of it, is refused or not: in an
@@ -154,98 +113,6 @@ fn peak(gateway: &Gateway) -> u64 {
     kib.expect("its memory") * 1024
 }
 
-#[test]
-fn a_schema_that_takes_for_ever_is_refused_and_the_next_reload_is_not_kept_waiting() {
-    let folder = Folder::new();
-    let origin = Origin::echo();
-    let wasm = with_schema(&folder, "doubling", &doubling());
-    let plain = Scene::new(&origin).with("[runtime]\nwatch = false");
-    let gateway = Gateway::start(&plain.clone().toml());
-    let hostile = plain.clone().plugin("p", &wasm, "").policy("q", "p", "");
-    gateway.write_config(&hostile.toml());
-    gateway.hang_up();
-    eventually("a refused reload", || {
-        assert_eq!(gateway.get("/a").status, 200);
-        (gateway.reloads("refused") == 1).then_some(())
-    });
-    let text = "checking a configuration against its schema takes more than";
-    gateway.wait_for_event(&["everything stays as it was", text, "processor time"]);
-    gateway.reload(&plain.policy("mark", "headers", "config.response.set.x-mark = \"new\"").toml());
-    assert_eq!(gateway.get("/a").headers("x-mark"), ["new"]);
-    assert_eq!(children(gateway.pid()), [0_u32; 0], "something goes on");
-}
-
-/// Whatever a schema says, it is held to bounds, and reads nothing of this machine or another.
-#[test]
-fn odd_schemas_are_refused_or_do_no_harm() {
-    let folder = Folder::new();
-    let origin = Origin::echo();
-    let nested = format!("{}{{}}{}", "{\"items\":".repeat(100), "}".repeat(100));
-    let remote = format!("{{\"$ref\":\"{}/schema\"}}", origin.url());
-    let twice = "{\"$ref\":\"#/$defs/n\"}";
-    let deep = format!(
-        "{{\"$defs\":{{\"n\":{{\"properties\":{{\"a\":{{\"allOf\":[{twice},{twice}]}}}}}}}},\
-         \"$ref\":\"#/$defs/n\"}}"
-    );
-    let deep_config = format!("config = {}1{}", "{ a = ".repeat(40), " }".repeat(40));
-    let text = format!("config.a = \"{}!\"", "a".repeat(40));
-    let pattern = |pattern: &str| {
-        format!("{{\"properties\":{{\"a\":{{\"pattern\":\"{pattern}\"}}}}}}")
-    };
-    for (name, schema, config, refused) in [
-        ("self", "{\"$ref\":\"#\"}".to_owned(), "", None),
-        (
-            "circle",
-            "{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"$ref\":\"#/$defs/a\"}},\
-             \"$ref\":\"#/$defs/a\"}"
-                .to_owned(),
-            "",
-            None,
-        ),
-        ("remote", remote, "", Some("schema")),
-        (
-            "file",
-            "{\"$ref\":\"file:///etc/passwd\"}".to_owned(),
-            "",
-            Some("schema"),
-        ),
-        ("meta", "{\"$schema\":\"http://127.0.0.1:1/x\"}".to_owned(), "", None),
-        ("nested", nested, "", None),
-        ("deep", deep, &*deep_config, Some("checking a configuration")),
-        ("backtracks", pattern("^(?=a)((a+)+)+\\\\\\\\2$"), &*text, None),
-        ("linear", pattern("^(a+)+$"), &*text, Some("config.a")),
-        ("repeats", pattern("((((a{99}){99}){99}){99}){99}"), &*text, None),
-        ("no-pattern", pattern("("), &*text, Some("schema")),
-        (
-            "zero",
-            "{\"properties\":{\"a\":{\"multipleOf\":0}}}".to_owned(),
-            "config.a = 1",
-            None,
-        ),
-        (
-            "tiny",
-            "{\"properties\":{\"a\":{\"multipleOf\":1e-300}}}".to_owned(),
-            "config.a = 1",
-            None,
-        ),
-        ("huge", "{\"minLength\":1e999}".to_owned(), "", None),
-        ("none", "7".to_owned(), "", Some("schema")),
-        (
-            "format",
-            "{\"properties\":{\"a\":{\"format\":\"regex\"}}}".to_owned(),
-            "config.a = \"((((\"",
-            None,
-        ),
-    ] {
-        let (ok, said) = says(&with_schema(&folder, name, &schema), config);
-        if let Some(text) = refused {
-            assert!(!ok && said.contains(text), "{name}: {ok} {said}");
-        }
-        assert!(!said.contains("root:"), "{name}: {said}");
-    }
-    assert_eq!(origin.connections(), 0);
-}
-
 /// Processes that this one has started, and which have not ended.
 fn children(process: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
@@ -253,7 +120,11 @@ fn children(process: u32) -> Vec<u32> {
     let children = tasks.filter_map(|task| {
         let text = std::fs::read_to_string(task.path().join("children")).ok()?;
         let numbers = text.split_whitespace();
-        Some(numbers.filter_map(|number| number.parse().ok()).collect::<Vec<u32>>())
+        Some(
+            numbers
+                .filter_map(|number| number.parse().ok())
+                .collect::<Vec<u32>>(),
+        )
     });
     children.flatten().collect()
 }
@@ -273,7 +144,10 @@ fn what_compiles_ends_with_the_gateway() {
         });
         // Its environment may have secrets.
         let environment = std::fs::read(format!("/proc/{compiles}/environ")).expect("a process");
-        assert!(environment.starts_with(b"RAYON_NUM_THREADS="), "{environment:?}");
+        assert!(
+            environment.starts_with(b"RAYON_NUM_THREADS="),
+            "{environment:?}"
+        );
         assert_eq!(environment.iter().filter(|byte| **byte == 0).count(), 1);
         match end {
             "TERM" => assert!(gateway.stop().success()),
@@ -312,9 +186,7 @@ fn the_program_that_compiles_is_the_one_that_runs() {
         .expect("the gateway starts");
     let said = tollgate_tests::Output::of(process.stderr.take().expect("a pipe"));
     let says = |text: &str| {
-        let found = said.find(PATIENCE, |line| {
-            line.contains(text).then_some(())
-        });
+        let found = said.find(PATIENCE, |line| line.contains(text).then_some(()));
         assert!(found.is_some(), "no `{text}` in {}", said.text());
     };
     says("listening listener=\"admin\"");

@@ -197,17 +197,24 @@ where
     let queue: Mutex<Vec<T>> = Mutex::new(items.collect());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..loading_threads() {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let Some(item) = next else { break };
-                    let result = work(item);
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(result);
-                }
-            });
+        let work = || {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let Some(item) = next else { break };
+                let result = work(item);
+                done.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(result);
+            }
+        };
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work);
+        // Where the system has no thread, this one does it.
+        if (0..loading_threads())
+            .filter_map(|number| spawn(number).ok())
+            .count()
+            == 0
+        {
+            work();
         }
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -285,6 +292,7 @@ fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> G
         metrics: Arc::clone(&process.metrics.plugins),
         waiting: Arc::clone(&process.waiting),
         streaming: Arc::clone(&process.streaming),
+        held_bodies: Arc::clone(&process.held_bodies),
     }
 }
 

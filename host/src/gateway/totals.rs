@@ -29,6 +29,7 @@ pub fn start_runtime(
     addresses(&size)?;
     descriptors(config)?;
     mappings(&size);
+    bodies(config);
     let artefacts = match cache_folder(&runtime.plugin_cache) {
         None => Artefacts::none(),
         Some(folder) => Artefacts::open(&folder, purpose).unwrap_or_else(|reason| {
@@ -59,6 +60,25 @@ pub fn tell(size: &PoolSize) {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{}MiB", bytes >> 20)
+}
+
+/// Says if what requests may have plugins hold of bodies is more than all may hold together.
+fn bodies(config: &Config) {
+    let grants = config
+        .plugins
+        .values()
+        .filter_map(|plugin| plugin.grant.bodies);
+    let Some(largest) = grants.max() else { return };
+    let requests = config.runtime.requests as u64;
+    let (all, most) = (requests.saturating_mul(largest), config.runtime.bodies);
+    if all > most {
+        tracing::warn!(
+            "`runtime.requests` times the largest `grant.bodies` are {} of bodies, and all together may be \
+             {} (`runtime.bodies`): beyond, requests are answered 503",
+            mebibytes(all),
+            mebibytes(most)
+        );
+    }
 }
 
 /// Whether the pool can have its addresses.

@@ -19,45 +19,13 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
+use super::key::DIGEST_BYTES;
+pub use super::key::{Key, hex};
 use crate::limits;
 
-const DIGEST_BYTES: usize = 32;
 /// What every file of this form begins with. Then come the length of the payload and the digest.
 const MAGIC: [u8; 8] = *b"tollgat1";
 const HEAD_BYTES: usize = MAGIC.len() + size_of::<u64>() + DIGEST_BYTES;
-
-/// What a compiled component is known by: content, configuration, engine and version, hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(pub [u8; DIGEST_BYTES]);
-
-impl Key {
-    /// A key of these parts; each is counted in with its length, so that parts cannot run together.
-    pub fn of(parts: &[&[u8]]) -> Key {
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
-        }
-        let mut key = [0; DIGEST_BYTES];
-        key.copy_from_slice(context.finish().as_ref());
-        Key(key)
-    }
-
-    fn file_name(self) -> String {
-        let mut name = hex(&self.0);
-        name.push_str(".cwasm");
-        name
-    }
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
 
 /// What the folder is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +107,7 @@ impl Artefacts {
     /// The compiled bytes under this key, if they are there and whole.
     pub fn get(&self, key: Key) -> Option<Vec<u8>> {
         let folder = self.0.as_ref()?;
-        let mut file = folder.open(&key.file_name()).ok()?;
+        let mut file = folder.open(&file_name(key)).ok()?;
         let length = payload_length(&mut file)?;
         let mut digest = [0; DIGEST_BYTES];
         file.read_exact(&mut digest).ok()?;
@@ -185,20 +153,25 @@ impl Artefacts {
         };
         entries.sort_by_key(|entry| entry.used);
         let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let mut files = entries.len();
         for entry in entries {
             let age = entry.used.elapsed().unwrap_or_default();
             let goes = match entry.kind {
                 Kind::Temporary => age > limits::ARTEFACT_TEMPORARY_AGE,
-                Kind::Whole => total > limits::ARTEFACT_FOLDER_BYTES_MAX,
+                Kind::Whole => {
+                    total > limits::ARTEFACT_FOLDER_BYTES_MAX || files > limits::ARTEFACT_FILES_MAX
+                }
             };
             // Another may be in its place by now.
             if !goes || folder.look(&entry.name, entry.kind).is_none() {
                 continue;
             }
             match rustix::fs::unlinkat(&folder.handle, &entry.name, AtFlags::empty()) {
-                Ok(()) => total -= entry.bytes,
-                Err(error) if error.kind() == ErrorKind::NotFound => total -= entry.bytes,
-                Err(_) => {}
+                Err(error) if error.kind() != ErrorKind::NotFound => {}
+                _ => {
+                    total -= entry.bytes;
+                    files -= 1;
+                }
             }
         }
         folder.bytes.store(total, Ordering::Relaxed);
@@ -289,7 +262,7 @@ impl Folder {
     }
 
     fn write(&self, key: Key, payload: &[u8]) -> io::Result<()> {
-        let name = key.file_name();
+        let name = file_name(key);
         let process = std::process::id();
         let temporary = format!("{name}.{process}.{}", uuid::Uuid::now_v7());
         let result = (|| {
@@ -328,6 +301,10 @@ fn payload_length(file: &mut File) -> Option<usize> {
         && file.metadata().ok()?.len() == whole
         && length <= limits::COMPILED_BYTES_MAX as u64;
     usize::try_from(length).ok().filter(|_| fits)
+}
+
+fn file_name(key: Key) -> String {
+    format!("{}.cwasm", hex(&key.0))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -370,7 +347,7 @@ mod tests {
 
     #[test]
     fn names_that_we_give_are_known_and_no_others() {
-        let name = Key::of(&[b"a"]).file_name();
+        let name = file_name(Key::of(&[b"a"]));
         let uuid = uuid::Uuid::now_v7();
         assert_eq!(kind(&name), Some(Kind::Whole));
         assert_eq!(kind(&format!("{name}.1.{uuid}")), Some(Kind::Temporary));

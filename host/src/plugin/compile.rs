@@ -5,6 +5,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 
 use super::artefacts::Key;
+use super::blame;
 use super::compiler::Job;
 use super::contract::Shape;
 use super::engine::Runtime;
@@ -89,7 +90,10 @@ fn made(runtime: &Runtime, bytes: &[u8], large: bool) -> Result<(Component, Vec<
     // SAFETY: a process of this very program compiled it, with the same settings, and nobody else has its
     // socket; wasmtime checks that its version and settings fit.
     let component = unsafe { Component::deserialize(&runtime.engine, &code) };
-    let component = component.map_err(|error| format!("it cannot be loaded: {error:?}"))?;
+    let component = component.map_err(|error| {
+        blame::note_shortage(&error);
+        format!("it cannot be loaded: {error:?}")
+    })?;
     Ok((component, code))
 }
 
@@ -152,7 +156,10 @@ pub(super) fn link(
     } else {
         runtime.linker.instantiate_pre(component)
     };
-    linked.map_err(|error| format!("its imports are not those of the contract: {error:?}"))
+    linked.map_err(|error| {
+        blame::note_shortage(&error);
+        format!("its imports are not those of the contract: {error:?}")
+    })
 }
 
 /// Lets every call of a WASI world trap that the gateway does not have, such as wasi:http: tool chains

@@ -21,6 +21,7 @@ use frame::{Answer, Request};
 pub use serve::serve;
 
 use crate::limits;
+use crate::shortage;
 
 /// The verb by which this program is the compiler.
 pub const VERB: &str = "compile-plugins";
@@ -40,7 +41,11 @@ pub enum Job {
 
 impl Job {
     pub fn compile(large: bool) -> Job {
-        if large { Job::CompileLarge } else { Job::Compile }
+        if large {
+            Job::CompileLarge
+        } else {
+            Job::Compile
+        }
     }
 
     fn bounds(self) -> Bounds {
@@ -57,7 +62,7 @@ impl Job {
             },
             Job::CheckSchema => Bounds {
                 memory: limits::COMPILE_MEMORY_BYTES,
-                cpu: limits::CONFIGURE_CPU,
+                cpu: limits::SCHEMA_CPU,
                 wall: limits::LOADING_WALL,
             },
         }
@@ -98,6 +103,7 @@ impl Compilers {
         let mut compiler = match alive {
             Some(compiler) => compiler,
             None => Compiler::start().map_err(|error| {
+                shortage::note_in(&error);
                 format!(
                     "{} takes a process of its own, which cannot be started: {error}",
                     job.name()
@@ -171,19 +177,21 @@ impl Compiler {
     /// Ends the process, and says what kept it from its answer.
     fn why_failed(mut self, job: Job, error: &io::Error) -> String {
         let bounds = job.bounds();
-        let late = matches!(
-            error.kind(),
-            ErrorKind::WouldBlock | ErrorKind::TimedOut
-        );
-        if late {
-            let _ = self.process.kill();
-        }
-        let what = match self.process.wait() {
-            _ if late => format!("takes longer than {} s", bounds.wall.as_secs()),
-            Ok(status) => beyond(status, &bounds).unwrap_or_else(|| {
-                format!("failed: its process ended ({status}), {error}")
-            }),
-            Err(_) => format!("failed: {error}"),
+        let what = match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                // Others had the processor.
+                shortage::note();
+                format!("takes longer than {} s", bounds.wall.as_secs())
+            }
+            // It has ended, or is ending.
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                match self.process.wait() {
+                    Ok(status) => beyond(status, &bounds)
+                        .unwrap_or_else(|| format!("failed: its process ended ({status})")),
+                    Err(error) => format!("failed: {error}"),
+                }
+            }
+            _ => format!("failed: {error}"),
         };
         let help = match job {
             Job::Compile => ", so say `large = true` if it is meant",
@@ -217,10 +225,12 @@ fn beyond(status: ExitStatus, bounds: &Bounds) -> Option<String> {
             "takes more than {} MiB of memory, or too much of the stack",
             bounds.memory >> 20
         )),
-        SIGKILL => Some(
-            "failed: its process was killed, as the kernel does when the machine has no memory left"
-                .to_owned(),
-        ),
+        SIGKILL => {
+            shortage::note();
+            let text = "failed: its process was killed, as the kernel does when the machine has no \
+                        memory left";
+            Some(text.to_owned())
+        }
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::contract::Grants;
 use super::secrets::Secrets;
+use crate::http::held::HeldBodies;
 use crate::observe::PluginMetrics;
 use crate::policy::key_sets::KeySets;
 use crate::store::memory::Kv;
@@ -32,6 +33,8 @@ pub struct Granted {
     pub waiting: Arc<Semaphore>,
     /// One permit for each body that goes through a plugin, whichever.
     pub streaming: Arc<Semaphore>,
+    /// For bodies that are held whole, of whatever plugin.
+    pub held_bodies: Arc<HeldBodies>,
 }
 
 impl Granted {
@@ -61,6 +64,7 @@ impl PartialEq for Granted {
             metrics,
             waiting,
             streaming,
+            held_bodies,
         } = self;
         let mut upstreams = fetch.iter().zip(&other.fetch);
         let same_upstreams = fetch.len() == other.fetch.len()
@@ -75,6 +79,7 @@ impl PartialEq for Granted {
             && Arc::ptr_eq(metrics, &other.metrics)
             && Arc::ptr_eq(waiting, &other.waiting)
             && Arc::ptr_eq(streaming, &other.streaming)
+            && Arc::ptr_eq(held_bodies, &other.held_bodies)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use wasmparser::{BinaryReaderError, CanonicalFunction, Encoding, Parser, Payload};
 
+use crate::limits;
+
 /// Where a component has handles, beside those that its hooks are handed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Handles {
@@ -29,8 +31,20 @@ pub struct Outline {
 /// Looks at everything but code.
 ///
 /// # Errors
-/// If these are not the bytes of a component.
-pub fn outline(bytes: &[u8]) -> Result<Outline, BinaryReaderError> {
+/// If these are not the bytes of a component, or it takes and offers more than any that could run here.
+pub fn outline(bytes: &[u8]) -> Result<Outline, String> {
+    let outline = read(bytes).map_err(|error| format!("it is no component: {error}"))?;
+    let Names { imports, exports } = &outline.names;
+    if imports.len().max(exports.len()) > limits::PLUGIN_NAMES_MAX {
+        return Err(format!(
+            "it has more than {} imports or exports",
+            limits::PLUGIN_NAMES_MAX
+        ));
+    }
+    Ok(outline)
+}
+
+fn read(bytes: &[u8]) -> Result<Outline, BinaryReaderError> {
     let (mut handles, mut names) = (Handles::default(), Names::default());
     let mut components = 0_usize;
     let mut open = Vec::new();
@@ -52,12 +66,15 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, BinaryReaderError> {
             }
             // Of the outermost.
             Payload::ComponentImportSection(imports) if open.len() == 1 => {
-                for import in imports {
+                // Of more, one is enough to know that they are too many.
+                let room = (limits::PLUGIN_NAMES_MAX + 1).saturating_sub(names.imports.len());
+                for import in imports.into_iter().take(room) {
                     names.imports.push(import?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(exports) if open.len() == 1 => {
-                for export in exports {
+                let room = (limits::PLUGIN_NAMES_MAX + 1).saturating_sub(names.exports.len());
+                for export in exports.into_iter().take(room) {
                     names.exports.push(export?.name.name.to_owned());
                 }
             }

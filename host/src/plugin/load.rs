@@ -11,13 +11,13 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::compile::Keep;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
 use super::granted::Granted;
 use super::in_use::Code;
 use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
-use super::compile::Keep;
 use super::{blame, compile, inspect, schema};
 use crate::limits;
 
@@ -127,8 +127,7 @@ impl Plugin {
         }
         // What may not run here is not worth compiling.
         let grants = spec.granted.interfaces();
-        let outline = inspect::outline(&bytes)
-            .map_err(|error| LoadError::plugin(format!("it is no component: {error}")))?;
+        let outline = inspect::outline(&bytes).map_err(LoadError::plugin)?;
         contract::read(&outline.names, outline.handles, grants).map_err(LoadError::Plugin)?;
         let content = Key::of(&[&bytes]);
         let key = Key::of(&[b"component", &content.0]);
@@ -138,8 +137,7 @@ impl Plugin {
             .map_err(LoadError::plugin)?;
         // That was what its bytes say. What counts is what is linked.
         let names = compile::names(runtime, &component);
-        let shape =
-            contract::read(&names, outline.handles, grants).map_err(LoadError::Plugin)?;
+        let shape = contract::read(&names, outline.handles, grants).map_err(LoadError::Plugin)?;
         let spec = spec.for_shape(&shape);
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
 

@@ -18,6 +18,7 @@ mod idle;
 mod imports;
 mod in_use;
 mod inspect;
+mod key;
 mod lease;
 mod load;
 mod pages;

@@ -70,12 +70,18 @@ const CASES: [Case; 4] = [
     Case {
         guest: "guest_streams",
         config: "config.name = \"one\"",
-        grants: &[("streams = true", "it exports `request-stream`, which is not granted")],
+        grants: &[(
+            "streams = true",
+            "it exports `request-stream`, which is not granted",
+        )],
     },
     Case {
         guest: "guest_reach_bodies",
         config: "config.name = \"one\"",
-        grants: &[("bodies = \"64KiB\"", "it imports `bodies`, which is not granted")],
+        grants: &[(
+            "bodies = \"64KiB\"",
+            "it imports `bodies`, which is not granted",
+        )],
     },
     Case {
         guest: "guest_secret",
@@ -89,7 +95,10 @@ const CASES: [Case; 4] = [
         guest: "guest_reach",
         config: "",
         grants: &[
-            ("fetch = [\"origin\"]", "it imports `fetch`, which is not granted"),
+            (
+                "fetch = [\"origin\"]",
+                "it imports `fetch`, which is not granted",
+            ),
             ("kv = true", "it imports `kv`, which is not granted"),
         ],
     },
@@ -109,7 +118,11 @@ fn each_grant_that_is_taken_back_refuses_the_reload_or_goes() {
         };
         let all: Vec<&str> = case.grants.iter().map(|(grant, _)| *grant).collect();
         let gateway = start(&toml(&all));
-        let raw = request("/a", &[("x-one-in", "\"pass\""), ("x-one-out", "pass")], "body");
+        let raw = request(
+            "/a",
+            &[("x-one-in", "\"pass\""), ("x-one-out", "pass")],
+            "body",
+        );
         // The guest of bodies is told nothing to do.
         let raw = match case.guest {
             "guest_reach_bodies" => request("/a", &[], "body"),
@@ -142,7 +155,10 @@ fn each_grant_that_is_taken_back_refuses_the_reload_or_goes() {
         gateway.reload(&without);
         gateway.wait_for_one_gateway();
         assert_eq!(gateway.request(&raw).status, 200, "{}", case.guest);
-        assert_eq!(gateway.record(|record| record["entries"] == json!([]))["status"], 200);
+        assert_eq!(
+            gateway.record(|record| record["entries"] == json!([]))["status"],
+            200
+        );
     }
 }
 
@@ -160,7 +176,11 @@ fn each_grant_that_is_narrowed_is_narrower_at_once() {
             .with("[runtime]\nwatch = false")
             .with(&upstream("users", &users))
             .with(&upstream("others", &others))
-            .plugin("bodies", &guest("guest_reach_bodies"), &format!("grant.bodies = \"{bodies}\""))
+            .plugin(
+                "bodies",
+                &guest("guest_reach_bodies"),
+                &format!("grant.bodies = \"{bodies}\""),
+            )
             .plugin("reach", &guest("guest_reach"), &grant)
             .plugin("second", &guest("guest_reach"), &grant)
             .policy("bodies", "bodies", "config.name = \"one\"")
@@ -225,7 +245,11 @@ fn a_secret_that_becomes_another_is_the_other_at_once() {
     let toml = |grant: &str, name: &str| {
         Scene::new(&origin)
             .with("[runtime]\nwatch = false\n[secrets]\nTHIRD = { file = \"third.txt\" }")
-            .plugin("keeper", &guest("guest_secret"), &format!("grant = {{ secrets = [{grant}] }}"))
+            .plugin(
+                "keeper",
+                &guest("guest_secret"),
+                &format!("grant = {{ secrets = [{grant}] }}"),
+            )
             .policy("kept", "keeper", &format!("config.name = \"{name}\""))
             .toml()
     };

@@ -13,6 +13,7 @@ use wasmtime::Engine;
 
 use super::Job;
 use super::frame::{Answer, Request};
+use crate::limits;
 use crate::plugin::engine::{self, FunctionCache};
 use crate::plugin::{compile, load, schema};
 
@@ -44,7 +45,8 @@ pub fn serve() -> Result<(), String> {
     });
     reader.map_err(|error| failed(&error))?;
     for (job, input) in jobs {
-        let answer = match bounded(job).and_then(|()| work(&engine, job, input)) {
+        let done = bounded(job).and_then(|()| work(&engine, job, input));
+        let answer = match done.and_then(within_bounds) {
             Ok(bytes) => Answer { done: true, bytes },
             Err(text) => Answer {
                 done: false,
@@ -68,6 +70,15 @@ fn work(engine: &Engine, job: Job, input: Vec<u8>) -> Result<Vec<u8>, String> {
     .unwrap_or_else(Err)
 }
 
+/// What the other side takes.
+fn within_bounds(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    if bytes.len() > limits::COMPILED_BYTES_MAX {
+        let (bytes, most) = (bytes.len(), limits::COMPILED_BYTES_MAX);
+        return Err(format!("it becomes {bytes} bytes, of {most} at most"));
+    }
+    Ok(bytes)
+}
+
 /// Holds this process to what the job may take beyond what was taken before.
 fn bounded(job: Job) -> Result<(), String> {
     let bounds = job.bounds();
@@ -89,7 +100,10 @@ fn lower(resource: Resource, to: u64) -> io::Result<()> {
 /// Addresses that this process has now, in bytes.
 fn addresses() -> io::Result<u64> {
     let sizes = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = sizes.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    let pages = sizes
+        .split(' ')
+        .next()
+        .and_then(|pages| pages.parse::<u64>().ok());
     let pages = pages.ok_or(io::ErrorKind::InvalidData)?;
     Ok(pages.saturating_mul(rustix::param::page_size() as u64))
 }
