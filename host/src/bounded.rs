@@ -7,12 +7,18 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::shortage;
+
 /// Reads a file, of a longer one no more than a byte beyond `most`, by which the caller sees that it is
 /// longer.
 ///
 /// # Errors
 /// Those of the system, and what is not a file: a pipe would be waited for, for ever.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    read_within(path, most).inspect_err(shortage::note_in)
+}
+
+fn read_within(path: &Path, most: u64) -> Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK.bits();
     let file = OpenOptions::new()
         .read(true)

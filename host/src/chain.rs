@@ -196,6 +196,7 @@ impl Entry {
     fn failure(&self, fault: &Fault) -> Failure {
         let kind = match fault.kind {
             FaultKind::Busy => FailureKind::PluginBusy,
+            FaultKind::BodiesFull => FailureKind::BodiesFull,
             FaultKind::BodyTooLarge => FailureKind::BodyTooLarge,
             FaultKind::BodyBroken => FailureKind::ClientStalled,
             FaultKind::Unreadable => FailureKind::BadGateway,

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::gateway::{BUNDLED, Gateway, Process, Progress};
+use crate::gateway::{
+    BUNDLED, COMPILER_VERB, Gateway, Process, Progress, Purpose, serve_as_compiler,
+};
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
 
@@ -42,6 +44,9 @@ enum Verb {
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(PluginVerb),
+    /// Compile for the process that started this, over standard input and output.
+    #[command(name = COMPILER_VERB, hide = true)]
+    CompilePlugins,
 }
 
 #[derive(Subcommand)]
@@ -64,6 +69,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.verb {
         Verb::Run { config } => run::run(&config),
         Verb::Check { config } => check::check(&config),
+        Verb::CompilePlugins => serve_as_compiler(),
         Verb::Plugin(PluginVerb::Build { crates, out }) => {
             plugin_build::build(&crates, out.as_deref())
         }
@@ -109,12 +115,12 @@ pub(crate) fn read(path: &std::path::Path) -> Result<Config, String> {
 }
 
 /// Builds everything that a configuration names.
-pub(crate) fn build(config: &Config) -> Result<Built, String> {
+pub(crate) fn build(config: &Config, purpose: Purpose) -> Result<Built, String> {
     raise_descriptor_limit();
     let metrics = Metrics::new();
     let log = AccessLog::start(std::io::stdout(), metrics.log_lines_dropped.clone())
         .map_err(|error| format!("the access log cannot start: {error}"))?;
-    let process = Process::start(config, Arc::clone(&metrics), Arc::clone(&log))?;
+    let process = Process::start(config, Arc::clone(&metrics), Arc::clone(&log), purpose)?;
     let progress = Arc::new(Progress::default());
     let shown = terminal::Shown::start(&progress);
     let built = Gateway::build(config, &process, None, &progress);

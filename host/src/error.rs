@@ -52,6 +52,8 @@ pub enum FailureKind {
     HeadersTooLarge,
     /// A policy reads bodies up to a size, and this one is larger.
     BodyTooLarge,
+    /// Bodies that policies hold take up all that they may, together.
+    BodiesFull,
     /// No body came for too long.
     ClientStalled,
     /// The client went away.
@@ -104,7 +106,7 @@ impl Failure {
             | K::ClientGone
             | K::NoRoute
             | K::MethodNotAllowed(_) => Blame::Client,
-            K::Overloaded | K::Stopped => Blame::Gateway,
+            K::Overloaded | K::BodiesFull | K::Stopped => Blame::Gateway,
             K::Plugin | K::PluginBusy => Blame::Plugin,
             K::Unreachable
             | K::ConnectTimeout
@@ -122,6 +124,7 @@ impl Failure {
             K::TargetTooLong => "target-too-long",
             K::HeadersTooLarge => "headers-too-large",
             K::BodyTooLarge => "body-too-large",
+            K::BodiesFull => "bodies-full",
             K::ClientStalled => "client-stalled",
             K::ClientGone => "client-gone",
             K::NoRoute => "no-route",
@@ -164,6 +167,10 @@ impl Failure {
             K::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the gateway serves as many requests as it may",
+            ),
+            K::BodiesFull => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the gateway holds as many bodies as it may",
             ),
             K::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
             K::Plugin => (
@@ -212,7 +219,7 @@ impl Failure {
                     headers.insert(ALLOW, value);
                 }
             }
-            FailureKind::Overloaded | FailureKind::PluginBusy => {
+            FailureKind::Overloaded | FailureKind::BodiesFull | FailureKind::PluginBusy => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -240,6 +247,8 @@ pub enum FaultKind {
     Instantiate,
     /// All of the plugin's, or all of the process's, calls are taken, and none came free in time.
     Busy,
+    /// Bodies that are held for plugins take up all that they may, together: there was no room for one.
+    BodiesFull,
     /// The response's body cannot be handed to the plugin: it is a part, or in an encoding that is not
     /// undone. The upstream's fault.
     Unreadable,
@@ -253,7 +262,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 12] = [
+    pub const ALL: [FaultKind; 13] = [
         FaultKind::Trap,
         FaultKind::Cpu,
         FaultKind::Wall,
@@ -262,6 +271,7 @@ impl FaultKind {
         FaultKind::BadReply,
         FaultKind::Instantiate,
         FaultKind::Busy,
+        FaultKind::BodiesFull,
         FaultKind::Unreadable,
         FaultKind::BodyTooLarge,
         FaultKind::BodyBroken,
@@ -286,6 +296,7 @@ impl FaultKind {
             FaultKind::BadReply => "bad-reply",
             FaultKind::Instantiate => "instantiate",
             FaultKind::Busy => "busy",
+            FaultKind::BodiesFull => "bodies-full",
             FaultKind::Unreadable => "unreadable",
             FaultKind::BodyTooLarge => "body-too-large",
             FaultKind::BodyBroken => "body-broken",

@@ -27,6 +27,7 @@ use crate::chain::{Decided, Entry, Mechanisms};
 use crate::config::Source;
 use crate::http::exchange::ResponseHead;
 use crate::observe::{Arrival, EntryName, Metrics, Record, RouteMetrics};
+pub use crate::plugin::{COMPILER_VERB, Purpose, serve_as_compiler};
 pub use crate::policy::cache::PurgeKey;
 use crate::policy::decisions::Memory;
 use crate::policy::key_sets::KeySets;
@@ -194,6 +195,9 @@ impl Gateway {
         metrics.cache_keys.set(gauge(cache.entries));
         let keys = self.mechanisms.limiter.keys();
         metrics.limit_keys.set(gauge(keys as u64));
+        metrics
+            .held_bodies
+            .set(gauge(self.process.held_bodies.bytes()));
         metrics
             .instances
             .set(gauge(self.process.runtime.instances()));

@@ -22,6 +22,7 @@ mod bounded;
 mod error;
 mod http;
 mod limits;
+mod shortage;
 mod shown;
 
 mod config;

@@ -183,20 +183,41 @@ pub const PLUGIN_FILE_BYTES_MAX: u64 = 64 << 20;
 /// The largest component that is compiled and snapshotted without `large = true`: beyond it loading
 /// takes seconds for each configuration, which should be meant.
 pub const PLUGIN_SNAPSHOT_BYTES_MAX: usize = 4 << 20;
-/// Variables times branches of one function that is compiled without `large = true`: seconds and hundreds
-/// of megabytes of a process that may be serving. The most of a bundled plugin's is 280,000.
-pub const FUNCTION_COMPILE_COST_MAX: u64 = 8 << 20;
-/// The same of all functions of a component together. The most of a bundled plugin's is 1.1 million.
-pub const PLUGIN_COMPILE_COST_MAX: u64 = 64 << 20;
+/// Imports of a component, and as many exports: the contract and all of WASI are some eighty.
+pub const PLUGIN_NAMES_MAX: usize = 1_000;
+/// What compiling one component may take beyond what the compiler has, in bytes of addresses: the most of
+/// a bundled plugin's is a fifth of it.
+pub const COMPILE_MEMORY_BYTES: u64 = GIB;
+/// Its processor time, of all threads together: a component of [`PLUGIN_SNAPSHOT_BYTES_MAX`] takes a
+/// fraction.
+pub const COMPILE_CPU: Duration = Duration::from_secs(60);
+/// Its elapsed time, on a machine that is busy with something else.
+pub const COMPILE_WALL: Duration = Duration::from_secs(180);
+/// The same with `large = true`: sixteen times the size takes some such multiple.
+pub const COMPILE_LARGE_MEMORY_BYTES: u64 = 8 * GIB;
+/// The same with `large = true`.
+pub const COMPILE_LARGE_CPU: Duration = Duration::from_secs(900);
+/// The same with `large = true`.
+pub const COMPILE_LARGE_WALL: Duration = Duration::from_secs(1_800);
+/// Threads of a process that compiles. Each has a heap of its own, and so takes of the memory; a component
+/// has few functions that are worth one.
+pub const COMPILE_THREADS_MAX: usize = 8;
 /// Processor time of `describe` and of `configure`. They run once; compiling a large rule set may
 /// take a while.
 pub const CONFIGURE_CPU: Duration = Duration::from_secs(10);
+/// Processor time of holding a configuration against its schema: real ones take milliseconds.
+pub const SCHEMA_CPU: Duration = Duration::from_secs(5);
 /// Elapsed time of `describe` and of `configure`, on a busy machine.
 pub const CONFIGURE_WALL: Duration = Duration::from_secs(30);
 /// What the description of a plugin may have, in bytes: a schema with prose.
 pub const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
+/// One compiled plugin, in bytes: eight times the largest file, which is more than code grows by. No more
+/// is read from the disk, or taken from the compiler.
+pub const COMPILED_BYTES_MAX: usize = 8 * PLUGIN_FILE_BYTES_MAX as usize;
 /// All compiled plugins on disk, in bytes; what was used least recently goes first.
 pub const ARTEFACT_FOLDER_BYTES_MAX: u64 = 2 << 30;
+/// Files of ours in that folder: some are of few bytes, and all are looked at when one is loaded.
+pub const ARTEFACT_FILES_MAX: usize = 10_000;
 /// Age from which a file that is still being written was left by a process that was killed: writing
 /// takes well under a second.
 pub const ARTEFACT_TEMPORARY_AGE: Duration = Duration::from_secs(3_600);
@@ -243,6 +264,12 @@ pub const SNAPSHOT_HEADROOM_BYTES: usize = 2 * PLUGIN_MEMORIES_MAX as usize * (6
 /// How often the files are looked at. A change counts when two looks found the same, so it is served
 /// within twice this time, and building it.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// After how long a reload is said to take long, and is said to again: with nothing to compile it takes a
+/// fraction of a second, and one that never ended would be one that nobody knows of.
+pub const RELOAD_SLOW: Duration = Duration::from_secs(60);
+/// The pauses after which a reload is tried again that failed for want of something that the system may
+/// give later. Each is twice the one before.
+pub const RELOAD_AGAIN: RangeInclusive<Duration> = seconds(1, 60);
 /// How long loading may take before its progress is shown: what is quicker would only flicker.
 pub const PROGRESS_AFTER: Duration = Duration::from_millis(200);
 /// How often the progress is drawn.

@@ -47,6 +47,38 @@ fn entries(cache: &Path) -> Vec<PathBuf> {
     entries
 }
 
+/// What a temporary file has behind the name that it will have.
+const TEMPORARY: &str = ".4711.01931b5e-7c1e-7000-8000-0123456789ab";
+
+/// Sets when it was used last, in days before now.
+fn last_used(path: &Path, days: u32) {
+    let then = SystemTime::now() - days * Duration::from_secs(86_400);
+    let times = FileTimes::new().set_modified(then);
+    let file = File::options().write(true).open(path).expect("a file");
+    file.set_times(times).expect("ours");
+}
+
+/// An entry as the gateway writes it, with a payload of this many bytes, none of which are on the disk.
+fn entry(cache: &Path, name: u8, bytes: u64) -> PathBuf {
+    use std::io::Write;
+    let path = cache.join(format!("{:064x}.cwasm", name));
+    let mut file = File::create(&path).expect("ours");
+    let head = [&b"tollgat1"[..], &bytes.to_le_bytes(), &[name; 32]].concat();
+    file.write_all(&head).expect("ours");
+    file.set_len(bytes + head.len() as u64)
+        .expect("a sparse file");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
+    path
+}
+
+/// A folder that only its owner may enter.
+fn private(folder: &Folder) -> PathBuf {
+    let cache = folder.path().join("cache");
+    fs::create_dir(&cache).expect("a folder");
+    fs::set_permissions(&cache, Permissions::from_mode(0o700)).expect("ours");
+    cache
+}
+
 #[test]
 fn processes_share_a_cold_folder_and_one_is_killed() {
     let folder = Folder::new();
@@ -132,18 +164,155 @@ fn what_a_killed_process_left_behind_goes_in_time() {
     let whole = entries(&cache);
     let beside = |number: usize| {
         let mut path = whole[number].clone();
-        path.as_mut_os_string().push(".4711.0192");
-        fs::write(&path, "half of it").expect("ours");
+        path.as_mut_os_string().push(TEMPORARY);
+        fs::write(&path, "tollgat1 and half of it").expect("ours");
         path
     };
     let (old, new) = (beside(0), beside(1));
-    let yesterday = SystemTime::now() - Duration::from_secs(86_400);
-    let times = FileTimes::new().set_modified(yesterday);
-    let file = File::options().write(true).open(&old).expect("a file");
-    file.set_times(times).expect("ours");
+    last_used(&old, 1);
     let gateway = Gateway::start(&toml);
     assert_answers(&gateway);
     assert!(!old.exists(), "it is still there");
     assert!(new.exists(), "another process may be writing it");
     assert!(whole.iter().all(|path| path.exists()));
+}
+
+/// It may be somebody's home: "the user's own, mode 0700".
+#[test]
+fn what_others_keep_there_is_neither_removed_nor_counted() {
+    let folder = Folder::new();
+    let cache = private(&folder);
+    let key = |digit: &str| digit.repeat(64);
+    let old = |path: PathBuf| {
+        last_used(&path, 400);
+        path
+    };
+    let file = |name: &str, text: &str| {
+        let path = cache.join(name);
+        fs::write(&path, text).expect("ours");
+        old(path)
+    };
+    let outside = folder.write("outside", "not in it");
+    // Three gigabytes of something else, and names like ours of what is not.
+    let photos = File::create(cache.join("photos.tar")).expect("ours");
+    photos.set_len(3 << 30).expect("a sparse file");
+    let mut strangers = vec![
+        old(cache.join("photos.tar")),
+        file("id_ed25519", "a key"),
+        file("notes.cwasm.txt", "notes"),
+        file("a.cwasm.1.2", "notes"),
+        file(&format!("{}.cwasm", key("a")), "not compiled"),
+        file(&format!("{}.cwasm", key("B")), "tollgat1 it begins"),
+        file(&format!("{}.cwasm{TEMPORARY}", key("c")), "not compiled"),
+        file(
+            &format!("{}.cwasm.4711.0192", key("c")),
+            "tollgat1 it begins",
+        ),
+        file(
+            &format!("{}.cwasm{TEMPORARY}.bak", key("c")),
+            "tollgat1 it begins",
+        ),
+    ];
+    let linked = cache.join(format!("{}.cwasm", key("d")));
+    fs::hard_link(&outside, &linked).expect("a link");
+    let pointing = cache.join(format!("{}.cwasm{TEMPORARY}", key("e")));
+    std::os::unix::fs::symlink(&outside, &pointing).expect("a link");
+    let inner = cache.join(format!("{}.cwasm", key("f")));
+    fs::create_dir(&inner).expect("a folder");
+    strangers.extend([linked, pointing, inner.clone()]);
+    strangers.push(file(&format!("{}.cwasm/thesis.tex", key("f")), "a thesis"));
+    let content = || -> Vec<_> {
+        let content = |path: &PathBuf| match fs::metadata(path) {
+            Ok(found) if found.len() < 1 << 20 => fs::read(path).ok(),
+            found => Some(found.expect("it is there").len().to_le_bytes().to_vec()),
+        };
+        strangers.iter().map(content).collect()
+    };
+    let before = content();
+    // Of ours there is more than there may be.
+    let ours: Vec<PathBuf> = (0..5).map(|name| entry(&cache, name, 500 << 20)).collect();
+    let ours_old = |days: u32| {
+        let file = |(number, path): (usize, &PathBuf)| last_used(path, days - number as u32);
+        ours.iter().enumerate().for_each(file);
+    };
+    ours_old(300);
+
+    let toml = toml(&cache);
+    let checked = tollgate_tests::check(&toml);
+    assert!(checked.ok, "{}", checked.stderr);
+    assert!(ours.iter().all(|path| path.exists()), "`check` removed one");
+    assert_eq!(entries(&cache).len(), strangers.len() - 1 + ours.len());
+    let text = "has things in it that this release did not write";
+    assert!(checked.stderr.contains(text), "{}", checked.stderr);
+
+    let gateway = Gateway::start(&toml);
+    gateway.wait_for_event(&["WARN", text, "`runtime.plugin-cache`"]);
+    assert_answers(&gateway);
+    assert_eq!(content(), before);
+    assert!(strangers.iter().all(|path| path.symlink_metadata().is_ok()));
+    // The least recently used of ours went, and no more than had to.
+    let left: Vec<bool> = ours.iter().map(|path| path.exists()).collect();
+    assert_eq!(left, [false, true, true, true, true]);
+}
+
+/// `check` adds what it compiled, for the start that follows it, and alters nothing else.
+#[test]
+fn a_check_removes_nothing_and_writes_nothing_twice() {
+    let folder = Folder::new();
+    let cache = private(&folder);
+    let toml = toml(&cache);
+    let left = cache.join(format!("{}.cwasm{TEMPORARY}", "a".repeat(64)));
+    fs::write(&left, "tollgat1").expect("ours");
+    last_used(&left, 1);
+    let looks = || -> Vec<_> {
+        let modified = |path: &PathBuf| fs::metadata(path).and_then(|found| found.modified());
+        let entries = entries(&cache).into_iter();
+        entries.map(|path| (modified(&path).ok(), path)).collect()
+    };
+    assert!(tollgate_tests::check(&toml).ok);
+    let kept = looks();
+    assert!(kept.len() > POLICIES, "{kept:?}");
+    assert!(tollgate_tests::check(&toml).ok);
+    assert_eq!(looks(), kept);
+    assert!(left.exists());
+    assert_answers(&Gateway::start(&toml));
+    assert!(!left.exists());
+}
+
+/// Its length is another's doing, and may be any.
+#[test]
+fn an_entry_of_another_length_is_not_read() {
+    let folder = Folder::new();
+    let cache = folder.path().join("cache");
+    let toml = toml(&cache);
+    let gateway = Gateway::start(&toml);
+    assert_answers(&gateway);
+    let usual = gateway.resident();
+    drop(gateway);
+    let whole = entries(&cache);
+    for (number, path) in whole.iter().enumerate() {
+        let file = File::options().write(true).open(path).expect("ours");
+        let length = file.metadata().expect("ours").len();
+        let longer = [
+            8 << 40,
+            3 << 30,
+            400 << 20,
+            length + 1,
+            length - 1,
+            47,
+            8,
+            0,
+        ];
+        // As large as the file system lets it be.
+        let set = (0..20).any(|halved| file.set_len(longer[number % 8] >> halved).is_ok());
+        assert!(set, "{}", path.display());
+    }
+    let gateway = Gateway::start(&toml);
+    assert_answers(&gateway);
+    let resident = gateway.resident();
+    assert!(
+        resident < usual + (64 << 20),
+        "{resident}, and {usual} before"
+    );
+    assert_eq!(entries(&cache), whole);
 }

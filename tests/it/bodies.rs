@@ -14,6 +14,7 @@ mod limits;
 mod memory;
 mod peers;
 mod streaming;
+mod together;
 
 use tollgate_tests::{Gateway, Origin, Request, Response, guest};
 

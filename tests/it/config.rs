@@ -111,7 +111,7 @@ gateway.toml:3:9: error: `runtime.drain` must be a whole number and one of the u
 gateway.toml:4:1: error: unknown key `runtime.threads`
     threads = 2
     ^^^^^^^
-help: `runtime` has the keys `workers`, `connections`, `requests`, `plugin-calls`, `page-scan`, `drain`, `plugin-cache`, `watch`
+help: `runtime` has the keys `workers`, `connections`, `requests`, `plugin-calls`, `bodies`, `page-scan`, `drain`, `plugin-cache`, `watch`
 gateway.toml:7:11: error: `admin.address` must be a loopback address
     address = "0.0.0.0:9900"
               ^^^^^^^^^^^^^^

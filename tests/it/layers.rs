@@ -7,14 +7,19 @@ use std::path::{Path, PathBuf};
 use tollgate_tests::repository;
 
 /// Which modules each module may import. `main > cli > server > proxy > gateway > {route, chain} >
-/// plugin > policy > {store, upstream} > {http, error, bounded, shown, limits}`; only cli and gateway read `config`,
+/// plugin > policy > {store, upstream} > {http, error, bounded, shortage, shown, limits}`; only cli and gateway read `config`,
 /// and `observe` is written to from above.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
     // Measures the parts, with the feature of its name alone.
     ("bench", &["cli", "gateway", "http", "policy", "route"]),
-    ("cli", &["config", "gateway", "limits", "observe", "server"]),
+    (
+        "cli",
+        &[
+            "config", "gateway", "limits", "observe", "server", "shortage",
+        ],
+    ),
     ("server", &["gateway", "limits", "observe", "proxy"]),
     (
         "proxy",
@@ -39,7 +44,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "plugin",
         &[
-            "error", "http", "limits", "observe", "policy", "shown", "store", "upstream",
+            "error", "http", "limits", "observe", "policy", "shortage", "shown", "store",
+            "upstream",
         ],
     ),
     (
@@ -49,12 +55,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["error", "limits", "observe"]),
     ("upstream", &["error", "http", "limits", "observe"]),
     // What was written is checked with what routes are.
-    ("config", &["bounded", "limits", "route", "shown"]),
+    (
+        "config",
+        &["bounded", "limits", "route", "shortage", "shown"],
+    ),
     ("observe", &["error", "limits"]),
     // A failure is answered with a response.
     ("error", &["http"]),
     ("http", &["limits", "shown"]),
-    ("bounded", &[]),
+    ("bounded", &["shortage"]),
+    ("shortage", &[]),
     ("shown", &["limits"]),
     ("limits", &[]),
 ];

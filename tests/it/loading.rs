@@ -3,7 +3,7 @@
 
 use tollgate_tests::{Check, Folder, Gateway, Origin, check, guest};
 
-use crate::components::{hostile_transformer, rewritten, variant};
+use crate::components::{hostile_transformer, rewritten};
 use crate::scene::Scene;
 
 /// `line:column` of the first place of this text, as an editor counts.
@@ -261,39 +261,4 @@ fn a_plugin_that_forges_log_lines_is_seen_through() {
             "a plugin wrote a line of its own:\n{line}"
         );
     }
-}
-
-/// For every place where its paths part the compiler keeps what each variable is there: 60 KB of code would
-/// take it seconds and a gigabyte.
-#[test]
-fn what_would_take_the_compiler_long_is_refused() {
-    let folder = Folder::new();
-    let variables = 3000;
-    let mut function = "(func (export \"bomb\") (param i32) (result i32) (local".to_owned();
-    function += &" i32".repeat(variables);
-    function += ")\n";
-    for variable in 1..=variables {
-        function +=
-            &format!("(local.set {variable} (i32.add (local.get 0) (i32.const {variable})))\n");
-    }
-    function += &"(block (br_if 0 (local.get 0)))\n".repeat(variables);
-    function += "(local.get 0)";
-    for variable in 1..=variables {
-        function += &format!("(i32.mul (local.get {variable}))\n");
-    }
-    function += ")";
-    let memory = "(memory (export \"memory\") 1)";
-    let wasm = variant(
-        &folder,
-        "bomb",
-        &[(memory, &format!("{memory} {function}"))],
-    );
-    let origin = Origin::echo();
-    let toml = Scene::new(&origin).plugin("bomb", &wasm, "").toml();
-    assert_refused(
-        &check(&toml),
-        &toml,
-        "bomb]",
-        &["so many variables and branches", "say `large = true`"],
-    );
 }

@@ -10,6 +10,7 @@ mod bodies;
 mod cache;
 mod config;
 mod contract;
+mod costly;
 mod decisions;
 mod edits;
 mod faults;

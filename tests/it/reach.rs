@@ -41,12 +41,12 @@ fn alone() -> Scene {
 }
 
 /// A request that has the guest do this.
-fn asking(path: &str, steps: &Value, token: &str) -> String {
+pub fn asking(path: &str, steps: &Value, token: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-do: {steps}\r\nx-token: {token}\r\n\r\n")
 }
 
 #[track_caller]
-fn told(response: &Response) -> Vec<Value> {
+pub fn told(response: &Response) -> Vec<Value> {
     assert_eq!(response.status, 200, "{}", response.text());
     match response.json() {
         Value::Array(told) => told,

@@ -3,6 +3,7 @@
 
 mod applied;
 mod files;
+mod granted;
 mod kept;
 mod often;
 mod refused;

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use crate::cli;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Purpose};
 
 pub const ROUTES: usize = 10_000;
 /// The first routes have a fresh policy each, and each policy a configuration of its own.
@@ -30,7 +30,7 @@ pub fn build(folder: &Path, filter: &Path) -> Result<Gateway, String> {
     builder.create(folder).map_err(failed)?;
     let file = folder.join("gateway.toml");
     fs::write(&file, configuration(filter)).map_err(failed)?;
-    Ok(cli::build(&cli::read(&file)?)?.gateway)
+    Ok(cli::build(&cli::read(&file)?, Purpose::Serve)?.gateway)
 }
 
 fn configuration(filter: &Path) -> String {

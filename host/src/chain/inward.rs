@@ -225,17 +225,21 @@ async fn enter(
 /// larger one is left to the plugin, which may not want it. The plugin's elapsed time is also that of
 /// its body.
 async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> {
-    let Some((max, wall)) = entry.policy.reads_requests() else {
+    let Some((max, all, wall)) = entry.policy.reads_requests() else {
         return Ok(());
     };
     let upload = Arc::clone(exchange.request_body.upload());
-    let collected = tokio::time::timeout(wall, exchange.request_body.collect(max));
+    let collected = tokio::time::timeout(wall, exchange.request_body.collect(max, all));
     let collected = collected.await;
     if let Some(failure) = Failure::of_upload(&upload) {
         return Err(failure);
     }
     let kind = match collected {
         Ok(Ok(_) | Err(Incomplete::TooLarge)) => return Ok(()),
+        Ok(Err(Incomplete::NoRoom)) => {
+            let text = "there is no room to hold the body that a policy reads (`runtime.bodies`)";
+            return Err(Failure::new(FailureKind::BodiesFull, text));
+        }
         Ok(Err(Incomplete::Broken(_))) if upload.broken.load(Ordering::Relaxed) => {
             FailureKind::ClientGone
         }

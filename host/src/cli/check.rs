@@ -1,10 +1,12 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::gateway::Purpose;
+
 /// `tollgate check`: everything that `run` would refuse.
 pub fn check(path: &Path) -> Result<(), String> {
     let config = super::read(path)?;
-    super::build(&config)?;
+    super::build(&config, Purpose::Check)?;
     // A closed pipe has nobody to tell.
     let _ = writeln!(
         std::io::stdout(),

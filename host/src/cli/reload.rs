@@ -1,8 +1,9 @@
 //! Replaces the gateway while it serves: on SIGHUP, and when a file that it was built from changed.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -11,6 +12,7 @@ use crate::config::{self, Config};
 use crate::gateway::{self, BUNDLED, Current, Gateway, Process, Progress, next_start};
 use crate::limits;
 use crate::observe::{Metrics, Reloaded};
+use crate::shortage;
 
 /// One builds at a time, on a thread of its own.
 pub struct Reloader {
@@ -26,6 +28,16 @@ pub struct Reloader {
     read: Looks,
     /// As they are since the last look, if that is something else.
     changed: Option<Looks>,
+    /// What is tried again by itself, though no file changes.
+    again: Option<Again>,
+}
+
+/// A reload that failed for want of something that the system may give later.
+struct Again {
+    at: Instant,
+    pause: Duration,
+    /// What was said of it, and is not said twice.
+    said: String,
 }
 
 /// Asks for a reload.
@@ -75,6 +87,7 @@ impl Reloader {
             current: Arc::clone(current),
             read,
             changed: None,
+            again: None,
         }
     }
 
@@ -82,7 +95,9 @@ impl Reloader {
         loop {
             match asked.recv_timeout(limits::WATCH_INTERVAL) {
                 Ok(()) => self.reload(),
-                Err(RecvTimeoutError::Timeout) if self.watches && self.has_changed() => {
+                Err(RecvTimeoutError::Timeout)
+                    if self.watches && (self.has_changed() || self.is_due()) =>
+                {
                     self.reload();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -105,22 +120,29 @@ impl Reloader {
         settled
     }
 
+    /// Whether it is time to try again.
+    fn is_due(&self) -> bool {
+        self.again
+            .as_ref()
+            .is_some_and(|again| again.at <= Instant::now())
+    }
+
     fn reload(&mut self) {
         let began = Instant::now();
+        let noted = shortage::noted();
+        let slow = tokio::spawn(tell_while_slow());
         let previous = self.current.get();
-        let built = self.build(&previous);
+        let built = caught(|| self.build(&previous));
         self.process.tidy();
+        slow.abort();
         let (config, gateway) = match built {
             Ok(built) => built,
             Err(problems) => {
-                self.metrics.count_reload(Reloaded::Refused);
-                tracing::error!(
-                    "not reloaded, and everything stays as it was:\n{}",
-                    indented(&problems)
-                );
+                self.refuse(problems, shortage::noted() > noted);
                 return;
             }
         };
+        self.again = None;
         self.watches = config.runtime.watch;
         if gateway.is_same(&previous) {
             self.metrics.count_reload(Reloaded::Unchanged);
@@ -138,6 +160,35 @@ impl Reloader {
         }
     }
 
+    /// Everything stays as it was. `passes`: because the system was short of something.
+    fn refuse(&mut self, problems: String, passes: bool) {
+        let before = self.again.take();
+        let (first, longest) = limits::RELOAD_AGAIN.into_inner();
+        let doubled = before.as_ref().map(|before| 2 * before.pause);
+        let is_news = before.is_none_or(|before| before.said != problems);
+        let tried_again = passes && self.watches;
+        if is_news {
+            self.metrics.count_reload(Reloaded::Refused);
+            let again = if tried_again {
+                ", and it is tried again until the system has what it takes"
+            } else {
+                ""
+            };
+            tracing::error!(
+                "not reloaded, and everything stays as it was{again}:\n{}",
+                indented(&problems)
+            );
+        }
+        if tried_again {
+            let pause = doubled.unwrap_or(first).min(longest);
+            self.again = Some(Again {
+                at: Instant::now() + pause,
+                pause,
+                said: problems,
+            });
+        }
+    }
+
     /// Reads everything, and notes what it looked like before.
     fn build(&mut self, previous: &Gateway) -> Result<(Config, Gateway), String> {
         self.changed = None;
@@ -151,6 +202,22 @@ impl Reloader {
             .map(|gateway| (config, gateway))
             .map_err(|problems| problems.to_string())
     }
+}
+
+/// Says so for as long as it is not aborted.
+async fn tell_while_slow() {
+    let mut waited = Duration::ZERO;
+    loop {
+        tokio::time::sleep(limits::RELOAD_SLOW).await;
+        waited += limits::RELOAD_SLOW;
+        tracing::warn!("a reload takes long: it has not ended after {waited:?}");
+    }
+}
+
+/// A panic as a refusal: else it would end the thread, and with it all reloading.
+fn caught<T>(build: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let built = std::panic::catch_unwind(AssertUnwindSafe(build));
+    built.unwrap_or_else(|_| Err("it failed; this is a bug in tollgate".to_owned()))
 }
 
 /// Under the line of the log that it belongs to.

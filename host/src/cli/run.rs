@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::reload::{self, Reloader};
 use super::watch::Looks;
-use crate::gateway::{self, Current};
+use crate::gateway::{self, Current, Purpose};
 use crate::server;
 
 /// `tollgate run`: serves until it is told to stop.
@@ -26,7 +26,7 @@ pub fn run(path: &Path) -> Result<(), String> {
     // One that comes while the plugins load is followed by a reload, and does not end the process.
     let mut hang_up = on(SignalKind::hangup())?;
 
-    let built = super::build(&config)?;
+    let built = super::build(&config, Purpose::Serve)?;
     // Until here there is nothing to end in order, and they end the process.
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;

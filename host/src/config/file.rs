@@ -10,6 +10,7 @@ use super::{Config, Position, Problem, Problems, Source};
 use super::{chains, key_sets, plugins, routes, sections, store, units, upstreams};
 use crate::bounded;
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
+use crate::shortage;
 
 /// Reads and checks the file. `bundled` are the names of the plugins that come with the gateway.
 pub fn load(path: &Path, bundled: &[&str]) -> Result<Config, Problems> {
@@ -55,7 +56,10 @@ pub fn parse(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Proble
     let message = match result {
         Ok(Ok(result)) => return result,
         Ok(Err(_)) => "the reader failed on this file; this is a bug in tollgate".to_owned(),
-        Err(error) => format!("cannot be read for want of a thread: {error}"),
+        Err(error) => {
+            shortage::note_in(&error);
+            format!("cannot be read for want of a thread: {error}")
+        }
     };
     let source = Arc::new(Source::new(file, text));
     Err(Problems::new(source, vec![Problem::new(None, message)]))

@@ -9,6 +9,7 @@ mod chains;
 mod file;
 mod json;
 mod key_sets;
+mod machine;
 mod matching;
 mod plugins;
 mod reader;
@@ -74,6 +75,9 @@ pub struct Runtime {
     pub requests: usize,
     /// `plugin-calls`: plugin instances alive at once.
     pub plugin_calls: usize,
+    /// `bodies`: what is held of bodies for plugins, all together, in bytes. Default: a quarter of the
+    /// memory that the process may have.
+    pub bodies: u64,
     /// `page-scan`: whether the kernel may be asked which pages a guest wrote.
     pub page_scan: bool,
     /// `drain`: how long a stopping process waits for requests in flight.

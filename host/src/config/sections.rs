@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use super::machine;
 use super::reader::{Item, Reader, Table};
 use super::source::Problem;
 use super::{Admin, Listener, PluginCache, Position, Runtime, SecretSource};
@@ -20,6 +21,7 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
         connections: limits::CONNECTIONS_DEFAULT,
         requests: limits::REQUESTS_DEFAULT,
         plugin_calls: limits::PLUGIN_CALLS_DEFAULT,
+        bodies: bodies_default(),
         page_scan: true,
         drain: limits::DRAIN_DEFAULT,
         watch: true,
@@ -42,6 +44,10 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
         &mut runtime.plugin_calls,
         limits::PLUGIN_CALLS,
     );
+    if let Some(item) = table.get("bodies") {
+        let written = reader.size(&item, limits::RUNTIME_BODIES_BYTES);
+        runtime.bodies = written.unwrap_or(runtime.bodies);
+    }
     if let Some(item) = table.get("page-scan") {
         runtime.page_scan = reader.boolean(&item).unwrap_or(runtime.page_scan);
     }
@@ -57,6 +63,13 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
     runtime.watch = watch.unwrap_or(runtime.watch);
     reader.finish(&table, &[]);
     runtime
+}
+
+/// What bodies may take together where nobody says it.
+fn bodies_default() -> u64 {
+    let (least, most) = limits::RUNTIME_BODIES_BYTES_DEFAULT.into_inner();
+    let part = machine::memory() / limits::RUNTIME_BODIES_PART_DEFAULT;
+    part.clamp(least, most)
 }
 
 fn plugin_cache(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PluginCache> {

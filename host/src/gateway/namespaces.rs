@@ -73,10 +73,21 @@ impl Namespaces {
 /// A policy that was loaded anew has another number. What an upstream of one name answers is the same
 /// whichever servers it has: they are replaced with every deployment.
 fn namespace(policies: &Policies, route: &Route, index: usize, link: &Link) -> Arc<str> {
+    // All of a route is named: what makes its answers others must be in the name of where they are kept.
+    let Route {
+        name: route_name,
+        chain,
+        variables,
+        end,
+        // Which requests are the route's; the key of what is kept has the request.
+        api: _,
+        matches: _,
+        position: _,
+    } = route;
     let number = |link: &Link| policies.get(&link.policy).map(|policy| policy.number);
     let (policy, own) = (&link.policy, number(link).unwrap_or_default());
-    let inside = &route.chain[index + 1..];
-    if let (RouteEnd::Upstream(name), []) = (&route.end, inside) {
+    let inside = &chain[index + 1..];
+    if let (RouteEnd::Upstream(name), []) = (end, inside) {
         return format!("{policy} {own} upstream {name}").into();
     }
     let mut hasher = DefaultHasher::new();
@@ -84,7 +95,7 @@ fn namespace(policies: &Policies, route: &Route, index: usize, link: &Link) -> A
         number(link).hash(&mut hasher);
         format!("{:?}", link.when).hash(&mut hasher);
     }
-    route.variables.hash(&mut hasher);
-    format!("{:?}", route.end).hash(&mut hasher);
-    format!("{policy} {own} route {} {:x}", route.name, hasher.finish()).into()
+    variables.hash(&mut hasher);
+    format!("{end:?}").hash(&mut hasher);
+    format!("{policy} {own} route {route_name} {:x}", hasher.finish()).into()
 }

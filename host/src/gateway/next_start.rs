@@ -1,25 +1,45 @@
 //! What a running process cannot change about itself.
 
-use crate::config::{Config, Listener, Problem};
+use crate::config::{Admin, Config, Listener, Problem, Runtime, Store};
 
 /// A warning for each key of a new configuration that counts only from the next start of the process:
 /// the rest is taken over, and these stay as the process began with them.
 pub fn next_start(started: &Config, new: &Config) -> Vec<Problem> {
-    let (was, is) = (&started.runtime, &new.runtime);
-    let (kept, keeps) = (&started.store, &new.store);
+    // All keys are named, so that a new one is either told of here or taken over by a reload.
+    let Runtime {
+        workers,
+        plugin_cache,
+        connections,
+        requests,
+        plugin_calls,
+        bodies,
+        page_scan,
+        drain: _,
+        watch: _,
+    } = &started.runtime;
+    let Store {
+        cache,
+        cache_entry,
+        decisions,
+        kv,
+        limit_keys,
+    } = &started.store;
+    let Admin { address } = &started.admin;
+    let (is, keeps) = (&new.runtime, &new.store);
     let changed = [
-        ("runtime.workers", was.workers != is.workers),
-        ("runtime.connections", was.connections != is.connections),
-        ("runtime.requests", was.requests != is.requests),
-        ("runtime.plugin-calls", was.plugin_calls != is.plugin_calls),
-        ("runtime.plugin-cache", was.plugin_cache != is.plugin_cache),
-        ("runtime.page-scan", was.page_scan != is.page_scan),
-        ("admin.address", started.admin.address != new.admin.address),
-        ("store.cache", kept.cache != keeps.cache),
-        ("store.cache-entry", kept.cache_entry != keeps.cache_entry),
-        ("store.decisions", kept.decisions != keeps.decisions),
-        ("store.kv", kept.kv != keeps.kv),
-        ("store.limit-keys", kept.limit_keys != keeps.limit_keys),
+        ("runtime.workers", *workers != is.workers),
+        ("runtime.connections", *connections != is.connections),
+        ("runtime.requests", *requests != is.requests),
+        ("runtime.plugin-calls", *plugin_calls != is.plugin_calls),
+        ("runtime.bodies", *bodies != is.bodies),
+        ("runtime.plugin-cache", *plugin_cache != is.plugin_cache),
+        ("runtime.page-scan", *page_scan != is.page_scan),
+        ("admin.address", *address != new.admin.address),
+        ("store.cache", *cache != keeps.cache),
+        ("store.cache-entry", *cache_entry != keeps.cache_entry),
+        ("store.decisions", *decisions != keeps.decisions),
+        ("store.kv", *kv != keeps.kv),
+        ("store.limit-keys", *limit_keys != keeps.limit_keys),
     ];
     let changed = changed.iter().filter(|(_, changed)| *changed);
     let mut warnings: Vec<Problem> = changed

@@ -161,17 +161,28 @@ fn load_policy(
     ready: &Ready,
     before: Option<&Arc<Policy>>,
 ) -> Result<Arc<Policy>, LoadError> {
+    // All of it is named: a key that were not could not be changed by a reload.
+    let config::Policy {
+        name,
+        plugin: _,
+        config,
+        instances,
+        // The entry's, which every gateway makes anew.
+        on_fault: _,
+        on_fault_position: _,
+        position: _,
+    } = written;
     let instances = Instances {
-        calls: match written.instances {
+        calls: match instances {
             config::Instances::Fresh => 1,
-            config::Instances::Reused { calls } => calls,
+            config::Instances::Reused { calls } => *calls,
         },
     };
-    let (plugin, config) = (&ready.plugin, &written.config.json);
+    let (plugin, config) = (&ready.plugin, &config.json);
     if let Some(before) = before.filter(|before| before.is_of(plugin, config, instances)) {
         return Ok(Arc::clone(before));
     }
-    let name: Arc<str> = written.name.as_str().into();
+    let name: Arc<str> = name.as_str().into();
     let permits = Arc::clone(&ready.permits);
     Policy::load(plugin, &name, config, instances, permits).map(Arc::new)
 }
@@ -186,17 +197,24 @@ where
     let queue: Mutex<Vec<T>> = Mutex::new(items.collect());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..loading_threads() {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let Some(item) = next else { break };
-                    let result = work(item);
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(result);
-                }
-            });
+        let work = || {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let Some(item) = next else { break };
+                let result = work(item);
+                done.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(result);
+            }
+        };
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work);
+        // Where the system has no thread, this one does it.
+        if (0..loading_threads())
+            .filter_map(|number| spawn(number).ok())
+            .count()
+            == 0
+        {
+            work();
         }
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -210,16 +228,33 @@ fn load_plugin(
 ) -> Result<Ready, Vec<String>> {
     let bytes = code(written).map_err(|text| vec![text])?;
     let secrets = secrets(config, written)?;
-    let memory = usize::try_from(written.limits.memory).unwrap_or(usize::MAX);
-    let spec = PluginSpec {
-        name: written.name.as_str().into(),
+    // All of it is named, here and of the grant: what is not in the specification is not looked at when
+    // a reload asks whether the plugin is as it was.
+    let config::Plugin {
+        name,
+        // Compared as bytes.
+        code: _,
+        grant: _,
+        limits,
+        snapshot,
+        large,
+        position: _,
+    } = written;
+    let config::PluginLimits {
         memory,
-        cpu: written.limits.cpu,
-        wall: written.limits.wall,
-        concurrency: written.limits.concurrency,
+        cpu,
+        wall,
+        concurrency,
+    } = *limits;
+    let spec = PluginSpec {
+        name: name.as_str().into(),
+        memory: usize::try_from(memory).unwrap_or(usize::MAX),
+        cpu,
+        wall,
+        concurrency,
         granted: Arc::new(granted(shared, written, secrets)),
-        snapshot: written.snapshot,
-        large: written.large,
+        snapshot: *snapshot,
+        large: *large,
     };
     if let Some(before) = before.filter(|before| before.plugin.is_of(&spec, &bytes)) {
         return Ok(before.clone());
@@ -227,7 +262,7 @@ fn load_plugin(
     match Plugin::load(&shared.process.runtime, spec, bytes) {
         Ok(plugin) => Ok(Ready {
             plugin: Arc::new(plugin),
-            permits: Arc::new(Semaphore::new(written.limits.concurrency)),
+            permits: Arc::new(Semaphore::new(concurrency)),
         }),
         Err(LoadError::Plugin(texts)) => Err(texts),
         Err(LoadError::Config(texts)) => Err(texts.into_iter().map(|(_, text)| text).collect()),
@@ -235,23 +270,29 @@ fn load_plugin(
 }
 
 fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> Granted {
-    let (grant, process) = (&written.grant, shared.process);
-    let fetch = grant.fetch.iter();
+    let process = shared.process;
+    let config::Grant {
+        secrets: secret_names,
+        bodies,
+        fetch,
+        kv,
+        streams,
+    } = &written.grant;
+    let fetch = fetch.iter();
     let fetch = fetch.filter_map(|name| Some((name.clone(), shared.upstreams.get(name)?)));
     Granted {
         secrets,
         // What a bundled plugin imports is known, and without names the grant gives nothing.
-        imports_secrets: !grant.secrets.is_empty() || written.code == PluginCode::Bundled,
-        bodies: grant
-            .bodies
-            .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        imports_secrets: !secret_names.is_empty() || written.code == PluginCode::Bundled,
+        bodies: bodies.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         fetch: fetch.collect(),
-        kv: grant.kv.then(|| Arc::clone(&process.kv)),
-        streams: grant.streams,
+        kv: kv.then(|| Arc::clone(&process.kv)),
+        streams: *streams,
         key_sets: Some(Arc::clone(shared.key_sets)),
         metrics: Arc::clone(&process.metrics.plugins),
         waiting: Arc::clone(&process.waiting),
         streaming: Arc::clone(&process.streaming),
+        held_bodies: Arc::clone(&process.held_bodies),
     }
 }
 

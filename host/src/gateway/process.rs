@@ -8,9 +8,10 @@ use tokio::sync::Semaphore;
 use super::{Gateway, totals};
 use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
+use crate::http::held::HeldBodies;
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
-use crate::plugin::{PoolSize, Runtime};
+use crate::plugin::{PoolSize, Purpose, Runtime};
 use crate::policy::cache::{Cache, PurgeKey, SetCookie, Settings};
 use crate::policy::decisions::Decisions;
 use crate::policy::limit::{Limiter, Now};
@@ -32,6 +33,8 @@ pub struct Process {
     pub(super) waiting: Arc<Semaphore>,
     /// For bodies that go through plugins.
     pub(super) streaming: Arc<Semaphore>,
+    /// For bodies that are held whole for plugins.
+    pub(super) held_bodies: Arc<HeldBodies>,
     /// Those that are listened on, in the order of their sockets.
     pub(super) listeners: Vec<Arc<str>>,
 }
@@ -45,10 +48,11 @@ impl Process {
         config: &Config,
         metrics: Arc<Metrics>,
         log: Arc<AccessLog>,
+        purpose: Purpose,
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::waiting_calls(config.runtime.plugin_calls);
         let streaming = limits::streaming_calls(config.runtime.plugin_calls);
-        let (runtime, pool) = totals::start_runtime(config)?;
+        let (runtime, pool) = totals::start_runtime(config, purpose)?;
         Ok(Arc::new(Process {
             runtime,
             pool,
@@ -67,6 +71,7 @@ impl Process {
             requests: Arc::new(Semaphore::new(config.runtime.requests)),
             waiting: Arc::new(Semaphore::new(waiting)),
             streaming: Arc::new(Semaphore::new(streaming)),
+            held_bodies: HeldBodies::new(config.runtime.bodies),
             listeners: config
                 .listeners
                 .iter()

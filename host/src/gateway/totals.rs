@@ -7,13 +7,16 @@ use rustix::process::{Resource, getrlimit};
 use super::plugins::{cache_folder, loading_threads};
 use crate::config::Config;
 use crate::limits;
-use crate::plugin::{Artefacts, PoolSize, Runtime, quiet_caught_panics};
+use crate::plugin::{Artefacts, PoolSize, Purpose, Runtime, quiet_caught_panics};
 
 /// Starts the plugin runtime that a configuration needs.
 ///
 /// # Errors
 /// If the process may not have what it takes, in words for the operator.
-pub fn start_runtime(config: &Config) -> Result<(Arc<Runtime>, PoolSize), String> {
+pub fn start_runtime(
+    config: &Config,
+    purpose: Purpose,
+) -> Result<(Arc<Runtime>, PoolSize), String> {
     quiet_caught_panics();
     let runtime = &config.runtime;
     let size = PoolSize::new(
@@ -26,9 +29,10 @@ pub fn start_runtime(config: &Config) -> Result<(Arc<Runtime>, PoolSize), String
     addresses(&size)?;
     descriptors(config)?;
     mappings(&size);
+    bodies(config);
     let artefacts = match cache_folder(&runtime.plugin_cache) {
         None => Artefacts::none(),
-        Some(folder) => Artefacts::open(&folder).unwrap_or_else(|reason| {
+        Some(folder) => Artefacts::open(&folder, purpose).unwrap_or_else(|reason| {
             tracing::warn!("compiled plugins are not kept: {reason}");
             Artefacts::none()
         }),
@@ -56,6 +60,25 @@ pub fn tell(size: &PoolSize) {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{}MiB", bytes >> 20)
+}
+
+/// Says if what requests may have plugins hold of bodies is more than all may hold together.
+fn bodies(config: &Config) {
+    let grants = config
+        .plugins
+        .values()
+        .filter_map(|plugin| plugin.grant.bodies);
+    let Some(largest) = grants.max() else { return };
+    let requests = config.runtime.requests as u64;
+    let (all, most) = (requests.saturating_mul(largest), config.runtime.bodies);
+    if all > most {
+        tracing::warn!(
+            "`runtime.requests` times the largest `grant.bodies` are {} of bodies, and all together may be \
+             {} (`runtime.bodies`): beyond, requests are answered 503",
+            mebibytes(all),
+            mebibytes(most)
+        );
+    }
 }
 
 /// Whether the pool can have its addresses.

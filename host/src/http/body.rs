@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use super::cause::Cause;
 pub use super::content::Content;
 use super::gathered::Gathered;
+use super::held::HeldBodies;
 pub use super::upload::Upload;
 use crate::limits;
 
@@ -30,6 +31,8 @@ pub enum Incomplete {
     Broken(String),
     /// Its sender took too long.
     Late,
+    /// So much is held of other bodies that there is no room for it. Nothing of it is lost.
+    NoRoom,
 }
 
 impl From<io::Error> for Incomplete {
@@ -158,25 +161,36 @@ impl RequestBody {
     /// at any moment: what came so far is kept.
     ///
     /// # Errors
-    /// If it is larger, or its client broke off.
-    pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
+    /// If it is larger, its client broke off, or there is no room for it.
+    pub async fn collect(
+        &mut self,
+        max: usize,
+        all: &Arc<HeldBodies>,
+    ) -> Result<Bytes, Incomplete> {
         loop {
-            if self.more() > max {
+            let (length, is_whole) = self.known();
+            if length > max {
                 return Err(Incomplete::TooLarge);
             }
             match std::future::poll_fn(|context| self.poll_source(context)).await {
-                Some(Ok(data)) => self.read.push(data),
+                Some(Ok(data)) => {
+                    let most = if is_whole { length } else { max };
+                    let more = self.source.is_some();
+                    if !self.read.push_held(data, more, most, all) {
+                        return Err(Incomplete::NoRoom);
+                    }
+                }
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(self.read.join()),
             }
         }
     }
 
-    /// What was read, and what the client says is still to come if it does, in bytes.
-    fn more(&self) -> usize {
+    /// What was read, and what the client says is still to come if it does, in bytes; and whether it does.
+    fn known(&self) -> (usize, bool) {
         let hint = self.source.as_ref().and_then(|s| s.size_hint().exact());
         let more = usize::try_from(hint.unwrap_or(0)).unwrap_or(usize::MAX);
-        self.read.len().saturating_add(more)
+        (self.read.len().saturating_add(more), hint.is_some())
     }
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::body::{BoxBody, Incomplete, after, again};
 use super::gathered::Gathered;
+use super::held::HeldBodies;
 
 /// The body of a response.
 #[derive(Default)]
@@ -47,15 +49,25 @@ impl Content {
     /// at any moment: what came so far is kept.
     ///
     /// # Errors
-    /// If it is larger, or its source broke off.
-    pub async fn collect(&mut self, max: usize) -> Result<Bytes, Incomplete> {
+    /// If it is larger, its source broke off, or there is no room for it.
+    pub async fn collect(
+        &mut self,
+        max: usize,
+        all: &Arc<HeldBodies>,
+    ) -> Result<Bytes, Incomplete> {
         loop {
-            let exact = self.size_hint().exact().unwrap_or(0);
-            if self.read.len() > max || exact > max as u64 {
+            let exact = self.size_hint().exact();
+            if self.read.len() > max || exact.is_some_and(|exact| exact > max as u64) {
                 return Err(Incomplete::TooLarge);
             }
             match std::future::poll_fn(|context| self.poll_source(context)).await {
-                Some(Ok(data)) => self.read.push(data),
+                Some(Ok(data)) => {
+                    let most = exact.and_then(|exact| usize::try_from(exact).ok());
+                    let more = self.source.is_some();
+                    if !self.read.push_held(data, more, most.unwrap_or(max), all) {
+                        return Err(Incomplete::NoRoom);
+                    }
+                }
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(self.read.join()),
             }

@@ -1,6 +1,10 @@
 //! The part of a body that is here.
 
-use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::held::{Held, HeldBodies};
 
 /// The beginning of a body. A sender may cut it into as many pieces as it has bytes, so pieces are put
 /// together as they come, each copied once or twice.
@@ -8,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 pub(super) struct Gathered {
     first: Bytes,
     /// What came after the first piece, which is then at its beginning.
-    all: BytesMut,
+    all: Vec<u8>,
+    /// What is counted of it, where it is held whole.
+    held: Option<Held>,
 }
 
 impl Gathered {
@@ -30,6 +36,36 @@ impl Gathered {
         self.all.extend_from_slice(&data);
     }
 
+    /// The same of a body that is held whole, and has `most` bytes in the end. What waits for more is
+    /// copied, so that a few bytes do not hold the buffer that they were read into. False: there is no room
+    /// for it, and it is here all the same.
+    #[must_use]
+    pub fn push_held(
+        &mut self,
+        data: Bytes,
+        more: bool,
+        most: usize,
+        all: &Arc<HeldBodies>,
+    ) -> bool {
+        let length = self.len() + data.len();
+        let held = self.held.get_or_insert_with(|| all.begin());
+        if !more && length == data.len() {
+            let fits = held.grow_to(length);
+            self.first = data;
+            return fits;
+        }
+        let mut fits = true;
+        if self.all.capacity() < length {
+            let room = (2 * self.all.capacity()).min(most).max(length);
+            fits = held.grow_to(room);
+            self.all.reserve_exact(room - self.all.len());
+        }
+        let first = std::mem::take(&mut self.first);
+        self.all.extend_from_slice(&first);
+        self.all.extend_from_slice(&data);
+        fits
+    }
+
     pub fn take(&mut self) -> Option<Bytes> {
         let whole = self.join();
         self.first = Bytes::new();
@@ -39,7 +75,10 @@ impl Gathered {
     /// Makes one piece of all, which stays.
     pub fn join(&mut self) -> Bytes {
         if !self.all.is_empty() {
-            self.first = self.all.split().freeze();
+            self.first = std::mem::take(&mut self.all).into();
+        }
+        if let Some(held) = self.held.take() {
+            self.first = held.around(std::mem::take(&mut self.first));
         }
         self.first.clone()
     }
@@ -49,7 +88,7 @@ impl From<Bytes> for Gathered {
     fn from(first: Bytes) -> Self {
         Gathered {
             first,
-            all: BytesMut::new(),
+            ..Gathered::default()
         }
     }
 }
@@ -71,5 +110,30 @@ mod tests {
         assert_eq!(read.join(), "abcde");
         assert_eq!(read.take().as_deref(), Some(&b"abcde"[..]));
         assert!(read.is_empty());
+    }
+
+    #[test]
+    fn what_is_held_is_counted_as_the_room_that_it_has() {
+        let all = HeldBodies::new(1_000);
+        let mut read = Gathered::default();
+        // One byte after the other, of which each would be a buffer.
+        for _ in 0..300 {
+            assert!(read.push_held(Bytes::from_static(b"a"), true, 400, &all));
+        }
+        assert!((300..=400).contains(&all.bytes()), "{}", all.bytes());
+        assert!(read.push_held(Bytes::from(vec![b'b'; 100]), false, 400, &all));
+        assert_eq!(all.bytes(), 400);
+        let whole = read.join();
+        assert_eq!((whole.len(), whole[300]), (400, b'b'));
+        drop(read);
+        assert_eq!(all.bytes(), 400);
+        drop(whole);
+        assert_eq!(all.bytes(), 0);
+        // There is no room, and nothing is lost.
+        let mut read = Gathered::default();
+        assert!(read.push_held(Bytes::from(vec![1; 600]), true, 2_000, &all));
+        assert!(!read.push_held(Bytes::from(vec![2; 600]), true, 2_000, &all));
+        assert_eq!(read.take().map(|whole| whole.len()), Some(1_200));
+        assert_eq!(all.bytes(), 0);
     }
 }

@@ -34,6 +34,14 @@ pub const GRANTED_BODY_BYTES: RangeInclusive<u64> = 1..=16 << 20;
 /// Elapsed time of one call of a plugin that may wait for peers, bodies or upstreams: as long as a
 /// client may stall and an upstream may take to its first byte.
 pub const GRANTED_WALL_DEFAULT: Duration = Duration::from_secs(30);
+/// What is held of bodies for plugins, all together, in bytes. The least is the largest that one plugin may
+/// be granted.
+pub const RUNTIME_BODIES_BYTES: RangeInclusive<u64> = 16 << 20..=1 << 40;
+/// Of the memory that the process may have, one part in so many: beside bodies there are the cache,
+/// instances and connections.
+pub const RUNTIME_BODIES_PART_DEFAULT: u64 = 4;
+/// What that part is held to: a machine may be small, and one that is large is not all for bodies.
+pub const RUNTIME_BODIES_BYTES_DEFAULT: RangeInclusive<u64> = 64 << 20..=16 << 30;
 /// Cached responses, in bytes. Below 1 MiB a cache holds no more than a page; above 64 GiB it belongs
 /// on a machine of its own.
 pub const STORE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;

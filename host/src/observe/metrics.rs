@@ -78,6 +78,7 @@ pub struct Metrics {
     pub cache_bytes: Gauge<i64, AtomicI64>,
     pub cache_keys: Gauge<i64, AtomicI64>,
     pub limit_keys: Gauge<i64, AtomicI64>,
+    pub held_bodies: Gauge<i64, AtomicI64>,
     /// What plugins count themselves.
     pub plugins: Arc<PluginMetrics>,
     pub log_lines_dropped: Counter,
@@ -129,6 +130,10 @@ impl Metrics {
             "Keys that the cache has something stored under",
         );
         let limit_keys = gauge("limit_keys", "Counters of limits that are kept");
+        let held_bodies = gauge(
+            "held_body_bytes",
+            "What is held of bodies for plugins, in bytes",
+        );
         let connections = gauge("connections", "Client connections open");
         let requests_in_flight = gauge(
             "requests_in_flight",
@@ -169,6 +174,7 @@ impl Metrics {
             cache_bytes,
             cache_keys,
             limit_keys,
+            held_bodies,
             plugins,
             log_lines_dropped,
             connections,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use wasmtime::Trap;
+use rustix::io::Errno;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use super::fault::{Fault, FaultKind};
 use super::state::{MissedBody, State};
 use crate::limits;
+use crate::shortage;
 use crate::shown::one_line;
 
 /// Whether it was the client's body that kept the plugin from answering.
@@ -15,6 +17,7 @@ pub fn missed(state: &State) -> Option<FaultKind> {
         MissedBody::TooLarge => Some(FaultKind::BodyTooLarge),
         MissedBody::Broken => Some(FaultKind::BodyBroken),
         MissedBody::Encoding => Some(FaultKind::BodyEncoding),
+        MissedBody::NoRoom => Some(FaultKind::BodiesFull),
     }
 }
 
@@ -70,8 +73,21 @@ pub fn fault_of(error: &wasmtime::Error, state: &mut State, cpu: Duration) -> Fa
     }
 }
 
-/// Says why a guest ended, for the operator.
+/// Notes what the system refused for now, if that is why something could not be loaded.
+pub fn note_shortage(error: &wasmtime::Error) {
+    let is_one = |error: &(dyn std::error::Error + 'static)| {
+        let errno = error.downcast_ref::<Errno>().copied();
+        let of_io = || Errno::from_io_error(error.downcast_ref()?);
+        errno.or_else(of_io).is_some_and(shortage::is_one)
+    };
+    if error.chain().any(is_one) || error.is::<PoolConcurrencyLimitError>() {
+        shortage::note();
+    }
+}
+
+/// Says why a guest ended while it was loaded, for the operator.
 pub fn explain(error: &wasmtime::Error, state: &State) -> String {
+    note_shortage(error);
     let mut text = String::new();
     if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
         text.push_str("its processor time is spent: ");

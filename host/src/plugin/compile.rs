@@ -1,25 +1,44 @@
-//! From bytes to code: made a component, compiled or taken from the disk cache, linked.
+//! From bytes to code: made a component and compiled by a process of its own (`compiler.rs`), or taken from
+//! the disk cache; linked.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 
 use super::artefacts::Key;
+use super::blame;
+use super::compiler::Job;
 use super::contract::Shape;
 use super::engine::Runtime;
+use super::inspect::Names;
 use super::state::State;
 
-/// Makes a core module a component; leaves a component as it is.
-pub(super) fn componentize(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+/// Makes a core module a component; leaves a component as it is. `file` is what it was loaded from.
+pub(super) fn componentize(
+    runtime: &Runtime,
+    file: Key,
+    bytes: Vec<u8>,
+) -> Result<Vec<u8>, String> {
     if wasmparser::Parser::is_component(&bytes) {
         return Ok(bytes);
     }
     if !wasmparser::Parser::is_core_wasm(&bytes) {
         return Err("it is neither a WebAssembly component nor a core module".to_owned());
     }
+    let key = release_key(Key::of(&[b"core module", &file.0]));
+    if let Some(component) = runtime.artefacts.get(key) {
+        return Ok(component);
+    }
+    let component = runtime.compilers.ask(Job::Componentize, &bytes)?;
+    runtime.artefacts.put(key, &component);
+    Ok(component)
+}
+
+/// What a compiler does for `componentize`.
+pub(super) fn encoded(module: &[u8]) -> Result<Vec<u8>, String> {
     let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
     let encoded = wit_component::ComponentEncoder::default()
         .validate(true)
-        .module(&bytes)
+        .module(module)
         .and_then(|encoder| {
             encoder.adapter(
                 adapter,
@@ -35,38 +54,77 @@ pub(super) fn componentize(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Compiles, or takes what was compiled before. `keep` says whether it may go to disk.
+/// Where compiled code is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    OnDisk,
+    /// It holds a secret, or is of no use to the next start.
+    InMemory,
+}
+
+/// Compiles, or takes what was compiled before.
 pub(super) fn compile(
     runtime: &Runtime,
     key: Key,
     bytes: &[u8],
-    keep: bool,
+    keep: Keep,
+    large: bool,
 ) -> Result<Component, String> {
-    let key = engine_key(runtime, key);
-    if let Some(compiled) = runtime.artefacts.get(key) {
-        // SAFETY: `Artefacts` answers only bytes that this user's gateway wrote, checked against
-        // their hash; wasmtime checks that its version and settings fit.
-        match unsafe { Component::deserialize(&runtime.engine, compiled) } {
-            Ok(component) => return Ok(component),
-            Err(error) => tracing::debug!(%error, "a compiled plugin is rebuilt"),
-        }
+    if let Some(component) = compiled(runtime, key) {
+        return Ok(component);
     }
-    let component = Component::new(&runtime.engine, bytes)
-        .map_err(|error| format!("it does not compile: {error:?}"))?;
-    if keep {
-        match component.serialize() {
-            Ok(compiled) => runtime.artefacts.put(key, &compiled),
-            Err(error) => tracing::warn!(%error, "cannot serialise a compiled plugin"),
-        }
+    let (component, code) = made(runtime, bytes, large)?;
+    if keep == Keep::OnDisk {
+        runtime.artefacts.put(engine_key(runtime, key), &code);
     }
     Ok(component)
 }
 
+/// Compiles what is used only now.
+pub(super) fn once(runtime: &Runtime, bytes: &[u8], large: bool) -> Result<Component, String> {
+    made(runtime, bytes, large).map(|(component, _)| component)
+}
+
+fn made(runtime: &Runtime, bytes: &[u8], large: bool) -> Result<(Component, Vec<u8>), String> {
+    let code = runtime.compilers.ask(Job::compile(large), bytes)?;
+    // SAFETY: a process of this very program compiled it, with the same settings, and nobody else has its
+    // socket; wasmtime checks that its version and settings fit.
+    let component = unsafe { Component::deserialize(&runtime.engine, &code) };
+    let component = component.map_err(|error| {
+        blame::note_shortage(&error);
+        format!("it cannot be loaded: {error:?}")
+    })?;
+    Ok((component, code))
+}
+
 /// What was compiled before under this key, without knowing its bytes.
 pub(super) fn compiled(runtime: &Runtime, key: Key) -> Option<Component> {
-    let compiled = runtime.artefacts.get(engine_key(runtime, key))?;
-    // SAFETY: as in `compile`.
-    unsafe { Component::deserialize(&runtime.engine, compiled) }.ok()
+    let code = runtime.artefacts.get(engine_key(runtime, key))?;
+    // SAFETY: `Artefacts` answers only bytes that this user's gateway wrote, checked against their hash;
+    // wasmtime checks that its version and settings fit.
+    match unsafe { Component::deserialize(&runtime.engine, code) } {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::debug!(%error, "a compiled plugin is rebuilt");
+            None
+        }
+    }
+}
+
+/// What a component takes and offers, as it is linked.
+pub(super) fn names(runtime: &Runtime, component: &Component) -> Names {
+    let ty = component.component_type();
+    let imports = ty.imports(&runtime.engine);
+    let exports = ty.exports(&runtime.engine);
+    Names {
+        imports: imports.map(|(name, _)| name.to_owned()).collect(),
+        exports: exports.map(|(name, _)| name.to_owned()).collect(),
+    }
+}
+
+/// Another release may make something else of the same.
+pub(super) fn release_key(key: Key) -> Key {
+    Key::of(&[&key.0, env!("CARGO_PKG_VERSION").as_bytes()])
 }
 
 /// The same content compiles to something else under another engine or release.
@@ -98,7 +156,10 @@ pub(super) fn link(
     } else {
         runtime.linker.instantiate_pre(component)
     };
-    linked.map_err(|error| format!("its imports are not those of the contract: {error:?}"))
+    linked.map_err(|error| {
+        blame::note_shortage(&error);
+        format!("its imports are not those of the contract: {error:?}")
+    })
 }
 
 /// Lets every call of a WASI world trap that the gateway does not have, such as wasi:http: tool chains

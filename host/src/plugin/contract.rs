@@ -1,10 +1,9 @@
 //! Which interfaces of the contract this release runs: read from a component's own exports and
 //! imports, so that no manifest can disagree with the binary.
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-
-use super::inspect::{self, Handles};
+use super::inspect::{Handles, Names};
+use crate::limits;
+use crate::shown::quoted;
 
 const PREFIX: &str = "tollgate:plugin/";
 /// Versions of the contract that this release links.
@@ -62,24 +61,19 @@ pub struct Shape {
     pub handles: Handles,
 }
 
-/// Reads a component's type.
+/// Reads what a component exports and imports.
 ///
 /// # Errors
-/// Every export and import that the gateway cannot serve, in words for the operator.
-pub fn read(
-    engine: &Engine,
-    component: &Component,
-    bytes: &[u8],
-    grants: Grants,
-) -> Result<Shape, Vec<String>> {
-    let mut shape = Shape::default();
+/// What the gateway cannot serve, in words for the operator.
+pub fn read(names: &Names, handles: Handles, grants: Grants) -> Result<Shape, Vec<String>> {
+    let mut shape = Shape {
+        handles,
+        ..Shape::default()
+    };
     let mut problems = Vec::new();
-    match inspect::handles(bytes) {
-        Ok(handles) => shape.handles = handles,
-        Err(error) => problems.push(format!("it is no component: {error}")),
-    }
-    read_exports(engine, component, grants, &mut shape, &mut problems);
-    read_imports(engine, component, grants, &mut shape, &mut problems);
+    read_exports(names, grants, &mut shape, &mut problems);
+    read_imports(names, grants, &mut shape, &mut problems);
+    problems.truncate(limits::CONFIG_PROBLEMS_SHOWN);
     if problems.is_empty() {
         Ok(shape)
     } else {
@@ -87,15 +81,9 @@ pub fn read(
     }
 }
 
-fn read_exports(
-    engine: &Engine,
-    component: &Component,
-    grants: Grants,
-    shape: &mut Shape,
-    problems: &mut Vec<String>,
-) {
+fn read_exports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut Vec<String>) {
     let mut lifecycle = false;
-    for (name, _) in component.component_type().exports(engine) {
+    for name in &names.exports {
         let Some(interface) = interface(name, problems) else {
             continue;
         };
@@ -112,7 +100,8 @@ fn read_exports(
             "request-stream" => hooks.request_stream = true,
             "response-stream" => hooks.response_stream = true,
             other => problems.push(format!(
-                "it exports `{other}`, which is no hook of the contract {VERSION}x"
+                "it exports {}, which is no hook of the contract {VERSION}x",
+                quoted(other)
             )),
         }
     }
@@ -159,21 +148,16 @@ fn check_hooks(hooks: Hooks, lifecycle: bool, grants: Grants, problems: &mut Vec
     }
 }
 
-fn read_imports(
-    engine: &Engine,
-    component: &Component,
-    grants: Grants,
-    shape: &mut Shape,
-    problems: &mut Vec<String>,
-) {
-    for (name, _) in component.component_type().imports(engine) {
+fn read_imports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut Vec<String>) {
+    for name in &names.imports {
         if name.starts_with("wasi:") {
             shape.imports_wasi = true;
             continue;
         }
         if !name.starts_with(PREFIX) {
             problems.push(format!(
-                "it imports `{name}`, which the gateway does not offer"
+                "it imports {}, which the gateway does not offer",
+                quoted(name)
             ));
             continue;
         }
@@ -192,7 +176,8 @@ fn read_imports(
             "kv" => (grants.kv, "kv = true"),
             other => {
                 problems.push(format!(
-                    "it imports `{other}`, which is not in the contract {VERSION}x"
+                    "it imports {}, which is not in the contract {VERSION}x",
+                    quoted(other)
                 ));
                 continue;
             }
@@ -217,7 +202,8 @@ fn interface<'a>(name: &'a str, problems: &mut Vec<String>) -> Option<&'a str> {
         return Some(interface);
     }
     problems.push(format!(
-        "it was built against `{name}`, and this gateway runs version {VERSION}x of the contract"
+        "it was built against {}, and this gateway runs version {VERSION}x of the contract",
+        quoted(name)
     ));
     None
 }

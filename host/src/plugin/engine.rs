@@ -15,6 +15,7 @@ use wasmtime::{
 
 use super::artefacts::Artefacts;
 use super::bindings::Gateway;
+use super::compiler::Compilers;
 use super::idle::Places;
 use super::in_use::InUse;
 use super::pages::PageScan;
@@ -38,15 +39,14 @@ pub struct Runtime {
     pub idle_per_policy: usize,
     /// Where the kernel has it, and may be asked.
     pub page_scan: Option<PageScan>,
-    functions: Arc<FunctionCache>,
+    pub compilers: Compilers,
 }
 
 impl Runtime {
     /// # Errors
     /// If the pool's address space cannot be had.
     pub fn new(size: PoolSize, artefacts: Artefacts) -> Result<Arc<Runtime>> {
-        let functions = Arc::new(FunctionCache::default());
-        let engine = Engine::new(&config(size, &functions)?)?;
+        let engine = Engine::new(&config(size)?)?;
         let mut linker = Linker::new(&engine);
         Gateway::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         let mut wasi_linker = linker.clone();
@@ -64,13 +64,13 @@ impl Runtime {
             clock,
             idle_per_policy: size.idle_per_policy,
             page_scan: size.page_scan.then(PageScan::open).flatten(),
-            functions,
+            compilers: Compilers::default(),
         }))
     }
 
     /// Lets go of what only loading needs, and of what was for code that is gone.
     pub fn tidy(&self) {
-        self.functions.clear();
+        self.compilers.dismiss();
         self.in_use.tidy();
         self.artefacts.prune();
     }
@@ -130,7 +130,18 @@ fn features(config: &mut Config) {
     }
 }
 
-fn config(size: PoolSize, functions: &Arc<FunctionCache>) -> Result<Config> {
+/// An engine that compiles for that of the process which serves, and has no pool.
+///
+/// # Errors
+/// If this is no machine that it compiles for.
+pub fn compiling(functions: &Arc<FunctionCache>) -> Result<Engine> {
+    let mut config = settings();
+    config.enable_incremental_compilation(Arc::clone(functions) as Arc<dyn CacheStore>)?;
+    Engine::new(&config)
+}
+
+/// What code is compiled for.
+fn settings() -> Config {
     let mut config = Config::new();
     features(&mut config);
     config.epoch_interruption(true);
@@ -138,7 +149,11 @@ fn config(size: PoolSize, functions: &Arc<FunctionCache>) -> Result<Config> {
     config.concurrency_support(false);
     config.max_wasm_stack(limits::GUEST_STACK_BYTES_MAX);
     config.async_stack_size(limits::GUEST_STACK_BYTES_MAX + limits::HOST_STACK_BYTES);
-    config.enable_incremental_compilation(Arc::clone(functions) as Arc<dyn CacheStore>)?;
+    config
+}
+
+fn config(size: PoolSize) -> Result<Config> {
+    let mut config = settings();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size)?));
     Ok(config)
 }
@@ -179,18 +194,12 @@ fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
 
 /// Compiled functions, shared by the configurations of one plugin while they load.
 #[derive(Debug, Default)]
-struct FunctionCache(Mutex<Functions>);
+pub struct FunctionCache(Mutex<Functions>);
 
 #[derive(Debug, Default)]
 struct Functions {
     by_key: HashMap<Vec<u8>, Vec<u8>>,
     bytes: usize,
-}
-
-impl FunctionCache {
-    fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Functions::default();
-    }
 }
 
 impl CacheStore for FunctionCache {

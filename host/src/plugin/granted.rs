@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::contract::Grants;
 use super::secrets::Secrets;
+use crate::http::held::HeldBodies;
 use crate::observe::PluginMetrics;
 use crate::policy::key_sets::KeySets;
 use crate::store::memory::Kv;
@@ -32,6 +33,8 @@ pub struct Granted {
     pub waiting: Arc<Semaphore>,
     /// One permit for each body that goes through a plugin, whichever.
     pub streaming: Arc<Semaphore>,
+    /// For bodies that are held whole, of whatever plugin.
+    pub held_bodies: Arc<HeldBodies>,
 }
 
 impl Granted {
@@ -46,20 +49,37 @@ impl Granted {
     }
 }
 
-/// What is shared is the same only if it is one.
+/// What is shared is the same only if it is one. Every field is named, so that none can be added that a
+/// reload does not look at: what would be left out here could not be taken back from a plugin.
 impl PartialEq for Granted {
     fn eq(&self, other: &Granted) -> bool {
-        let mut upstreams = self.fetch.iter().zip(&other.fetch);
-        let fetch = self.fetch.len() == other.fetch.len()
+        let Granted {
+            secrets,
+            imports_secrets,
+            bodies,
+            fetch,
+            kv,
+            streams,
+            key_sets,
+            metrics,
+            waiting,
+            streaming,
+            held_bodies,
+        } = self;
+        let mut upstreams = fetch.iter().zip(&other.fetch);
+        let same_upstreams = fetch.len() == other.fetch.len()
             && upstreams.all(|(ours, others)| ours.0 == others.0 && Arc::ptr_eq(ours.1, others.1));
-        self.secrets == other.secrets
-            && self.imports_secrets == other.imports_secrets
-            && self.bodies == other.bodies
-            && fetch
-            && are_one(self.kv.as_ref(), other.kv.as_ref())
-            && are_one(self.key_sets.as_ref(), other.key_sets.as_ref())
-            && Arc::ptr_eq(&self.metrics, &other.metrics)
-            && Arc::ptr_eq(&self.waiting, &other.waiting)
+        *secrets == other.secrets
+            && *imports_secrets == other.imports_secrets
+            && *bodies == other.bodies
+            && same_upstreams
+            && are_one(kv.as_ref(), other.kv.as_ref())
+            && *streams == other.streams
+            && are_one(key_sets.as_ref(), other.key_sets.as_ref())
+            && Arc::ptr_eq(metrics, &other.metrics)
+            && Arc::ptr_eq(waiting, &other.waiting)
+            && Arc::ptr_eq(streaming, &other.streaming)
+            && Arc::ptr_eq(held_bodies, &other.held_bodies)
     }
 }
 

@@ -1,9 +1,6 @@
 //! What a component's bytes say that its type does not.
 
-use wasmparser::{
-    BinaryReaderError, BlockType, CanonicalFunction, CompositeInnerType, Encoding, FunctionBody,
-    Operator, Parser, Payload,
-};
+use wasmparser::{BinaryReaderError, CanonicalFunction, Encoding, Parser, Payload};
 
 use crate::limits;
 
@@ -17,12 +14,38 @@ pub struct Handles {
     pub nested: bool,
 }
 
+/// What a component takes and offers, by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+}
+
+/// What can be seen before anything is compiled.
+#[derive(Debug, Default)]
+pub struct Outline {
+    pub names: Names,
+    pub handles: Handles,
+}
+
 /// Looks at everything but code.
 ///
 /// # Errors
-/// If these are not the bytes of a component.
-pub fn handles(bytes: &[u8]) -> Result<Handles, BinaryReaderError> {
-    let mut handles = Handles::default();
+/// If these are not the bytes of a component, or it takes and offers more than any that could run here.
+pub fn outline(bytes: &[u8]) -> Result<Outline, String> {
+    let outline = read(bytes).map_err(|error| format!("it is no component: {error}"))?;
+    let Names { imports, exports } = &outline.names;
+    if imports.len().max(exports.len()) > limits::PLUGIN_NAMES_MAX {
+        return Err(format!(
+            "it has more than {} imports or exports",
+            limits::PLUGIN_NAMES_MAX
+        ));
+    }
+    Ok(outline)
+}
+
+fn read(bytes: &[u8]) -> Result<Outline, BinaryReaderError> {
+    let (mut handles, mut names) = (Handles::default(), Names::default());
     let mut components = 0_usize;
     let mut open = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -41,98 +64,22 @@ pub fn handles(bytes: &[u8]) -> Result<Handles, BinaryReaderError> {
                     handles.own |= makes;
                 }
             }
-            _ => {}
-        }
-    }
-    Ok(handles)
-}
-
-/// Holds a component to what compiles in seconds. The compiler keeps, for every place where paths part or
-/// meet, what each variable is there, so its time and memory grow with the product of the two, and a file
-/// of 300 KB could take gigabytes of the process that serves.
-///
-/// # Errors
-/// In words for the operator.
-pub fn compiles_in_seconds(bytes: &[u8]) -> Result<(), String> {
-    let broken = |error: BinaryReaderError| format!("it is no component: {error}");
-    let (mut types, mut functions) = (Vec::new(), Vec::new());
-    let (mut number, mut total) = (0, 0_u64);
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(broken)? {
-            Payload::Version { .. } => {
-                (types, functions, number) = (Vec::new(), Vec::new(), 0);
-            }
-            Payload::TypeSection(groups) => {
-                for group in groups {
-                    for ty in group.map_err(broken)?.types() {
-                        types.push(match &ty.composite_type.inner {
-                            CompositeInnerType::Func(ty) => {
-                                (ty.params().len() as u64, ty.results().len() as u64)
-                            }
-                            _ => (0, 0),
-                        });
-                    }
+            // Of the outermost.
+            Payload::ComponentImportSection(imports) if open.len() == 1 => {
+                // Of more, one is enough to know that they are too many.
+                let room = (limits::PLUGIN_NAMES_MAX + 1).saturating_sub(names.imports.len());
+                for import in imports.into_iter().take(room) {
+                    names.imports.push(import?.name.name.to_owned());
                 }
             }
-            Payload::FunctionSection(indices) => {
-                for index in indices {
-                    functions.push(index.map_err(broken)?);
-                }
-            }
-            Payload::CodeSectionEntry(body) => {
-                let index = functions.get(number).copied().unwrap_or_default();
-                number += 1;
-                let cost = cost(&body, index, &types).map_err(broken)?;
-                total = total.saturating_add(cost);
-                if cost > limits::FUNCTION_COMPILE_COST_MAX {
-                    return Err(format!(
-                        "a function of {} bytes has so many variables and branches that it would take the \
-                         compiler long ({cost} of both together, of {} at most), so say `large = true` \
-                         if it is meant",
-                        body.range().len(),
-                        limits::FUNCTION_COMPILE_COST_MAX
-                    ));
+            Payload::ComponentExportSection(exports) if open.len() == 1 => {
+                let room = (limits::PLUGIN_NAMES_MAX + 1).saturating_sub(names.exports.len());
+                for export in exports.into_iter().take(room) {
+                    names.exports.push(export?.name.name.to_owned());
                 }
             }
             _ => {}
         }
     }
-    if total > limits::PLUGIN_COMPILE_COST_MAX {
-        return Err(format!(
-            "its functions have so many variables and branches that they would take the compiler long \
-             ({total} of both together, of {} at most), so say `large = true` if it is meant",
-            limits::PLUGIN_COMPILE_COST_MAX
-        ));
-    }
-    Ok(())
-}
-
-/// For each place where paths part or meet, the variables that there are.
-fn cost(body: &FunctionBody, ty: u32, types: &[(u64, u64)]) -> Result<u64, BinaryReaderError> {
-    let of = |index: u32| types.get(index as usize).copied().unwrap_or_default();
-    let mut variables = of(ty).0;
-    for locals in body.get_locals_reader()? {
-        variables += u64::from(locals?.0);
-    }
-    let mut cost = 0_u64;
-    for operator in body.get_operators_reader()? {
-        let block = |block: BlockType| match block {
-            BlockType::FuncType(index) => of(index).0 + of(index).1,
-            _ => 1,
-        };
-        let values = match operator? {
-            Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
-                block(blockty)
-            }
-            Operator::Else | Operator::Br { .. } | Operator::BrIf { .. } | Operator::Return => 1,
-            Operator::BrTable { targets } => {
-                let ways = u64::from(targets.len()).saturating_mul(variables);
-                cost = cost.saturating_add(ways);
-                1
-            }
-            _ => continue,
-        };
-        cost = cost.saturating_add(variables.saturating_add(values));
-    }
-    Ok(cost)
+    Ok(Outline { names, handles })
 }

@@ -11,13 +11,14 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::compile::Keep;
 use super::contract::{self, Shape};
 use super::engine::Runtime;
 use super::granted::Granted;
 use super::in_use::Code;
 use super::state::{Identity, Phase, State};
 use super::wasi::{self, Witness};
-use super::{blame, compile, inspect};
+use super::{blame, compile, inspect, schema};
 use crate::limits;
 
 /// What the operator wrote of a plugin.
@@ -87,7 +88,6 @@ pub struct Plugin {
     pub(super) content: Key,
     pub(super) component: Component,
     pub(super) code: Arc<Code>,
-    schema: jsonschema::Validator,
     /// Calls that wait for an instance.
     pub(super) waits: AtomicUsize,
 }
@@ -116,7 +116,7 @@ impl Plugin {
         bytes: Vec<u8>,
     ) -> Result<Plugin, LoadError> {
         let file = Key::of(&[&bytes]);
-        let bytes = compile::componentize(bytes).map_err(LoadError::plugin)?;
+        let bytes = compile::componentize(runtime, file, bytes).map_err(LoadError::plugin)?;
         if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
                 "the component has {} bytes; above {} loading takes seconds for each configuration, \
@@ -125,32 +125,25 @@ impl Plugin {
                 limits::PLUGIN_SNAPSHOT_BYTES_MAX
             )));
         }
-        if !spec.large {
-            inspect::compiles_in_seconds(&bytes).map_err(LoadError::plugin)?;
-        }
+        // What may not run here is not worth compiling.
+        let grants = spec.granted.interfaces();
+        let outline = inspect::outline(&bytes).map_err(LoadError::plugin)?;
+        contract::read(&outline.names, outline.handles, grants).map_err(LoadError::Plugin)?;
         let content = Key::of(&[&bytes]);
         let key = Key::of(&[b"component", &content.0]);
         let code = runtime.in_use.code(key);
         let component = code
-            .component(|| compile::compile(runtime, key, &bytes, true))
+            .component(|| compile::compile(runtime, key, &bytes, Keep::OnDisk, spec.large))
             .map_err(LoadError::plugin)?;
-        let shape = contract::read(
-            &runtime.engine,
-            &component,
-            &bytes,
-            spec.granted.interfaces(),
-        )
-        .map_err(LoadError::Plugin)?;
+        // That was what its bytes say. What counts is what is linked.
+        let names = compile::names(runtime, &component);
+        let shape = contract::read(&names, outline.handles, grants).map_err(LoadError::Plugin)?;
         let spec = spec.for_shape(&shape);
         fits_memory(&component, spec.memory).map_err(LoadError::plugin)?;
 
         let description = describe(runtime, &spec, &shape, &component)
             .map_err(|text| LoadError::plugin(format!("`describe`: {text}")))?;
-        let schema = jsonschema::validator_for(&description.config_schema).map_err(|error| {
-            LoadError::plugin(format!(
-                "`describe` answered no valid config schema: {error}"
-            ))
-        })?;
+        schema::is_valid(runtime, &description.config_schema)?;
         Ok(Plugin {
             spec,
             description,
@@ -161,7 +154,6 @@ impl Plugin {
             content,
             component,
             code,
-            schema,
             waits: AtomicUsize::new(0),
         })
     }
@@ -176,72 +168,13 @@ impl Plugin {
     /// # Errors
     /// Each place where it does not fit.
     pub fn check_config(&self, config: &serde_json::Value) -> Result<(), LoadError> {
-        let problems: Vec<(String, String)> = self
-            .schema
-            .iter_errors(config)
-            .take(limits::CONFIG_PROBLEMS_SHOWN)
-            .flat_map(|error| places(&error, &self.description.config_schema))
-            .collect();
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(LoadError::Config(problems))
-        }
+        schema::fits(&self.runtime, &self.description.config_schema, config)
     }
 
     /// Resolves the imports of one of this plugin's components.
     pub(super) fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {
         compile::link(&self.runtime, &self.shape, component)
     }
-}
-
-/// Where an error of the schema is, and its text. Masked: a value may be a key that was written in the
-/// wrong place.
-fn places(
-    error: &jsonschema::ValidationError<'_>,
-    schema: &serde_json::Value,
-) -> Vec<(String, String)> {
-    let pointer = error.instance_path().to_string();
-    match error.kind() {
-        jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-            .iter()
-            .map(|name| {
-                let escaped = name.replace('~', "~0").replace('/', "~1");
-                let text = "the plugin knows no such key".to_owned();
-                (format!("{pointer}/{escaped}"), text)
-            })
-            .collect(),
-        jsonschema::error::ValidationErrorKind::AnyOf { .. }
-        | jsonschema::error::ValidationErrorKind::OneOfNotValid { .. } => {
-            let text = match choices(schema, &error.schema_path().to_string()) {
-                Some(choices) => format!("value is none of {choices}"),
-                None => error.masked().to_string(),
-            };
-            vec![(pointer, text)]
-        }
-        _ => vec![(pointer, error.masked().to_string())],
-    }
-}
-
-/// The values that a list of alternatives allows, where each is one value: so are the enumerations of
-/// Rust whose members have descriptions. `path` goes through references, as the validator does.
-fn choices(schema: &serde_json::Value, path: &str) -> Option<String> {
-    let mut at = schema;
-    for segment in path.split('/').skip(1) {
-        at = match at.get(segment)? {
-            serde_json::Value::String(reference) if segment == "$ref" => {
-                schema.pointer(reference.strip_prefix('#')?)?
-            }
-            found if at.is_object() => found,
-            _ => return None,
-        };
-    }
-    let choices = at
-        .as_array()?
-        .iter()
-        .map(|one| Some(one.get("const")?.to_string()));
-    let choices: Option<Vec<String>> = choices.collect();
-    Some(choices?.join(", "))
 }
 
 fn fits_memory(component: &Component, memory: usize) -> Result<(), String> {

@@ -17,6 +17,7 @@ use super::restore::Pristine;
 use super::snapshot::{self, NoSnapshot};
 use super::state::{Identity, State};
 use super::trial;
+use crate::http::held::HeldBodies;
 
 /// How many calls one instance serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,13 +131,14 @@ impl Policy {
         self.idle.count()
     }
 
-    /// The size up to which the plugin may read requests' bodies on the way in, in bytes, and how long
-    /// one may take.
-    pub fn reads_requests(&self) -> Option<(usize, Duration)> {
+    /// The size up to which the plugin may read requests' bodies on the way in, in bytes, what they are held
+    /// in, and how long one may take.
+    pub fn reads_requests(&self) -> Option<(usize, &Arc<HeldBodies>, Duration)> {
         let called = self.hooks.on_way_in() || self.hooks.request_stream;
         let reads = self.plugin.shape.imports_bodies && called;
         let spec = &self.plugin.spec;
-        Some((spec.granted.bodies.filter(|_| reads)?, spec.wall))
+        let max = spec.granted.bodies.filter(|_| reads)?;
+        Some((max, &spec.granted.held_bodies, spec.wall))
     }
 
     /// Whether the plugin may read bodies of responses, whole or in a stream.

@@ -9,6 +9,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::artefacts::Key;
 use super::bindings::exports::tollgate::plugin::lifecycle;
+use super::compile::Keep;
 use super::engine::Runtime;
 use super::in_use::Code;
 use super::load::{self, LoadError, Plugin};
@@ -55,7 +56,13 @@ fn make(
     }
     let taken = take(plugin, policy, config)?;
     // A snapshot that read a secret holds it, so it is never written to disk.
-    compile::compile(&plugin.runtime, key, &taken.component, !taken.holds_secret)
+    let keep = if taken.holds_secret {
+        Keep::InMemory
+    } else {
+        Keep::OnDisk
+    };
+    let large = plugin.spec.large;
+    compile::compile(&plugin.runtime, key, &taken.component, keep, large)
         .map_err(NoSnapshot::NotPossible)
 }
 
@@ -86,8 +93,8 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
         Some(component) => component,
         None => {
             // Instrumenting is deterministic, so whoever comes first compiles for all.
-            let component = Component::new(&plugin.runtime.engine, &instrumented)
-                .map_err(|error| NoSnapshot::NotPossible(format!("instrumented: {error:?}")))?;
+            let component = compile::once(&plugin.runtime, &instrumented, plugin.spec.large)
+                .map_err(|text| NoSnapshot::NotPossible(format!("instrumented: {text}")))?;
             plugin.code.instrumented.get_or_init(|| component)
         }
     };

@@ -31,13 +31,16 @@ pub struct Identity {
     pub policy: Arc<str>,
 }
 
-/// Why a plugin did not get the body of a message. On the way in it is the client's fault.
+/// Why a plugin did not get the body of a message, or could not replace it. On the way in it is mostly the
+/// client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissedBody {
     TooLarge,
     Broken,
     /// Its content encoding is broken, or not one that is undone.
     Encoding,
+    /// What is held of bodies, all together, is as much as may be.
+    NoRoom,
 }
 
 /// Where in its life the guest is: what it may call depends on it.

@@ -155,6 +155,33 @@ impl Drop for EndsLoad<'_> {
     }
 }
 
+/// Nothing about the files is wrong, and none of them changes again.
+#[test]
+fn what_failed_for_want_of_descriptors_is_tried_again() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let gateway = Gateway::start(&(WATCHED.to_owned() + &respond("a", "/a", "old")));
+    let mut client = gateway.client();
+    assert_eq!(client.get("/a").text(), "old");
+    let pid = i32::try_from(gateway.pid()).ok().and_then(Pid::from_raw);
+    let few = Rlimit {
+        current: Some(3),
+        ..rustix::process::getrlimit(Resource::Nofile)
+    };
+    let before = prlimit(pid, Resource::Nofile, few).expect("ours");
+    gateway.write_config(&(WATCHED.to_owned() + &respond("a", "/a", "new")));
+    gateway.wait_for_event(&[
+        "ERROR",
+        "everything stays as it was, and it is tried again",
+        "Too many open files",
+    ]);
+    assert_eq!(client.get("/a").text(), "old");
+    prlimit(pid, Resource::Nofile, before).expect("ours");
+    becomes(&gateway, "/a", "new");
+    assert_eq!(gateway.reloads("applied"), 1, "{}", gateway.stderr());
+    // It is said once.
+    assert_eq!(gateway.reloads("refused"), 1, "{}", gateway.stderr());
+}
+
 #[test]
 fn a_changed_secret_makes_another_snapshot() {
     let toml = format!(

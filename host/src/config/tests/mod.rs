@@ -25,6 +25,7 @@ plugin-cache = "cache"
 connections = 1_000
 requests = 0x10
 plugin-calls = 7
+bodies = "20MiB"
 page-scan = false
 drain = "0s"
 watch = false
@@ -148,6 +149,7 @@ fn the_least() {
     assert!(config.runtime.workers > 0);
     assert_eq!(config.runtime.plugin_cache, PluginCache::Default);
     assert!(config.runtime.page_scan);
+    assert!(crate::limits::RUNTIME_BODIES_BYTES_DEFAULT.contains(&config.runtime.bodies));
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9900");
     assert!(config.routes[0].matches.methods.is_empty() && config.routes[0].chain.is_empty());
 }

@@ -15,6 +15,7 @@ fn reads_the_process() {
     assert_eq!(config.runtime.connections, 1_000);
     assert_eq!(config.runtime.requests, 16);
     assert_eq!(config.runtime.plugin_calls, 7);
+    assert_eq!(config.runtime.bodies, 20 << 20);
     assert!(!config.runtime.page_scan);
     assert_eq!(config.runtime.drain, Duration::ZERO);
     assert!(!config.runtime.watch);
@@ -78,6 +79,10 @@ fn types_and_ranges() {
     added(
         "runtime.plugin-cache = true",
         "cannot be true; leave it out",
+    );
+    added(
+        "runtime.bodies = \"15MiB\"",
+        "`runtime.bodies` must be from 16MiB to ",
     );
     added(
         "runtime.page-scan = 0",

@@ -1,5 +1,7 @@
 //! The contract's `bodies`: whole bodies, for plugins that were granted them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use wasmtime::component::Resource;
@@ -49,24 +51,25 @@ impl bodies::Host for State {
         }
         // Mostly it is here: what the gateway waits for, it waits for before the call.
         self.cpu.waits();
-        let collected = self.exchange_mut()?.request_body.collect(max).await;
+        let all = Arc::clone(&self.granted.held_bodies);
+        let collected = self.exchange_mut()?.request_body.collect(max, &all).await;
         self.cpu.goes_on();
-        let came = collected.is_ok();
         let answer = match collected {
             Ok(body) => {
                 let codings = codings(&self.exchange()?.request.headers);
                 self.decode(codings, body, max).await?
             }
-            Err(error) => Err(incomplete(error, max)),
+            Err(error) => Err(error.into()),
         };
         self.missed = match &answer {
             Ok(_) => None,
-            Err(BodyError::TooLarge(_)) => Some(MissedBody::TooLarge),
-            Err(BodyError::Failed(_)) if came => Some(MissedBody::Encoding),
-            Err(BodyError::Failed(_)) => Some(MissedBody::Broken),
+            Err(Unread::TooLarge) => Some(MissedBody::TooLarge),
+            Err(Unread::Encoding(_)) => Some(MissedBody::Encoding),
+            Err(Unread::Broken(_)) => Some(MissedBody::Broken),
+            Err(Unread::NoRoom) => Some(MissedBody::NoRoom),
         };
         self.works(answer.as_ref().map_or(0, Vec::len))?;
-        Ok(answer)
+        Ok(answer.map_err(|unread| unread.told(max)))
     }
 
     fn replace_request(
@@ -78,8 +81,12 @@ impl bodies::Host for State {
         if let Err(error) = self.fits(&body)? {
             return Ok(Err(error));
         }
+        let Some(body) = self.granted.held_bodies.keep(body) else {
+            self.missed = Some(MissedBody::NoRoom);
+            return Ok(Err(Unread::NoRoom.told(0)));
+        };
         representation::replace_request(&mut self.edit_request()?.headers);
-        let before = self.exchange_mut()?.request_body.replace(body.into());
+        let before = self.exchange_mut()?.request_body.replace(body);
         self.before.request_body.get_or_insert(before);
         Ok(Ok(()))
     }
@@ -95,17 +102,21 @@ impl bodies::Host for State {
             return Ok(Err(BodyError::Failed(NO_WAITING.to_owned())));
         };
         self.cpu.waits();
-        let collected = self.exchange_mut()?.response_body.collect(max).await;
+        let all = Arc::clone(&self.granted.held_bodies);
+        let collected = self.exchange_mut()?.response_body.collect(max, &all).await;
         self.cpu.goes_on();
         let answer = match collected {
             Ok(body) => {
                 let codings = codings(&self.response()?.headers);
                 self.decode(codings, body, max).await?
             }
-            Err(error) => Err(incomplete(error, max)),
+            Err(error) => Err(error.into()),
         };
+        if let Err(Unread::NoRoom) = answer {
+            self.missed = Some(MissedBody::NoRoom);
+        }
         self.works(answer.as_ref().map_or(0, Vec::len))?;
-        Ok(answer)
+        Ok(answer.map_err(|unread| unread.told(max)))
     }
 
     fn replace_response(
@@ -117,6 +128,10 @@ impl bodies::Host for State {
         if let Err(error) = self.fits(&body)? {
             return Ok(Err(error));
         }
+        let Some(body) = self.granted.held_bodies.keep(body) else {
+            self.missed = Some(MissedBody::NoRoom);
+            return Ok(Err(Unread::NoRoom.told(0)));
+        };
         let response = self.edit_response()?;
         if response.status == StatusCode::PARTIAL_CONTENT {
             // The plugin's body is a whole one, whatever part it was made from.
@@ -124,18 +139,42 @@ impl bodies::Host for State {
         }
         representation::replace_response(&mut response.headers);
         let exchange = self.exchange_mut()?;
-        let body = Content::whole(body.into());
+        let body = Content::whole(body);
         let before = std::mem::replace(&mut exchange.response_body, body);
         self.before.response_body.get_or_insert(before);
         Ok(Ok(()))
     }
 }
 
-fn incomplete(error: Incomplete, max: usize) -> BodyError {
-    match error {
-        Incomplete::TooLarge => BodyError::TooLarge(max as u64),
-        Incomplete::Broken(text) => BodyError::Failed(text),
-        Incomplete::Late => BodyError::Failed("it did not come in time".to_owned()),
+/// Why a plugin does not get a body.
+enum Unread {
+    TooLarge,
+    Broken(String),
+    /// It is not in the encoding that it says, or in one that is not undone.
+    Encoding(String),
+    NoRoom,
+}
+
+impl Unread {
+    fn told(self, max: usize) -> BodyError {
+        match self {
+            Unread::TooLarge => BodyError::TooLarge(max as u64),
+            Unread::Broken(text) | Unread::Encoding(text) => BodyError::Failed(text),
+            Unread::NoRoom => {
+                BodyError::Failed("the gateway holds as many bodies as it may".to_owned())
+            }
+        }
+    }
+}
+
+impl From<Incomplete> for Unread {
+    fn from(error: Incomplete) -> Self {
+        match error {
+            Incomplete::TooLarge => Unread::TooLarge,
+            Incomplete::Broken(text) => Unread::Broken(text),
+            Incomplete::Late => Unread::Broken("it did not come in time".to_owned()),
+            Incomplete::NoRoom => Unread::NoRoom,
+        }
     }
 }
 
@@ -147,10 +186,10 @@ impl State {
         codings: std::result::Result<Vec<String>, String>,
         body: Bytes,
         max: usize,
-    ) -> Result<std::result::Result<Vec<u8>, BodyError>> {
+    ) -> Result<std::result::Result<Vec<u8>, Unread>> {
         let codings = match codings {
             Ok(codings) => codings,
-            Err(text) => return Ok(Err(BodyError::Failed(text))),
+            Err(text) => return Ok(Err(Unread::Encoding(text))),
         };
         let mut decoded = body;
         for coding in codings.iter().rev() {
@@ -158,7 +197,7 @@ impl State {
                 break;
             }
             let Some(mut inflater) = Inflater::new(coding) else {
-                return Ok(Err(BodyError::Failed(format!(
+                return Ok(Err(Unread::Encoding(format!(
                     "its content-encoding {} is not gzip or deflate",
                     quoted(coding)
                 ))));
@@ -166,7 +205,7 @@ impl State {
             inflater.push(decoded);
             inflater.end();
             decoded = match self.inflate(inflater, max).await? {
-                Ok(bytes) => bytes.into(),
+                Ok(bytes) => bytes,
                 Err(error) => return Ok(Err(error)),
             };
         }
@@ -177,16 +216,20 @@ impl State {
         &mut self,
         mut inflater: Inflater,
         max: usize,
-    ) -> Result<std::result::Result<Vec<u8>, BodyError>> {
+    ) -> Result<std::result::Result<Bytes, Unread>> {
         let mut decoded = Vec::new();
+        let mut held = self.granted.held_bodies.begin();
         loop {
             match inflater.step(&mut decoded) {
-                Err(text) => return Ok(Err(BodyError::Failed(text))),
-                Ok(_) if decoded.len() > max => return Ok(Err(BodyError::TooLarge(max as u64))),
-                Ok(Inflated::Ended) => return Ok(Ok(decoded)),
+                Err(text) => return Ok(Err(Unread::Encoding(text))),
+                Ok(_) if decoded.len() > max => return Ok(Err(Unread::TooLarge)),
+                Ok(Inflated::Ended) => return Ok(Ok(held.around(decoded.into()))),
                 Ok(Inflated::Full) => decoded.reserve(limits::STREAM_PIECE_BYTES_MAX),
                 // All that there is was given to it.
                 Ok(Inflated::Some | Inflated::Starved) => {}
+            }
+            if !held.grow_to(decoded.capacity()) {
+                return Ok(Err(Unread::NoRoom));
             }
             self.judge()?;
             self.cpu.waits();

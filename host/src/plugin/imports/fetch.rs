@@ -1,9 +1,9 @@
 //! The contract's `fetch`: requests to the upstreams that a plugin was granted. They have connections
 //! of their own, so that a plugin cannot take those that requests are proxied over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Uri};
 use wasmtime::Result;
 
@@ -14,9 +14,12 @@ use super::{NO_WAITING, lines};
 use crate::error::FailureKind;
 use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
 use crate::http::fields::{self, Side};
+use crate::http::held::HeldBodies;
 use crate::limits;
 use crate::shown::quoted;
 use crate::upstream::Upstream;
+
+const NO_ROOM: &str = "the gateway holds as many bodies as it may";
 
 type Answer = std::result::Result<Reply, FetchError>;
 
@@ -40,7 +43,8 @@ impl fetch::Host for State {
         let time = outbound
             .timeout_ms
             .map(|ms| Duration::from_millis(ms.into()));
-        let request = match request(outbound) {
+        let all = Arc::clone(&self.granted.held_bodies);
+        let request = match request(outbound, &all) {
             Ok(request) => request,
             Err(text) => return Ok(Err(FetchError::Failed(text))),
         };
@@ -48,7 +52,7 @@ impl fetch::Host for State {
             return Ok(Err(FetchError::Failed(NO_WAITING.to_owned())));
         };
         self.cpu.waits();
-        let sending = ask(&upstream, request);
+        let sending = ask(&upstream, request, &all);
         let answer = match time {
             None => sending.await,
             Some(time) => tokio::time::timeout(time, sending)
@@ -62,7 +66,10 @@ impl fetch::Host for State {
 }
 
 /// What the plugin wrote, as a request that may be sent: the same rules hold as for edits.
-fn request(outbound: Outbound) -> std::result::Result<Request<RequestBody>, String> {
+fn request(
+    outbound: Outbound,
+    all: &Arc<HeldBodies>,
+) -> std::result::Result<Request<RequestBody>, String> {
     let shown = || quoted(&outbound.target);
     if !outbound.target.starts_with('/') || outbound.target.len() > limits::TARGET_BYTES_MAX {
         return Err(format!("{} is not a path with a query", shown()));
@@ -96,15 +103,16 @@ fn request(outbound: Outbound) -> std::result::Result<Request<RequestBody>, Stri
     if hosts.next().is_some_and(|host| !valid(host)) || hosts.next().is_some() {
         return Err("its `host` is not one host with a port".to_owned());
     }
-    let mut request = Request::new(RequestBody::whole(Bytes::from(outbound.body)));
+    let body = all.keep(outbound.body).ok_or(NO_ROOM)?;
+    let mut request = Request::new(RequestBody::whole(body));
     *request.method_mut() = method;
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
     Ok(request)
 }
 
-async fn ask(upstream: &Upstream, request: Request<RequestBody>) -> Answer {
-    let upload = std::sync::Arc::clone(request.body().upload());
+async fn ask(upstream: &Upstream, request: Request<RequestBody>, all: &Arc<HeldBodies>) -> Answer {
+    let upload = Arc::clone(request.body().upload());
     let answer = upstream
         .send(request, &upload)
         .await
@@ -117,7 +125,7 @@ async fn ask(upstream: &Upstream, request: Request<RequestBody>) -> Answer {
     let (mut head, body) = answer.response.into_parts();
     let body: BoxBody = Box::pin(body);
     let body = match Content::stream(body)
-        .collect(limits::FETCH_BODY_BYTES_MAX)
+        .collect(limits::FETCH_BODY_BYTES_MAX, all)
         .await
     {
         Ok(body) => body.to_vec(),
@@ -126,6 +134,7 @@ async fn ask(upstream: &Upstream, request: Request<RequestBody>) -> Answer {
         }
         Err(Incomplete::Broken(text)) => return Err(FetchError::Failed(text)),
         Err(Incomplete::Late) => return Err(FetchError::Timeout),
+        Err(Incomplete::NoRoom) => return Err(FetchError::Failed(NO_ROOM.to_owned())),
     };
     fields::remove_hop_by_hop(&mut head.headers);
     Ok(Reply {

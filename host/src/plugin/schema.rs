@@ -1,0 +1,130 @@
+//! A plugin's own schema, and configurations held against it. Both are the plugin's, or near it: a small
+//! schema can take a validator years, or more stack than there is, so that only a compiler
+//! (`compiler.rs`) is handed one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::artefacts::Key;
+use super::compile;
+use super::compiler::Job;
+use super::engine::Runtime;
+use super::load::LoadError;
+use crate::limits;
+
+/// What is asked: whether this is a schema, and whether this fits it.
+#[derive(Serialize, Deserialize)]
+struct Question<S, C> {
+    schema: S,
+    config: Option<C>,
+}
+
+/// Where the configuration does not fit, as JSON pointers, and what is wrong there.
+type Places = Vec<(String, String)>;
+
+/// Whether a plugin's schema is one.
+///
+/// # Errors
+/// What is wrong with it, or that this took too much.
+pub fn is_valid(runtime: &Runtime, schema: &Value) -> Result<(), LoadError> {
+    ask(runtime, schema, None)
+}
+
+/// Checks a configuration.
+///
+/// # Errors
+/// Each place where it does not fit, or that this took too much.
+pub fn fits(runtime: &Runtime, schema: &Value, config: &Value) -> Result<(), LoadError> {
+    ask(runtime, schema, Some(config))
+}
+
+fn ask(runtime: &Runtime, schema: &Value, config: Option<&Value>) -> Result<(), LoadError> {
+    let question = serde_json::to_vec(&Question { schema, config })
+        .map_err(|error| LoadError::plugin(error.to_string()))?;
+    // What was found to fit once is not asked again by the next start.
+    let key = compile::release_key(Key::of(&[b"fits its schema", &question]));
+    if runtime.artefacts.get(key).is_some() {
+        return Ok(());
+    }
+    let answer = runtime
+        .compilers
+        .ask(Job::CheckSchema, &question)
+        .map_err(LoadError::plugin)?;
+    let places: Places = serde_json::from_slice(&answer)
+        .map_err(|error| LoadError::plugin(format!("its schema cannot be asked: {error}")))?;
+    if !places.is_empty() {
+        return Err(LoadError::Config(places));
+    }
+    runtime.artefacts.put(key, &[]);
+    Ok(())
+}
+
+/// What a compiler does with the question.
+///
+/// # Errors
+/// If the schema is none.
+pub(super) fn check(question: &[u8]) -> Result<Vec<u8>, String> {
+    let question: Question<Value, Value> =
+        serde_json::from_slice(question).map_err(|error| error.to_string())?;
+    let schema = &question.schema;
+    let validator = jsonschema::validator_for(schema)
+        .map_err(|error| format!("`describe` answered no valid config schema: {error}"))?;
+    let places: Places = match &question.config {
+        None => Vec::new(),
+        Some(config) => validator
+            .iter_errors(config)
+            .take(limits::CONFIG_PROBLEMS_SHOWN)
+            .flat_map(|error| places(&error, schema))
+            .collect(),
+    };
+    serde_json::to_vec(&places).map_err(|error| error.to_string())
+}
+
+/// Where an error of the schema is, and its text. Masked: a value may be a key that was written in the
+/// wrong place.
+fn places(
+    error: &jsonschema::ValidationError<'_>,
+    schema: &serde_json::Value,
+) -> Vec<(String, String)> {
+    let pointer = error.instance_path().to_string();
+    match error.kind() {
+        jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+            .iter()
+            .map(|name| {
+                let escaped = name.replace('~', "~0").replace('/', "~1");
+                let text = "the plugin knows no such key".to_owned();
+                (format!("{pointer}/{escaped}"), text)
+            })
+            .collect(),
+        jsonschema::error::ValidationErrorKind::AnyOf { .. }
+        | jsonschema::error::ValidationErrorKind::OneOfNotValid { .. } => {
+            let text = match choices(schema, &error.schema_path().to_string()) {
+                Some(choices) => format!("value is none of {choices}"),
+                None => error.masked().to_string(),
+            };
+            vec![(pointer, text)]
+        }
+        _ => vec![(pointer, error.masked().to_string())],
+    }
+}
+
+/// The values that a list of alternatives allows, where each is one value: so are the enumerations of
+/// Rust whose members have descriptions. `path` goes through references, as the validator does.
+fn choices(schema: &serde_json::Value, path: &str) -> Option<String> {
+    let mut at = schema;
+    for segment in path.split('/').skip(1) {
+        at = match at.get(segment)? {
+            serde_json::Value::String(reference) if segment == "$ref" => {
+                schema.pointer(reference.strip_prefix('#')?)?
+            }
+            found if at.is_object() => found,
+            _ => return None,
+        };
+    }
+    let choices = at
+        .as_array()?
+        .iter()
+        .map(|one| Some(one.get("const")?.to_string()));
+    let choices: Option<Vec<String>> = choices.collect();
+    Some(choices?.join(", "))
+}
