@@ -1,5 +1,7 @@
 //! Why a call did not answer, and whose fault that is.
 
+use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -106,16 +108,69 @@ pub fn explain(error: &wasmtime::Error, state: &State) -> String {
 }
 
 /// An error of the runtime with the guest's backtrace. Names of functions are the guest's own text, so
-/// every line is cleaned, and indented: none can look like a line of ours.
+/// every line is cleaned, and indented: none can look like a line of ours. They are made readable here and
+/// not by the runtime: in C++'s way of writing them, a name of 500 bytes can stand for one of terabytes.
 fn backtrace(error: &wasmtime::Error) -> String {
     let text = format!("{error:?}");
     let lines: Vec<String> = text
         .lines()
         .take(limits::BACKTRACE_LINES_MAX)
         .map(|line| {
+            let line = readable(line);
             let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
             one_line(&line[..end])
         })
         .collect();
     lines.join("\n")
+}
+
+/// A line of a backtrace, which ends in `MODULE!FUNCTION`, with the function as Rust's sources have it.
+fn readable(line: &str) -> Cow<'_, str> {
+    let Some((before, name)) = line.rsplit_once('!') else {
+        return line.into();
+    };
+    let Ok(name) = rustc_demangle::try_demangle(name) else {
+        return line.into();
+    };
+    let mut text = Bounded(format!("{before}!"));
+    // What is beyond the bound is left out.
+    let _ = write!(text, "{name:#}");
+    text.0.into()
+}
+
+/// Takes no more than a line has room for.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = limits::BACKTRACE_LINE_BYTES_MAX.saturating_sub(self.0.len());
+        let fits = text.floor_char_boundary(room);
+        self.0.push_str(&text[..fits]);
+        if fits < text.len() {
+            return Err(std::fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_readable_and_bounded() {
+        let line = "    0:   0x10 - <unknown>!_ZN5guest3act17h0123456789abcdefE";
+        assert_eq!(readable(line), "    0:   0x10 - <unknown>!guest::act");
+        for raw in [
+            "Caused by:",
+            "  0: a!plain",
+            "  0: a!_Z1f1BI1AS0_ES_IS1_S1_E",
+        ] {
+            assert_eq!(readable(raw), raw);
+        }
+        let long = format!("a!_ZN2000{}17h0123456789abcdefE", "b".repeat(2_000));
+        let shown = readable(&long);
+        assert!(shown.starts_with("a!bbb"), "{shown}");
+        assert_eq!(shown.len(), limits::BACKTRACE_LINE_BYTES_MAX);
+    }
 }

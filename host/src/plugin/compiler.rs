@@ -186,8 +186,11 @@ impl Compiler {
             // It has ended, or is ending.
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
                 match self.process.wait() {
-                    Ok(status) => beyond(status, &bounds)
-                        .unwrap_or_else(|| format!("failed: its process ended ({status})")),
+                    Ok(status) => beyond(status, &bounds).unwrap_or_else(|| {
+                        // It says nothing of the input: it had no thread, for example.
+                        shortage::note();
+                        format!("failed: its process ended ({status})")
+                    }),
                     Err(error) => format!("failed: {error}"),
                 }
             }

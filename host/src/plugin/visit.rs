@@ -146,11 +146,25 @@ impl Visit<'_> {
         match self.lease.call(hook).await? {
             Answer::Next => Ok(None),
             Answer::Respond(reply) => {
-                let reply = check(reply).inspect_err(|_| self.lease.undo())?;
-                Ok(Some(reply))
+                let held = check(reply).and_then(|reply| self.hold(reply));
+                Ok(Some(held.inspect_err(|_| self.lease.undo())?))
             }
             _ => Err(unexpected()),
         }
+    }
+
+    /// A reply is held like a body: its client may take its time.
+    fn hold(&self, mut reply: Reply) -> Result<Reply, Fault> {
+        let all = &self.lease.policy().plugin.spec.granted.held_bodies;
+        let mut held = all.begin();
+        if !held.grow_to(reply.body.len()) {
+            let text = "the gateway holds as many bodies as it may";
+            return Err(Fault::new(FaultKind::BodiesFull, text));
+        }
+        if !reply.body.is_empty() {
+            reply.body = held.around(reply.body);
+        }
+        Ok(reply)
     }
 
     pub async fn store(&mut self) -> Result<Storage, Fault> {

@@ -16,6 +16,8 @@ const MIB: usize = 1 << 20;
 const ALL: usize = 16 * MIB;
 /// What one plugin may hold of one body.
 const GRANT: usize = 8 * MIB;
+/// What a plugin answers itself, in bytes.
+const LARGE: usize = 700_000;
 /// What the process may take beside what it counts: buffers of connections, copies in guests' memories.
 const BESIDE: u64 = 48 << 20;
 
@@ -29,10 +31,16 @@ fn scene(origin: &Origin) -> Scene {
             "grant.bodies = \"8MiB\"\nlimits = { wall = \"60s\", cpu = \"2s\", memory = \"64MiB\" }",
         )
         .plugin("reach", &guest("guest_reach"), "grant = { fetch = [\"users\"], kv = true }")
+        .policy(
+            "large",
+            "mock",
+            &format!("config.body = \"{}\"", "m".repeat(LARGE)),
+        )
         .policy("one", "bodies", "config.name = \"one\"")
         .policy("reach", "reach", "")
         .route("one", "/one", &["one"])
         .route("reach", "/reach", &["reach"])
+        .route("large", "/large", &["large"])
         .route("plain", "/plain", &[])
 }
 
@@ -180,9 +188,14 @@ fn whatever_is_held_for_a_plugin_counts() {
     let failed = fetched();
     let text = "the gateway holds as many bodies as it may";
     assert_eq!(failed, json!({ "failed": text }));
+    // A plugin's own answer, too.
+    let answered = || gateway.get("/large");
+    assert_eq!(answered().status, 503);
+    assert_told(&gateway, "/large");
     drop(full);
     wait_for_held(&gateway, |held| held == 0.0);
     assert_eq!(gateway.request(&inflated).status, 200);
+    assert_eq!(answered().text().len(), LARGE);
 }
 
 /// It is the process's, and a reload does not make another.

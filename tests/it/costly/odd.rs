@@ -2,10 +2,64 @@
 
 use std::path::PathBuf;
 
-use tollgate_tests::Folder;
+use tollgate_tests::{Folder, Gateway, Origin};
 
 use super::says;
 use crate::components::{assembled, variant};
+use crate::scene::Scene;
+
+/// A name of some hundred bytes, in C++'s way of writing them, that stands for one of terabytes: each of its
+/// types has the one before it twice.
+fn endless_name() -> String {
+    let digit = |number: usize| char::from(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[number]);
+    let mut name = "_Z1f1BI1AS0_E".to_owned();
+    for number in 1..35 {
+        let before = digit(number);
+        name.push_str(&format!("S_IS{before}_S{before}_E"));
+    }
+    name
+}
+
+/// It is written to the log with the guest's backtrace, on the thread that serves or reloads.
+#[test]
+fn names_that_stand_for_endless_ones_are_not_written_out() {
+    let folder = Folder::new();
+    let name = endless_name();
+    let trap = format!("(func ${name} unreachable)");
+    let traps = |name: &str, from: &str, to: &str| {
+        variant(
+            &folder,
+            name,
+            &[
+                (
+                    "(memory (export \"memory\") 1)",
+                    &format!("(memory (export \"memory\") 1) {trap}"),
+                ),
+                (from, to),
+            ],
+        )
+    };
+    let origin = Origin::echo();
+    let hook = "(call $drop-edits (local.get 1))";
+    let calls = format!("(call ${name})");
+    let wasm = traps("hook", hook, &format!("{hook} {calls}"));
+    let scene = Scene::new(&origin)
+        .plugin("p", &wasm, "")
+        .policy("q", "p", "");
+    let gateway = Gateway::start(&scene.toml());
+    assert_eq!(gateway.get("/a").status, 500);
+    gateway.wait_for_event(&["wasm `unreachable`", &name]);
+    let describe = "(result i32) (i32.const 8))";
+    let (ok, said) = says(
+        &traps(
+            "describe",
+            describe,
+            &format!("(result i32) {calls} {}", &describe[13..]),
+        ),
+        "",
+    );
+    assert!(!ok && said.contains(&name), "{said}");
+}
 
 /// A number as WebAssembly writes it (LEB128).
 fn leb(mut number: usize) -> Vec<u8> {

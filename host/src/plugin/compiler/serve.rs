@@ -33,6 +33,7 @@ pub fn serve() -> Result<(), String> {
     let mut socket = File::from(socket.map_err(|error| failed(&error))?);
     let mut answers = socket.try_clone().map_err(|error| failed(&error))?;
 
+    let at_first = addresses().map_err(|error| failed(&error))?;
     let (sender, jobs) = sync_channel(0);
     // On a thread of its own, so that the end of the other process is seen in the middle of a job.
     let reader = std::thread::Builder::new().spawn(move || {
@@ -45,7 +46,7 @@ pub fn serve() -> Result<(), String> {
     });
     reader.map_err(|error| failed(&error))?;
     for (job, input) in jobs {
-        let done = bounded(job).and_then(|()| work(&engine, job, input));
+        let done = bounded(job, at_first).and_then(|()| work(&engine, job, input));
         let answer = match done.and_then(within_bounds) {
             Ok(bytes) => Answer { done: true, bytes },
             Err(text) => Answer {
@@ -79,11 +80,13 @@ fn within_bounds(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Holds this process to what the job may take beyond what was taken before.
-fn bounded(job: Job) -> Result<(), String> {
+/// Holds this process to what the job may take, beside what is left of those before it. `at_first` are the
+/// addresses that it began with.
+fn bounded(job: Job, at_first: u64) -> Result<(), String> {
     let bounds = job.bounds();
     let failed = |error: io::Error| format!("the compiler cannot be held to its bounds: {error}");
-    let memory = addresses().map_err(failed)?.saturating_add(bounds.memory);
+    let left = addresses().map_err(failed)?.saturating_sub(at_first);
+    let memory = bounds.memory.saturating_add(left);
     lower(Resource::As, memory).map_err(failed)?;
     let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec;
     let used = Duration::from_secs(u64::try_from(used).unwrap_or(0) + 1);
