@@ -9,6 +9,7 @@ pub mod fields;
 pub mod forwarded;
 mod gathered;
 pub mod inflate;
+pub mod owned;
 pub mod pieces;
 pub mod representation;
 mod upload;
