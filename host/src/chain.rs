@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Content;
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::owned;
 use crate::observe::{EntryMetrics, EntryVisit, FailureNote, Record, Side};
 use crate::plugin::{Fault, FaultKind, Identity, Policy, Reply, Verdict, Visited};
 use crate::policy::cache::{Answer, Cache, Fill, Pass};
@@ -61,13 +62,13 @@ pub struct Decided {
 impl Weigh for Decided {
     fn bytes(&self) -> usize {
         let verdict = match &self.verdict {
-            Verdict::Allow(grant) => grant.bytes(),
-            Verdict::Deny(reply) => crate::http::fields::bytes(&reply.headers) + reply.body.len(),
+            Verdict::Allow(grant) => grant.bytes() + 2 * size_of::<String>() * grant.claims.len(),
+            Verdict::Deny(reply) => owned::weight(&reply.headers) + reply.body.len(),
         };
         let writes = self
             .writes
             .iter()
-            .map(|(name, value)| name.len() + value.len());
+            .map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
         size_of::<Decided>() + verdict + writes.sum::<usize>()
     }
 }
@@ -80,6 +81,8 @@ pub struct Passage {
     pub charges: Vec<Charge>,
     /// Whether the response is one of our own errors.
     failed: bool,
+    /// What the entry that was just left asks for in place of the response.
+    again: Option<Fill>,
 }
 
 /// An entry that the response will pass.

@@ -315,6 +315,8 @@ pub const REST_AFTER_NS: u64 = 200_000;
 pub const FETCH_BODY_BYTES_MAX: usize = 1 << 20;
 /// The parts of a cache key together, in bytes: as long as a target may be.
 pub const CACHE_KEY_BYTES_MAX: usize = TARGET_BYTES_MAX;
+/// Fields that one response is stored without: real ones have a few.
+pub const CACHE_WITHOUT_MAX: usize = 64;
 /// The parts of a cache key: real ones have a few.
 pub const CACHE_KEY_PARTS_MAX: usize = 64;
 /// What the check of a signature is counted as beside the copying of its parts, in bytes: some 100 us.

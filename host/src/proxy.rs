@@ -85,28 +85,35 @@ pub async fn handle(
 async fn exchange(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
-    exchange: Box<Exchange>,
-    from: usize,
+    mut exchange: Box<Exchange>,
+    mut from: usize,
     passage: &mut Passage,
     record: &mut Record,
 ) -> Box<Exchange> {
     let chain = &route.chain;
-    let (mut exchange, ended) =
-        chain::inward(chain, from, exchange, &gateway.mechanisms, passage, record).await;
-    record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
-    match ended {
-        Ended::Open => {
-            if let Err(failure) = end(route, &mut exchange, record).await {
-                passage.fail(&mut exchange, &failure, record);
+    loop {
+        let (entered, ended) =
+            chain::inward(chain, from, exchange, &gateway.mechanisms, passage, record).await;
+        exchange = entered;
+        record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
+        match ended {
+            Ended::Open => {
+                if let Err(failure) = end(route, &mut exchange, record).await {
+                    passage.fail(&mut exchange, &failure, record);
+                }
+            }
+            Ended::Answered => {}
+            Ended::AnsweredStale { index, fill } => {
+                let refreshed = refresh(gateway, route, exchange.again(), index, *fill);
+                tokio::spawn(refreshed);
             }
         }
-        Ended::Answered => {}
-        Ended::AnsweredStale { index, fill } => {
-            let refreshed = refresh(gateway, route, exchange.again(), index, *fill);
-            tokio::spawn(refreshed);
+        match chain::outward(chain, exchange, passage, record).await {
+            (done, None) => return done,
+            // A cache entry asks again, once.
+            (again, Some(index)) => (exchange, from) = (again, index),
         }
     }
-    chain::outward(chain, exchange, passage, record).await
 }
 
 /// Fetches in the background what a cache entry answered stale: the same exchange, from inside that

@@ -35,8 +35,11 @@ impl EntryKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Storage {
-    /// RFC 9111 decides, from the response's headers.
+    /// RFC 9111 decides, from the response's headers. A response that has `Set-Cookie` or `Set-Cookie2` is
+    /// not kept.
     Standard,
+    /// RFC 9111 decides, as if the response did not have these headers, without which it is kept.
+    StandardWithout(Vec<String>),
     /// Not kept.
     Never,
     /// Kept so, whatever its `Cache-Control` says.
@@ -66,6 +69,9 @@ pub struct Retention {
     pub stale_if_error: Duration,
     /// Names under which it can be purged.
     pub tags: Vec<String>,
+    /// Response headers that it is kept without. A response that has `Set-Cookie` or `Set-Cookie2` is kept
+    /// only if they are named here.
+    pub without: Vec<String>,
 }
 
 impl Retention {
@@ -76,6 +82,7 @@ impl Retention {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             tags: Vec::new(),
+            without: Vec::new(),
         }
     }
 
@@ -94,6 +101,12 @@ impl Retention {
     /// Adds a name under which it can be purged.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
+        self
+    }
+
+    /// Keeps it without this response header, such as `set-cookie`.
+    pub fn without(mut self, header: impl Into<String>) -> Self {
+        self.without.push(header.into());
         self
     }
 }

@@ -207,12 +207,14 @@ pub fn store<P: CacheStore>(
     use cache_store::exports::tollgate::plugin::cache_store as wit;
     match plugin.store(Request::wrap(request), Response::wrap(response)) {
         Ok(Storage::Standard) => Ok(wit::Storage::Standard),
+        Ok(Storage::StandardWithout(headers)) => Ok(wit::Storage::StandardWithout(headers)),
         Ok(Storage::Never) => Ok(wit::Storage::Never),
         Ok(Storage::Retain(retention)) => Ok(wit::Storage::Retain(wit::Retention {
             fresh_ms: milliseconds(retention.fresh),
             stale_while_revalidate_ms: milliseconds(retention.stale_while_revalidate),
             stale_if_error_ms: milliseconds(retention.stale_if_error),
             tags: retention.tags,
+            without: retention.without,
         })),
         Err(error) => Err(error.to_string()),
     }

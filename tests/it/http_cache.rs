@@ -3,9 +3,12 @@
 //! Its rules have unit tests; these are about what only the whole shows. Nothing waits for a response
 //! to become old: the origin sends it old, with `age`.
 
+mod again;
 mod broken;
 mod callers;
 mod chain;
+mod identity;
+mod memory;
 mod purge;
 mod record;
 mod routes;

@@ -16,7 +16,7 @@ use crate::gateway::Gateway;
 use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
 use crate::http::facts::Facts;
-use crate::policy::cache::{CacheRequest, Found as Cached, KeyMode, Storage};
+use crate::policy::cache::{CacheRequest, Filled, Found as Cached, KeyMode, Storage};
 use crate::policy::limit::{Bound, Limit, Now, Place, Scope};
 use crate::route::Found;
 
@@ -246,7 +246,7 @@ async fn cache_hit(gateway: &Gateway) -> Result<Vec<f64>, String> {
         (HeaderName::from_static(name), value)
     });
     let body = Full::new(Bytes::from(vec![b'b'; 1024])).map_err(|never| match never {});
-    let answer = fill.answer(
+    let filled = fill.answer(
         StatusCode::OK,
         fields.into_iter().collect(),
         Box::pin(body),
@@ -254,6 +254,9 @@ async fn cache_hit(gateway: &Gateway) -> Result<Vec<f64>, String> {
         false,
         SystemTime::now(),
     );
+    let Filled::Answer(answer) = filled else {
+        return Err("the response is of no use".to_owned());
+    };
     let collected = answer.body.collect().await;
     collected.map_err(|error| error.to_string())?;
     runs(async || match black_box(look().await) {

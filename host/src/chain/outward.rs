@@ -7,23 +7,35 @@ use super::{Cached, Entered, Entry, Passage};
 use crate::http::exchange::{Exchange, ResponseHead};
 use crate::observe::{Record, Side};
 use crate::plugin::{Fault, FaultKind, Visit};
-use crate::policy::cache::Storage;
+use crate::policy::cache::{Filled, Storage};
 use crate::policy::limit::Now;
 
-/// Runs the way out over the response in the exchange, through the entries that were entered.
+/// Runs the way out over the response in the exchange, through the entries that were entered. If a cache
+/// entry has no use for that response, it is entered anew: then the way in goes on from the entry at the
+/// index that is returned, with another request.
 pub async fn outward(
     chain: &[Entry],
     mut exchange: Box<Exchange>,
     passage: &mut Passage,
     record: &mut Record,
-) -> Box<Exchange> {
+) -> (Box<Exchange>, Option<usize>) {
     while let Some(entered) = passage.entered.pop() {
         let Some(entry) = chain.get(entered.index) else {
             continue;
         };
+        let (index, charge, only_stores) = (entered.index, entered.charge, entered.only_stores);
         exchange = leave(entry, entered, exchange, passage, record).await;
+        // If the entry's plugin faulted and fails closed, there is a response.
+        let again = passage.again.take().filter(|_| exchange.response.is_none());
+        if let Some(fill) = again {
+            passage.enter_to_fill(index, charge, fill, &mut exchange);
+            if let Some(entered) = passage.entered.last_mut() {
+                entered.only_stores = only_stores;
+            }
+            return (exchange, Some(index + 1));
+        }
     }
-    exchange
+    (exchange, None)
 }
 
 async fn leave(
@@ -52,6 +64,9 @@ async fn leave(
         exchange = call(entry, calls, exchange, passage, record).await;
     } else {
         fill(cached, &mut exchange, passage, Storage::Standard);
+    }
+    if passage.again.is_some() {
+        return exchange;
     }
     if streams {
         streams::alter_not_modified(&mut exchange);
@@ -118,7 +133,8 @@ async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Resu
         true => judge(visit, &calls.cached).await,
         false => Ok(Storage::Standard),
     };
-    // Whatever the plugin says, the cache has to answer the client: it took over its conditions.
+    // The cache took the client's conditions off the request, so it must finish the response even if the
+    // plugin faulted.
     let (storage, fault) = match storage {
         Ok(storage) => (storage, None),
         Err(fault) => (Storage::Never, Some(fault)),
@@ -128,6 +144,12 @@ async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Resu
     }
     if let Some(fault) = fault {
         return Err(fault);
+    }
+    if passage.again.is_some() {
+        return Ok(Said {
+            verdict: "next",
+            opened: None,
+        });
     }
     let mut replaced = false;
     if calls.transforms
@@ -199,10 +221,14 @@ fn fill(cached: Option<Cached>, exchange: &mut Exchange, passage: &mut Passage, 
             let body = Box::pin(std::mem::take(&mut exchange.response_body));
             let (status, headers) = (response.status, response.headers);
             let now = SystemTime::now();
-            let answer = fill.answer(status, headers, body, storage, passage.failed, now);
-            let failed = passage.failed && answer.status == status;
-            passage.answer_cached(exchange, answer);
-            passage.failed = failed;
+            match fill.answer(status, headers, body, storage, passage.failed, now) {
+                Filled::Answer(answer) => {
+                    let failed = passage.failed && answer.status == status;
+                    passage.answer_cached(exchange, answer);
+                    passage.failed = failed;
+                }
+                Filled::AskAgain(fill) => passage.again = Some(fill),
+            }
         }
         Cached::Pass(pass) => {
             pass.answer(response.status, &mut response.headers);

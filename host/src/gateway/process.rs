@@ -12,7 +12,7 @@ use crate::http::held::HeldBodies;
 use crate::limits;
 use crate::observe::{AccessLog, Metrics};
 use crate::plugin::{PoolSize, Purpose, Runtime};
-use crate::policy::cache::{Cache, PurgeKey, SetCookie, Settings};
+use crate::policy::cache::{Cache, PurgeKey, Settings};
 use crate::policy::decisions::Decisions;
 use crate::policy::limit::{Limiter, Now};
 use crate::store::memory::Kv;
@@ -63,7 +63,6 @@ impl Process {
                 cache: Cache::new(Settings {
                     bytes_max: config.store.cache,
                     entry_bytes_max: config.store.cache_entry,
-                    set_cookie: SetCookie::Shared,
                 }),
             },
             decisions: Decisions::new(config.store.decisions),

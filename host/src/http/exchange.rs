@@ -10,6 +10,7 @@ use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::body::{Content, RequestBody};
+use super::owned;
 use super::target::Target;
 use crate::limits;
 
@@ -35,7 +36,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The same request once more, with no body and before any answer: for a fetch in the background.
+    /// The same request once more, with no body and before any answer: for a fetch in the background. It
+    /// outlives the client's connection, and so has a head in memory of its own.
     pub fn again(&self) -> Exchange {
         Exchange {
             id: Arc::clone(&self.id),
@@ -45,7 +47,11 @@ impl Exchange {
             variables: Arc::clone(&self.variables),
             parameters: self.parameters.clone(),
             preflight: self.preflight.clone(),
-            request: self.request.clone(),
+            request: RequestHead {
+                method: self.request.method.clone(),
+                target: self.request.target.owned(),
+                headers: owned::fields(&self.request.headers),
+            },
             request_body: RequestBody::whole(Bytes::new()),
             response: None,
             response_body: Content::default(),

@@ -10,6 +10,7 @@ pub mod forwarded;
 mod gathered;
 pub mod held;
 pub mod inflate;
+pub mod owned;
 pub mod pieces;
 pub mod representation;
 pub mod target;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use http::Uri;
 use tollgate_readings::Readings;
 
+use super::owned;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::shown::quoted;
 
@@ -54,6 +55,11 @@ impl Target {
 
     pub fn root() -> Target {
         Target::from(Uri::from_static("/"))
+    }
+
+    /// A copy in memory of its own, for what outlives the exchange.
+    pub fn owned(&self) -> Target {
+        Target::from(owned::path_and_query(&self.uri))
     }
 
     fn from(uri: Uri) -> Target {

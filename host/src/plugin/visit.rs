@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::bindings::exports::tollgate::plugin::{authorizer, cache_lookup, cache_store, limiter};
 use super::bindings::tollgate::plugin::http as wit;
@@ -169,18 +169,7 @@ impl Visit<'_> {
 
     pub async fn store(&mut self) -> Result<Storage, Fault> {
         match self.lease.call(Hook::Store).await? {
-            Answer::Storage(cache_store::Storage::Standard) => Ok(Storage::Standard),
-            Answer::Storage(cache_store::Storage::Never) => Ok(Storage::Never),
-            Answer::Storage(cache_store::Storage::Retain(retention)) => {
-                Ok(Storage::Retain(Retention {
-                    fresh: Duration::from_millis(retention.fresh_ms),
-                    stale_while_revalidate: Duration::from_millis(
-                        retention.stale_while_revalidate_ms,
-                    ),
-                    stale_if_error: Duration::from_millis(retention.stale_if_error_ms),
-                    tags: retention.tags,
-                }))
-            }
+            Answer::Storage(storage) => storage_of(storage),
             _ => Err(unexpected()),
         }
     }
@@ -207,6 +196,41 @@ pub enum Lookup {
 /// Each hook has one kind of answer; another is a bug in the host, which must not panic for it.
 pub(super) fn unexpected() -> Fault {
     Fault::new(FaultKind::Error, "the hook's answer is of another hook")
+}
+
+fn storage_of(storage: cache_store::Storage) -> Result<Storage, Fault> {
+    Ok(match storage {
+        cache_store::Storage::Standard => Storage::Standard,
+        cache_store::Storage::StandardWithout(names) => Storage::StandardWithout(names_of(names)?),
+        cache_store::Storage::Never => Storage::Never,
+        cache_store::Storage::Retain(retention) => Storage::Retain(Retention {
+            fresh: Duration::from_millis(retention.fresh_ms),
+            stale_while_revalidate: Duration::from_millis(retention.stale_while_revalidate_ms),
+            stale_if_error: Duration::from_millis(retention.stale_if_error_ms),
+            tags: retention.tags,
+            without: names_of(retention.without)?,
+        }),
+    })
+}
+
+/// The fields that a response is stored without.
+fn names_of(names: Vec<String>) -> Result<Vec<HeaderName>, Fault> {
+    let bad = |text| Fault::new(FaultKind::BadReply, text);
+    if names.len() > limits::CACHE_WITHOUT_MAX {
+        let (count, max) = (names.len(), limits::CACHE_WITHOUT_MAX);
+        return Err(bad(format!(
+            "`without` names {count} fields; at most {max} are taken"
+        )));
+    }
+    let name = |name: &String| {
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            bad(format!(
+                "`without` names {}, which is no field",
+                quoted(name)
+            ))
+        })
+    };
+    names.iter().map(name).collect()
 }
 
 fn limit(limit: limiter::Limit) -> Limit {

@@ -1,11 +1,10 @@
 //! What an answer is kept under, where that is not the URI.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 use tollgate_plugin::{Request, Result};
 
 use crate::is_field_name;
+use crate::query::{Ambiguous, Query, QueryConfig};
 
 /// Headers, cookies and claims in one key. With three parts for each, and nine for the rest, they
 /// fit the gateway's bound on a key, 64 parts.
@@ -46,47 +45,6 @@ fn yes() -> bool {
     true
 }
 
-#[derive(serde::Deserialize)]
-#[serde(
-    untagged,
-    expecting = "`key.query` is true, false, or a table with `only` or `except`, and `sort`"
-)]
-enum QueryConfig {
-    All(bool),
-    Some(SomeQuery),
-}
-
-/// Of alternatives a schema's error says no more than that none fits; the text above says which there
-/// are.
-impl schemars::JsonSchema for QueryConfig {
-    fn schema_name() -> Cow<'static, str> {
-        "QueryConfig".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["boolean", "object"] })
-    }
-}
-
-impl Default for QueryConfig {
-    fn default() -> Self {
-        QueryConfig::All(true)
-    }
-}
-
-/// Names may end with a `*`, which stands for any ending.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SomeQuery {
-    /// These parameters alone.
-    only: Option<Vec<String>>,
-    /// All parameters but these.
-    except: Option<Vec<String>>,
-    /// Whether the order of names does not matter; that of values of one name always does.
-    #[serde(default)]
-    sort: bool,
-}
-
 /// Checked.
 pub struct Key {
     host: bool,
@@ -98,18 +56,6 @@ pub struct Key {
     pub principal: bool,
     claims: Vec<String>,
     literal: Option<String>,
-}
-
-enum Query {
-    None,
-    /// As it is.
-    All,
-    Some {
-        names: Vec<String>,
-        /// Whether the names are those that stand in the key.
-        only: bool,
-        sort: bool,
-    },
 }
 
 impl Key {
@@ -178,8 +124,10 @@ impl Key {
         if self.path {
             put(&["path", &request.path()]);
         }
-        if let Some(query) = self.query.part(request) {
-            put(&["query", &query]);
+        match self.query.part(request) {
+            Ok(Some(query)) => put(&["query", &query]),
+            Ok(None) => {}
+            Err(Ambiguous) => return Ok(None),
         }
         for name in &self.headers {
             let values = request.header_values(name);
@@ -195,12 +143,17 @@ impl Key {
         if !self.cookies.is_empty() {
             let sent = cookies(request);
             for name in &self.cookies {
-                // Of several cookies of one name it is anyone's guess which the upstream takes.
+                // Of several cookies of one name it is anyone's guess which the upstream takes, and of
+                // what may be one of that name whether it takes it.
+                let alike = count_alike(request, name);
                 let mut same = sent.iter().filter(|(other, _)| other == name.as_bytes());
                 let Some((_, value)) = same.next() else {
+                    if alike > 0 {
+                        return Ok(None);
+                    }
                     continue;
                 };
-                let (Ok(value), None) = (str::from_utf8(value), same.next()) else {
+                let (Ok(value), None, 1) = (str::from_utf8(value), same.next(), alike) else {
                     return Ok(None);
                 };
                 put(&["cookie", name, value]);
@@ -245,67 +198,18 @@ pub fn cookies(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
         let value = halves.next().unwrap_or_default().trim_ascii().to_owned();
         (name, value)
     };
-    pairs.map(pair).collect()
+    let named = |(name, value): &(Vec<u8>, Vec<u8>)| !name.is_empty() || !value.is_empty();
+    pairs.map(pair).filter(named).collect()
 }
 
-impl Query {
-    fn new(config: QueryConfig) -> Result<Query, String> {
-        let some = match config {
-            QueryConfig::All(true) => return Ok(Query::All),
-            QueryConfig::All(false) => return Ok(Query::None),
-            QueryConfig::Some(some) => some,
-        };
-        let (names, only) = match (some.only, some.except) {
-            (Some(_), Some(_)) => {
-                return Err("`key.query` has `only` and `except`: give one of them".into());
-            }
-            (Some(names), None) => (names, true),
-            (None, Some(names)) => (names, false),
-            (None, None) => (Vec::new(), false),
-        };
-        let wrong = |name: &&String| {
-            name.is_empty() || name.strip_suffix('*').unwrap_or(name).contains('*')
-        };
-        if let Some(name) = names.iter().find(wrong) {
-            return Err(format!(
-                "`key.query`: {name:?}; a name is not empty, and a `*` stands at its end"
-            ));
-        }
-        Ok(Query::Some {
-            names,
-            only,
-            sort: some.sort,
-        })
-    }
-
-    /// What of the query stands in the key. Parameters stay as they were written: two ways to write
-    /// one may be two things to an upstream, and then must be two keys.
-    fn part(&self, request: &Request) -> Option<String> {
-        let (names, only, sort) = match self {
-            Query::None => return None,
-            Query::All => return request.query(),
-            Query::Some { names, only, sort } => (names, *only, *sort),
-        };
-        let query = request.query()?;
-        let mut kept: Vec<&str> = query
-            .split('&')
-            .filter(|pair| {
-                let parsed = form_urlencoded::parse(pair.as_bytes()).next();
-                let name = parsed.map(|(name, _)| name).unwrap_or_default();
-                names.iter().any(|pattern| fits(pattern, &name)) == only
-            })
-            .filter(|pair| !pair.is_empty())
-            .collect();
-        if sort {
-            kept.sort_by_key(|pair| pair.split('=').next());
-        }
-        (!kept.is_empty()).then(|| kept.join("&"))
-    }
-}
-
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => pattern == name,
-    }
+/// How many cookies of this name some server finds: divided at `,` too, and in any case.
+fn count_alike(request: &Request, name: &str) -> usize {
+    let values = request.header_values("cookie");
+    let pairs = values
+        .iter()
+        .flat_map(|value| value.split(|byte| b";,".contains(byte)));
+    let names = pairs.map(|pair| pair.split(|byte| *byte == b'=').next().unwrap_or_default());
+    names
+        .filter(|found| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+        .count()
 }

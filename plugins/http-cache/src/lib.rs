@@ -7,10 +7,13 @@
 
 mod directives;
 mod key;
+mod personal;
+mod query;
 mod store;
 mod tag;
 
 use key::{Key, KeyConfig};
+use personal::{Personal, PersonalConfig};
 use store::{Store, StoreConfig, Ttl};
 use tollgate_plugin::{
     CacheLookup, CacheStore, EntryKey, Plugin, Request, Response, Result, Storage, export,
@@ -44,9 +47,15 @@ struct Config {
     tags: Vec<String>,
     /// A response header with more such names, divided by blanks or commas.
     tags_header: Option<String>,
+    /// What of a request says who its caller is, beside `Authorization` and cookies.
+    #[serde(default)]
+    personal: PersonalConfig,
     /// Whether answers are the same for all callers, whoever they are.
     #[serde(default)]
     share: bool,
+    /// Response headers that are for one caller: what is kept is kept without them.
+    #[serde(default)]
+    strip: Vec<String>,
 }
 
 /// Requests that have any of these.
@@ -79,12 +88,14 @@ struct HttpCache {
     bypass: Bypass,
     /// None: the URI.
     key: Option<Key>,
+    personal: Personal,
     store: Store,
 }
 
 /// A note of the way in: the request says who its caller is, and the key does not. (Entries further
-/// in may take that off the request.)
+/// in may take that off the request.) Its value is [`NAMED`] where the configuration says so.
 const PERSONAL: &str = "personal";
+const NAMED: &str = "named";
 /// A note of the way in: the key has no principal, since there was none.
 const ANONYMOUS: &str = "anonymous";
 
@@ -121,12 +132,14 @@ impl Plugin for HttpCache {
             tags: config.tags,
             tags_header: config.tags_header,
             share: config.share,
+            strip: config.strip,
         };
         Ok(HttpCache {
             get: answers("GET"),
             head: answers("HEAD"),
             bypass: config.bypass,
             key: config.key.map(Key::new).transpose()?,
+            personal: Personal::new(config.personal)?,
             store: Store::new(store)?,
         })
     }
@@ -145,8 +158,15 @@ impl CacheLookup for HttpCache {
         if by_principal && principal.is_none() {
             request.set_attribute(ANONYMOUS, "")?;
         }
-        if self.store.asks_who() && self.is_personal(request, principal.is_some()) {
-            request.set_attribute(PERSONAL, "")?;
+        if self.store.asks_who() {
+            let key = self.key.as_ref();
+            if self.personal.is_named(request, key) {
+                request.set_attribute(PERSONAL, NAMED)?;
+            } else if self.store.has_ttl()
+                && self.personal.is_implied(request, key, principal.is_some())
+            {
+                request.set_attribute(PERSONAL, "")?;
+            }
         }
         let Some(key) = &self.key else {
             return Ok(EntryKey::Standard);
@@ -188,26 +208,11 @@ impl HttpCache {
             _ => return false,
         }
         headers.iter().any(|name| request.header(name).is_some())
-            || query
-                .iter()
-                .any(|name| request.query_parameter(name).is_some())
+            || query::has_any(request, query)
             || (!cookies.is_empty()
                 && key::cookies(request)
                     .iter()
                     .any(|(name, _)| cookies.iter().any(|one| one.as_bytes() == name.as_slice())))
-    }
-
-    /// Whether the request says who its caller is in a way that the key does not have.
-    fn is_personal(&self, request: &Request, principal_in_key: bool) -> bool {
-        let (headers, cookies) = match &self.key {
-            Some(key) => (&key.headers[..], &key.cookies[..]),
-            None => (&[][..], &[][..]),
-        };
-        let keyed = |name: &str| headers.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let authorized = || !principal_in_key && !keyed("authorization");
-        let cookie = || cookies.is_empty() && !keyed("cookie");
-        (authorized() && request.header("authorization").is_some())
-            || (cookie() && request.header("cookie").is_some())
     }
 }
 

@@ -8,10 +8,12 @@ use tollgate_plugin::{Request, Response, Result, Retention, Storage};
 
 use crate::directives::Directives;
 use crate::tag::Tag;
-use crate::{Override, PERSONAL, is_field_name};
+use crate::{NAMED, Override, PERSONAL, is_field_name};
 
 /// Names for purging of one answer: they are kept with it, and an upstream may send any number.
 const TAGS_MAX: usize = 32;
+/// Response headers that answers are kept without: within the gateway's bound, 64.
+const STRIP_MAX: usize = 32;
 /// One such name, in bytes.
 const TAG_BYTES_MAX: usize = 128;
 /// The longest time that can be written: a year. A cache is no archive.
@@ -49,6 +51,7 @@ pub struct StoreConfig {
     pub tags: Vec<String>,
     pub tags_header: Option<String>,
     pub share: bool,
+    pub strip: Vec<String>,
 }
 
 pub struct Store {
@@ -60,6 +63,8 @@ pub struct Store {
     tags: Vec<Tag>,
     tags_header: Option<String>,
     share: bool,
+    /// Response headers that answers are kept without.
+    strip: Vec<String>,
 }
 
 impl Store {
@@ -97,6 +102,7 @@ impl Store {
             ttl,
             overrides: config.overrides,
             share: config.share,
+            strip: strip(config.strip, config.share)?,
         };
         if store.stale_while_revalidate.is_zero()
             && let Some((status, _)) = store.ttl.iter().find(|(_, time)| time.is_zero())
@@ -111,10 +117,21 @@ impl Store {
         }
     }
 
-    /// Whether it matters on the way in what the request says of its caller. Where RFC 9111 decides,
-    /// the gateway looks at that itself.
+    /// Whether it matters on the way in what the request says of its caller.
     pub fn asks_who(&self) -> bool {
-        !self.ttl.is_empty() && !self.share
+        !self.share
+    }
+
+    /// Whether it decides itself how long answers are kept, and not RFC 9111 alone.
+    pub fn has_ttl(&self) -> bool {
+        !self.ttl.is_empty()
+    }
+
+    fn standard(&self) -> Storage {
+        match self.strip.is_empty() {
+            true => Storage::Standard,
+            false => Storage::StandardWithout(self.strip.clone()),
+        }
     }
 
     /// `keyed`: the principal stands in the key.
@@ -122,21 +139,22 @@ impl Store {
         // RFC 9111, section 3.5 has it that an answer to a request with `Authorization` is not given to
         // others unless it says so. Whoever an authorizer knows by a key or a certificate has no such
         // field, and is owed the same.
+        let personal = request.own_attribute(PERSONAL).filter(|_| !self.share);
         let known = !self.share && !keyed && request.principal().is_some();
+        let known = known || personal.as_deref() == Some(NAMED);
         if self.ttl.is_empty() && !known {
-            return Ok(Storage::Standard);
+            return Ok(self.standard());
         }
         let directives = Directives::of(response);
         if known && !directives.shared {
             return Ok(Storage::Never);
         }
         let Some(ttl) = self.ttl.get(&response.status()) else {
-            return Ok(Storage::Standard);
+            return Ok(self.standard());
         };
-        let personal =
-            || response.header("set-cookie").is_some() || request.own_attribute(PERSONAL).is_some();
-        if !self.share && !directives.shared && personal() {
-            return Ok(Storage::Standard);
+        // Where RFC 9111 decides, the gateway looks at `Authorization` and cookies itself.
+        if personal.is_some() && !directives.shared {
+            return Ok(self.standard());
         }
         let stands = match self.overrides {
             Override::Nothing => directives.lifetime || directives.forbids,
@@ -144,7 +162,7 @@ impl Store {
             Override::Everything => false,
         };
         if stands {
-            return Ok(Storage::Standard);
+            return Ok(self.standard());
         }
         let mut retention = Retention::fresh(*ttl);
         if !directives.revalidates || self.overrides == Override::Everything {
@@ -153,6 +171,7 @@ impl Store {
                 .stale_if_error(self.stale_if_error);
         }
         retention.tags = self.tags(request, response)?;
+        retention.without.clone_from(&self.strip);
         Ok(retention.into())
     }
 
@@ -173,6 +192,27 @@ impl Store {
         tags.truncate(TAGS_MAX);
         Ok(tags)
     }
+}
+
+/// The response headers that answers are kept without. Where all callers are the same, so is what they are
+/// known by from then on.
+fn strip(mut names: Vec<String>, share: bool) -> Result<Vec<String>, String> {
+    if names.len() > STRIP_MAX {
+        let count = names.len();
+        return Err(format!(
+            "`strip` has {count} headers; at most {STRIP_MAX} are taken"
+        ));
+    }
+    if let Some(index) = names.iter().position(|name| !is_field_name(name)) {
+        let name = &names[index];
+        return Err(format!(
+            "`strip[{index}]`: {name:?} is not the name of a header"
+        ));
+    }
+    if share {
+        names.extend(["set-cookie".to_owned(), "set-cookie2".to_owned()]);
+    }
+    Ok(names)
 }
 
 fn tags(texts: &[String]) -> Result<Vec<Tag>, String> {

@@ -87,6 +87,8 @@ fn methods_and_bypasses() {
         (request("HEAD", "/"), EntryKey::Bypass),
         (request("GET", "/?no+cache"), EntryKey::Bypass),
         (request("GET", "/?nocache=1"), EntryKey::Standard),
+        (request("GET", "/?a=1;no%20cache"), EntryKey::Bypass),
+        (request("GET", "/?a=1&No+Cache[]=2"), EntryKey::Bypass),
         (get().header("x-preview", ""), EntryKey::Bypass),
         (get().header("cookie", "a=session; b=1"), EntryKey::Standard),
         (get().header("cookie", "a=1; session=x"), EntryKey::Bypass),
@@ -143,6 +145,16 @@ fn bad_configurations_are_refused_by_place() {
             key(json!({ "path": false, "query": false })),
             "`key` is the same for every path",
         ),
+        (
+            json!({ "personal": { "headers": ["a b"] } }),
+            "`personal.headers[0]`: \"a b\"",
+        ),
+        (
+            json!({ "personal": { "cookies-except": ["a", "b*c"] } }),
+            "`personal.cookies-except[1]`: \"b*c\"",
+        ),
+        (json!({ "strip": ["a", "b c"] }), "`strip[1]`: \"b c\""),
+        (json!({ "strip": vec!["a"; 33] }), "`strip` has 33 headers"),
         (
             query(json!({ "only": [], "except": [] })),
             "give one of them",

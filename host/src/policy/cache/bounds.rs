@@ -12,19 +12,22 @@ pub const CACHE_SECONDS_MAX: u64 = 1 << 31;
 pub const CACHE_VARIANTS_MAX: usize = 32;
 /// Fields named in one `Vary`. More is taken as `*`.
 pub const CACHE_VARY_NAMES_MAX: usize = 16;
-/// How long a request waits for the head of another's fetch, before it goes on by itself. Longer than
-/// healthy upstreams take, shorter than a client's patience, of which the own fetch needs a part.
+/// How long requests wait for the head of a fetch until one of them fetches, too; then, until two more do,
+/// four, and so on. Longer than healthy upstreams take, and short enough for a client's patience.
 pub const CACHE_COLLAPSE_WAIT: Duration = Duration::from_secs(5);
 /// How often one request waits for others: once for a fetch that turns out to be of another variant,
 /// once for that variant's, and once for a leader that gives up.
 pub const CACHE_COLLAPSE_ROUNDS: usize = 3;
-/// Requests that wait for one fetch. More go on by themselves: waking them all takes a while.
-pub const CACHE_COLLAPSE_WAITERS_MAX: usize = 1_024;
+/// Requests that wait for one fetch: as many as the gateway serves by default. More go on by themselves.
+pub const CACHE_COLLAPSE_WAITERS_MAX: usize = 4_096;
 /// How long a key is remembered as one whose responses cannot be shared, so that requests for it do
 /// not wait for each other ("hit for miss").
 pub const CACHE_UNSHARED: Duration = Duration::from_secs(30);
-/// Keys so remembered: some MiB.
+/// Keys so remembered, by their hashes: a MiB.
 pub const CACHE_UNSHARED_KEYS_MAX: usize = 16_384;
+/// Pieces of a body that are copied as they come, in bytes, at most. A piece is a slice of the buffer of
+/// 8 KiB or more that it was read into; larger ones are about as large as their buffers.
+pub const CACHE_COPIED_BYTES: usize = 16 << 10;
 /// What is kept of a body that is not going to be stored, between its upstream and its slowest
 /// reader, in bytes. It is in no budget, so it is no more than a connection's buffers are anyway.
 pub const CACHE_WINDOW_BYTES: usize = 128 << 10;
@@ -39,8 +42,7 @@ pub const CACHE_PACE_BYTES: u64 = 256 << 10;
 pub const CACHE_FILL_ALONE: Duration = Duration::from_secs(10);
 /// Bodies that are read without readers at the same time. Each has a connection to its upstream.
 pub const CACHE_FILLS_ALONE_MAX: usize = 64;
-/// What each received piece of a body costs beside its bytes: its place in a list, its reference
-/// count, and the framing that it shares a buffer with.
+/// What each piece of a body costs beside its bytes: its place in a list, and its reference count.
 pub const CACHE_RECEIVED_OVERHEAD_BYTES: usize = 64;
 /// A piece of a stored body, in bytes: larger than almost all answers of APIs, which so are one
 /// piece; small enough that copying it does not hold up a thread.
@@ -52,8 +54,12 @@ pub const CACHE_FILLING_PART: u64 = 4;
 /// What bookkeeping costs for each key and each variant, in bytes: hash tables, lists, reference
 /// counts, and the memory that allocators lose.
 pub const CACHE_ENTRY_OVERHEAD_BYTES: usize = 512;
-/// The same for each header field.
-pub const CACHE_FIELD_OVERHEAD_BYTES: usize = 96;
+/// A small stored response, as APIs have them, in bytes. The memory of evicted keys is sized by this: half as
+/// many as there could be of such responses, at some 100 bytes each, a fortieth of the store.
+pub const CACHE_USUAL_BYTES: u64 = 2 << 10;
+/// What of a body is read and thrown away for the sake of a range of it, in bytes. For one that begins
+/// further on the upstream is asked for that range: the client could not wait for the rest.
+pub const CACHE_SKIP_BYTES_MAX: u64 = 256 << 10;
 /// Parts of the store that have a lock each.
 pub const CACHE_SHARDS_MAX: usize = 64;
 /// Locks for changes of entries: a change takes a microsecond.

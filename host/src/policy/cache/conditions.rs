@@ -8,8 +8,8 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
+use super::date::date;
 use super::directives::members;
-use super::freshness::date;
 
 /// Conditions that only the origin can judge.
 pub fn is_for_origin(request: &HeaderMap) -> bool {
@@ -48,7 +48,7 @@ pub fn is_not_modified(
 }
 
 /// RFC 9110, section 8.8.3.2. What is no entity tag is compared as it stands.
-fn weakly_equal(one: &[u8], other: &[u8]) -> bool {
+pub fn weakly_equal(one: &[u8], other: &[u8]) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     opaque(one) == opaque(other)
 }

@@ -60,6 +60,7 @@ pub struct RequestDirectives {
     pub max_age: Option<u64>,
     pub min_fresh: Option<u64>,
     pub max_stale: Option<u64>,
+    pub stale_if_error: Option<u64>,
 }
 
 impl RequestDirectives {
@@ -76,6 +77,7 @@ impl RequestDirectives {
             "only-if-cached" => found.only_if_cached = true,
             "max-age" => smaller(&mut found.max_age, seconds(value)),
             "min-fresh" => smaller(&mut found.min_fresh, seconds(value)),
+            "stale-if-error" => smaller(&mut found.stale_if_error, seconds(value)),
             "max-stale" => match value {
                 Value::None => smaller(&mut found.max_stale, Some(u64::MAX)),
                 value => smaller(&mut found.max_stale, seconds(value)),

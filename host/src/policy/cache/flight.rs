@@ -1,26 +1,33 @@
 //! One fetch for many (RFC 9111, section 4, "collapsed requests").
 //!
 //! The first request for a key leads; those that come while it is fetched wait for its head, and read
-//! the body as it grows. What turns out not to be shareable is remembered for a while, so that such
-//! requests do not wait for each other in vain.
+//! the body as it grows. Where the head takes long, one of them fetches, too, and then two, and then
+//! four: a fetch that hangs holds up nobody for ever, and an origin that is slow never meets all at once.
+//!
+//! What turns out not to be shareable is remembered for a while, so that such requests do not wait for
+//! each other in vain.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::bounds::{CACHE_COLLAPSE_WAITERS_MAX, CACHE_UNSHARED, CACHE_UNSHARED_KEYS_MAX};
+use super::bounds::{
+    CACHE_COLLAPSE_WAIT, CACHE_COLLAPSE_WAITERS_MAX, CACHE_UNSHARED, CACHE_UNSHARED_KEYS_MAX,
+};
 use super::key::Key;
 use super::store::{Generation, Kept};
 
-/// What has become of a fetch. If its leader gives up the channel closes instead.
+/// What has become of a fetch. If its leaders give up the channel closes instead.
 #[derive(Clone)]
 pub enum Landing {
     Waiting,
     /// Here is the response, for those that it fits.
     Shared(Kept),
-    /// Everybody for himself.
+    /// Not shared: each request fetches for itself.
     Alone,
 }
 
@@ -31,19 +38,17 @@ pub type FlightKey = (Key, Vec<u8>);
 /// What a request is to a fetch.
 pub enum Place {
     Leads(Lead),
-    Follows(watch::Receiver<Landing>),
+    Follows(Follower),
     /// Too many wait already.
     Crowded,
 }
 
 pub struct Flights {
     table: Mutex<Table>,
-    unshared: quick_cache::sync::Cache<
-        Key,
-        SystemTime,
-        quick_cache::UnitWeighter,
-        std::hash::RandomState,
-    >,
+    /// By the hashes of keys, which may be long. Two of one hash share a remark, and so at worst do
+    /// not wait where they could.
+    unshared: quick_cache::sync::Cache<u64, SystemTime>,
+    hasher: RandomState,
 }
 
 #[derive(Default)]
@@ -56,32 +61,45 @@ struct Flight {
     number: u64,
     generation: Generation,
     landing: Arc<watch::Sender<Landing>>,
+    /// Leaders that there are, and that there were.
+    leads: usize,
+    led: usize,
+    /// Since when nobody has begun to lead beside others, and how many may without further waiting.
+    since: Instant,
+    open: usize,
 }
 
 impl Flights {
     pub fn new() -> Arc<Flights> {
         Arc::new(Flights {
             table: Mutex::default(),
-            unshared: quick_cache::sync::Cache::with(
-                CACHE_UNSHARED_KEYS_MAX,
-                CACHE_UNSHARED_KEYS_MAX as u64,
-                quick_cache::UnitWeighter,
-                std::hash::RandomState::new(),
-                quick_cache::sync::DefaultLifecycle::default(),
-            ),
+            unshared: quick_cache::sync::Cache::new(CACHE_UNSHARED_KEYS_MAX),
+            hasher: RandomState::new(),
         })
     }
 
-    /// What began in another generation is not what is wanted.
-    pub fn join(self: &Arc<Self>, key: FlightKey, generation: Generation) -> Place {
+    /// What began in another generation is not what is wanted, and what has landed may be `too_old`.
+    pub fn join(
+        self: &Arc<Self>,
+        key: FlightKey,
+        generation: Generation,
+        too_old: impl FnOnce(&Kept) -> bool,
+    ) -> Place {
         let mut table = self.lock();
         if let Some(flight) = table.flights.get(&key)
             && flight.generation == generation
+            && !matches!(&*flight.landing.borrow(), Landing::Shared(kept) if too_old(kept))
         {
-            return match flight.landing.receiver_count() < CACHE_COLLAPSE_WAITERS_MAX {
-                true => Place::Follows(flight.landing.subscribe()),
-                false => Place::Crowded,
-            };
+            if flight.landing.receiver_count() >= CACHE_COLLAPSE_WAITERS_MAX {
+                return Place::Crowded;
+            }
+            return Place::Follows(Follower {
+                landing: flight.landing.subscribe(),
+                number: flight.number,
+                until: flight.since + CACHE_COLLAPSE_WAIT,
+                flights: Arc::clone(self),
+                key,
+            });
         }
         table.next += 1;
         let number = table.next;
@@ -90,6 +108,10 @@ impl Flights {
             number,
             generation,
             landing: Arc::clone(&landing),
+            leads: 1,
+            led: 1,
+            since: Instant::now(),
+            open: 0,
         };
         // What it replaces began before something was made obsolete: those who wait for it may
         // have it, those who come now may not.
@@ -103,7 +125,7 @@ impl Flights {
     }
 
     pub fn is_unshared(&self, key: &Key, now: SystemTime) -> bool {
-        let since = self.unshared.get(key);
+        let since = self.unshared.get(&self.hasher.hash_one(key));
         since.is_some_and(|since| {
             now.duration_since(since)
                 .is_ok_and(|passed| passed < CACHE_UNSHARED)
@@ -111,11 +133,11 @@ impl Flights {
     }
 
     pub fn note_unshared(&self, key: &Key, now: SystemTime) {
-        self.unshared.insert(Arc::clone(key), now);
+        self.unshared.insert(self.hasher.hash_one(key), now);
     }
 
     pub fn note_shared(&self, key: &Key) {
-        self.unshared.remove(key);
+        self.unshared.remove(&self.hasher.hash_one(key));
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -123,8 +145,71 @@ impl Flights {
     }
 }
 
-/// The right and the duty to fetch for others. Dropped, it ends the flight: those who still wait for
-/// a landing see it closed, and one of them leads next.
+/// One who waits for a fetch.
+pub struct Follower {
+    flights: Arc<Flights>,
+    key: FlightKey,
+    number: u64,
+    landing: watch::Receiver<Landing>,
+    /// When to see whether to lead, too.
+    until: Instant,
+}
+
+/// What waiting came to.
+pub enum Waited {
+    /// `Waiting` if all leaders gave up.
+    Landed(Landing),
+    /// It takes long: fetch, too.
+    Lead(Lead),
+}
+
+impl Follower {
+    pub async fn wait(mut self) -> Waited {
+        loop {
+            let landed = self
+                .landing
+                .wait_for(|landing| !matches!(landing, Landing::Waiting));
+            match tokio::time::timeout_at(self.until, landed).await {
+                Ok(Ok(landing)) => return Waited::Landed(landing.clone()),
+                Ok(Err(_closed)) => return Waited::Landed(Landing::Waiting),
+                Err(_elapsed) => {}
+            }
+            if let Some(lead) = self.lead_too() {
+                return Waited::Lead(lead);
+            }
+        }
+    }
+
+    /// After each time of waiting as many may begin to fetch as have begun before.
+    fn lead_too(&mut self) -> Option<Lead> {
+        let mut table = self.flights.lock();
+        let flight = table.flights.get_mut(&self.key);
+        // One that has ended or was replaced tells so by its channel.
+        let flight = flight.filter(|flight| flight.number == self.number);
+        let Some(flight) = flight else {
+            self.until = Instant::now() + CACHE_COLLAPSE_WAIT;
+            return None;
+        };
+        let now = Instant::now();
+        if now >= flight.since + CACHE_COLLAPSE_WAIT {
+            flight.since = now;
+            flight.open = flight.led;
+        }
+        self.until = flight.since + CACHE_COLLAPSE_WAIT;
+        flight.open = flight.open.checked_sub(1)?;
+        flight.leads += 1;
+        flight.led += 1;
+        Some(Lead {
+            flights: Arc::clone(&self.flights),
+            key: self.key.clone(),
+            number: self.number,
+            landing: Arc::clone(&flight.landing),
+        })
+    }
+}
+
+/// The right and the duty to fetch for others. When the last one of a flight is dropped, the flight ends:
+/// those who still wait for a landing see it closed, and one of them leads next.
 pub struct Lead {
     flights: Arc<Flights>,
     key: FlightKey,
@@ -133,18 +218,43 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// Tells those who wait. Those who come later are told the same until this is dropped.
+    /// Tells those who wait. Those who come later are told the same until the flight ends. What one
+    /// leader brought for all, another cannot take back.
     pub fn land(&self, landing: Landing) {
-        self.landing.send_replace(landing);
+        self.landing.send_if_modified(|landed| {
+            let keeps = matches!((&*landed, &landing), (Landing::Shared(_), Landing::Alone));
+            if !keeps {
+                *landed = landing;
+            }
+            !keeps
+        });
+    }
+
+    /// Tells those who wait, and nobody who comes later.
+    pub fn land_and_end(self, landing: Landing) {
+        let mut table = self.flights.lock();
+        if table
+            .flights
+            .get(&self.key)
+            .is_some_and(|flight| flight.number == self.number)
+        {
+            table.flights.remove(&self.key);
+        }
+        drop(table);
+        self.land(landing);
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
         let mut table = self.flights.lock();
-        let own = |flight: &Flight| flight.number == self.number;
-        if table.flights.get(&self.key).is_some_and(own) {
-            table.flights.remove(&self.key);
+        if let Some(flight) = table.flights.get_mut(&self.key)
+            && flight.number == self.number
+        {
+            flight.leads -= 1;
+            if flight.leads == 0 {
+                table.flights.remove(&self.key);
+            }
         }
     }
 }

@@ -6,8 +6,9 @@ use http::header::{AGE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName, LAST_MODIFIE
 use http::{HeaderValue, StatusCode};
 
 use super::bounds::{CACHE_HEURISTIC_MAX, CACHE_SECONDS_MAX};
+use super::date::date;
 use super::directives::ResponseDirectives;
-use super::{Retention, SetCookie, Storage};
+use super::{Retention, Storage};
 
 /// How old a response is, and what it may still answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Lifetime {
     received: SystemTime,
     /// When it was received (RFC 9111, section 4.2.3).
     initial_age: Duration,
+    /// What it said itself of that (`Age`): the rest is the time of its own fetch, and of clocks.
+    stated_age: Duration,
     fresh: Duration,
     /// How long beyond that, while another is fetched.
     while_revalidate: Duration,
@@ -32,6 +35,11 @@ impl Lifetime {
 
     pub fn is_fresh(&self, now: SystemTime) -> bool {
         self.fresh > self.age(now)
+    }
+
+    /// Whether it is fresh for one who waited for it while it was fetched.
+    pub fn was_fresh_when_made(&self) -> bool {
+        self.fresh > self.stated_age
     }
 
     /// How long it stays fresh, in whole seconds; negative once it is stale.
@@ -54,8 +62,12 @@ impl Lifetime {
         self.staleness(now) < self.while_revalidate
     }
 
-    pub fn may_answer_for_failure(&self, now: SystemTime) -> bool {
-        self.staleness(now) < self.if_error
+    /// Whether it stands in for a failure: for as long as it says so itself, or as the client that asks
+    /// says (`wish`, in seconds; RFC 5861, section 4).
+    pub fn may_answer_for_failure(&self, now: SystemTime, wish: Option<u64>) -> bool {
+        let wished = wish
+            .is_some_and(|wish| self.on_request && self.staleness(now) < Duration::from_secs(wish));
+        wished || self.staleness(now) < self.if_error
     }
 
     pub fn may_answer_stale_on_request(&self, now: SystemTime, max_stale: u64) -> bool {
@@ -87,19 +99,37 @@ pub fn judge(
     status: StatusCode,
     response: &HeaderMap,
     storage: &Storage,
-    set_cookie: SetCookie,
     times: Times,
 ) -> Option<Storable> {
     if status.is_informational() || DEPENDS_ON_REQUEST.contains(&status) {
         return None;
     }
-    let directives = ResponseDirectives::of(response);
+    let mut directives = ResponseDirectives::of(response);
+    let without = match storage {
+        Storage::Never => return None,
+        Storage::Standard => &[][..],
+        Storage::StandardWithout(without) => without,
+        Storage::Retain(retention) => &retention.without,
+    };
+    directives.withheld.extend_from_slice(without);
+    // Frameworks add a cookie to whatever they answer, and a stored one would make every client the one
+    // that it was set for. RFC 9111, section 7.3 lets a cache store it; this one wants to be told that
+    // the field is taken out.
+    let is_taken_out = |name| directives.withheld.contains(name);
+    if SETS_COOKIES
+        .iter()
+        .any(|name| response.contains_key(name) && !is_taken_out(name))
+    {
+        return None;
+    }
     match storage {
-        Storage::Never => None,
         Storage::Retain(retention) => Some(retained(retention, directives, response, times)),
-        Storage::Standard => standard(request, status, response, directives, set_cookie, times),
+        _ => standard(request, status, response, directives, times),
     }
 }
+
+/// Fields by which a response makes its client known.
+pub const SETS_COOKIES: [HeaderName; 2] = [SET_COOKIE, HeaderName::from_static("set-cookie2")];
 
 /// Parts, and answers to conditions: another request may need another.
 const DEPENDS_ON_REQUEST: [StatusCode; 4] = [
@@ -116,19 +146,17 @@ fn retained(
     times: Times,
 ) -> Storable {
     let initial_age = initial_age(response, times);
-    let mut withheld = directives.withheld;
-    // The plugin speaks for the body. The cookies are still one client's own.
-    withheld.push(SET_COOKIE);
     Storable {
         lifetime: Lifetime {
             received: times.received,
             initial_age,
+            stated_age: stated_age(response),
             fresh: initial_age.saturating_add(retention.fresh),
             while_revalidate: retention.stale_while_revalidate,
             if_error: retention.stale_if_error,
             on_request: false,
         },
-        withheld,
+        withheld: directives.withheld,
         for_authorized: true,
     }
 }
@@ -138,7 +166,6 @@ fn standard(
     status: StatusCode,
     response: &HeaderMap,
     directives: ResponseDirectives,
-    set_cookie: SetCookie,
     times: Times,
 ) -> Option<Storable> {
     if directives.private {
@@ -156,11 +183,6 @@ fn standard(
         return None;
     }
     let explicit = explicit_lifetime(&directives, response, times);
-    let sets_cookie =
-        response.contains_key(SET_COOKIE) && !directives.withheld.contains(&SET_COOKIE);
-    if sets_cookie && !cookies_allowed(set_cookie, shared, explicit.is_some()) {
-        return None;
-    }
     let heuristic = HEURISTIC.contains(&status.as_u16()) || directives.public;
     let lifetime = match explicit {
         Some(lifetime) => lifetime,
@@ -173,7 +195,7 @@ fn standard(
     let lifetime = lifetime_of(&directives, lifetime, response, times);
     let useful = lifetime.fresh > lifetime.initial_age
         || lifetime.may_answer_while_revalidated(times.received)
-        || lifetime.may_answer_for_failure(times.received)
+        || lifetime.may_answer_for_failure(times.received, None)
         || (status.is_success() && has_validator(response));
     useful.then_some(Storable {
         lifetime,
@@ -190,13 +212,6 @@ const UNDERSTOOD: [u16; 24] = [
 
 /// Status codes that may be stored without an explicit lifetime (RFC 9110, section 15.1), complete.
 const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
-
-fn cookies_allowed(set_cookie: SetCookie, shared: bool, explicit: bool) -> bool {
-    match set_cookie {
-        SetCookie::Shared => shared,
-        SetCookie::Explicit => shared || explicit,
-    }
-}
 
 fn has_validator(response: &HeaderMap) -> bool {
     response.contains_key(ETAG) || response.contains_key(LAST_MODIFIED)
@@ -220,6 +235,7 @@ fn lifetime_of(
     Lifetime {
         received: times.received,
         initial_age: initial_age(response, times),
+        stated_age: stated_age(response),
         fresh: match directives.no_cache {
             true => Duration::ZERO,
             false => fresh,
@@ -260,11 +276,14 @@ fn initial_age(response: &HeaderMap, times: Times) -> Duration {
     let stated = response.get(DATE).and_then(date);
     let apparent = stated.and_then(|date| times.received.duration_since(date).ok());
     let delay = times.received.duration_since(times.requested);
-    let age = response.get(AGE).and_then(age_value).unwrap_or_default();
-    let corrected = age.saturating_add(delay.unwrap_or_default());
+    let corrected = stated_age(response).saturating_add(delay.unwrap_or_default());
     // A `Date` has whole seconds: what is below one is no age.
     let apparent = Duration::from_secs(apparent.unwrap_or_default().as_secs());
     apparent.max(corrected)
+}
+
+fn stated_age(response: &HeaderMap) -> Duration {
+    response.get(AGE).and_then(age_value).unwrap_or_default()
 }
 
 /// `Age`, the first of several, ignored where it is no number (RFC 9111, section 5.1).
@@ -275,9 +294,4 @@ fn age_value(value: &HeaderValue) -> Option<Duration> {
     }
     let seconds = first.parse().unwrap_or(CACHE_SECONDS_MAX);
     Some(Duration::from_secs(seconds.min(CACHE_SECONDS_MAX)))
-}
-
-/// An HTTP date in any of its three forms (RFC 9110, section 5.6.7).
-pub fn date(value: &HeaderValue) -> Option<SystemTime> {
-    httpdate::parse_http_date(value.to_str().ok()?).ok()
 }

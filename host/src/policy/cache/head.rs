@@ -9,8 +9,10 @@ use http::header::{
 };
 
 use super::freshness::Storable;
+use crate::http::owned;
 
-/// RFC 9111, section 3.1.
+/// What is stored of a head (RFC 9111, section 3.1), in memory of its own: what came are slices of a
+/// connection's buffer.
 pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) -> HeaderMap {
     let mut fields = headers.clone();
     for name in &storable.withheld {
@@ -26,7 +28,7 @@ pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) 
     {
         fields.insert(DATE, date);
     }
-    fields
+    owned::fields(&fields)
 }
 
 /// Of one connection, of one proxy, or computed anew for each answer; and what a limiter further

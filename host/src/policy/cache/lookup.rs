@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::bounds::{CACHE_COLLAPSE_ROUNDS, CACHE_COLLAPSE_WAIT};
+use super::bounds::CACHE_COLLAPSE_ROUNDS;
 use super::directives::RequestDirectives;
 use super::fill::{Fill, is_validatable};
-use super::flight::{Landing, Lead, Place};
+use super::flight::{Landing, Lead, Place, Waited};
 use super::key::{self, Key, Target};
 use super::pass::{Invalidates, Pass};
 use super::serve::Client;
 use super::status::{Forward, Report};
-use super::store::{Head, Kept, Watch};
-use super::{Answer, Cache, CacheRequest, Found, KeyMode, conditions};
+use super::store::{self, Content, Head, Kept, Watch};
+use super::{Answer, Cache, CacheRequest, Found, KeyMode, conditions, range};
+use crate::http::owned;
 
 /// A request that the cache may answer.
 struct Wanted<'a> {
@@ -48,7 +48,7 @@ impl Cache {
         request: &CacheRequest<'_>,
         mode: KeyMode,
         namespace: &str,
-        now: SystemTime,
+        start: SystemTime,
     ) -> Found {
         let mut wanted = match self.want(request, mode, namespace) {
             Ok(wanted) => wanted,
@@ -57,7 +57,7 @@ impl Cache {
         let began = Instant::now();
         let mut rounds = 0;
         loop {
-            let now = now + began.elapsed();
+            let now = start + began.elapsed();
             let miss = match self.hit(&wanted, now) {
                 Ok(found) => return found,
                 Err(miss) => miss,
@@ -68,24 +68,30 @@ impl Cache {
             }
             rounds += 1;
             let place = (Arc::clone(&wanted.key), miss.secondary.clone());
-            let landing = match self.flights.join(place, watch.generation) {
+            let too_old = |kept: &Kept| !kept.head.lifetime.is_fresh(now);
+            let follower = match self.flights.join(place, watch.generation, too_old) {
                 Place::Leads(lead) => return self.fetch(&wanted, miss, watch, Some(lead), now),
                 Place::Crowded => return self.fetch(&wanted, miss, watch, None, now),
-                Place::Follows(landing) => landing,
+                Place::Follows(follower) => follower,
             };
-            match wait(landing, began).await {
-                Some(Landing::Shared(kept)) => {
-                    let now = now + began.elapsed();
+            let waited = follower.wait().await;
+            let now = start + began.elapsed();
+            match waited {
+                Waited::Landed(Landing::Shared(kept)) => {
+                    if wanted.is_far_off(&kept) {
+                        return self.fetch(&wanted, miss, watch, None, now);
+                    }
                     if let Some(answer) = self.follow(&wanted, &miss, &kept, now) {
                         return Found::Answer(answer);
                     }
                     wanted.other = Some(kept.head);
                 }
-                // The leader gave up: now another leads.
-                Some(Landing::Waiting) => {}
-                Some(Landing::Alone) | None => {
-                    return self.fetch(&wanted, miss, watch, None, now + began.elapsed());
+                // All leaders gave up: now another leads.
+                Waited::Landed(Landing::Waiting) => {}
+                Waited::Landed(Landing::Alone) => {
+                    return self.fetch(&wanted, miss, watch, None, now);
                 }
+                Waited::Lead(lead) => return self.fetch(&wanted, miss, watch, Some(lead), now),
             }
         }
     }
@@ -110,7 +116,8 @@ impl Cache {
             // What a body asks for is not in the key.
             _ if wishes.no_store
                 || conditions::is_for_origin(request.headers)
-                || has_body(request.headers) =>
+                || has_body(request.headers)
+                || asks_for_another_method(request.headers) =>
             {
                 return Err(pass(Forward::Request));
             }
@@ -157,7 +164,7 @@ impl Cache {
     fn hit(self: &Arc<Self>, wanted: &Wanted<'_>, now: SystemTime) -> Result<Found, Miss> {
         let variants = self.store.get(&wanted.key);
         let variants = variants.as_deref().unwrap_or_default();
-        let best = variants.iter().rev().find(|kept| wanted.selects(kept));
+        let best = store::best(variants, |kept| wanted.selects(kept), now);
         let insists = best.is_some_and(|kept| wanted.insists(kept, now));
         let offered = best.filter(|_| !insists);
         if let Some(kept) = offered
@@ -167,9 +174,9 @@ impl Cache {
             self.counters.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(Found::Answer(answer));
         }
-        let varies_as = wanted.other.as_deref();
-        let varies_as = varies_as.or(variants.last().map(|kept| &*kept.head));
-        let secondary = varies_as.map(|head| head.selection.secondary_key(wanted.client.headers));
+        let other = wanted.other.as_ref().map(|head| &head.selection);
+        let varies_as = other.or_else(|| store::varies_as(variants));
+        let secondary = varies_as.map(|selection| selection.secondary_key(wanted.client.headers));
         let miss = Miss {
             forward: match best {
                 Some(_) if insists => Forward::Request,
@@ -182,7 +189,10 @@ impl Cache {
             secondary: secondary.unwrap_or_default(),
             // A response to one who is authorized is seldom for others, so that waiting for it would
             // be in vain; and one that has to be validated now is not one that was asked for before.
-            alone: insists || wanted.client.is_head || wanted.is_authorized(),
+            alone: insists
+                || wanted.wishes.no_cache
+                || wanted.client.is_head
+                || wanted.is_authorized(),
         };
         if let Some(kept) = offered
             && kept.head.lifetime.may_answer_while_revalidated(now)
@@ -204,10 +214,16 @@ impl Cache {
     ) -> Found {
         let place = (Arc::clone(&wanted.key), std::mem::take(&mut miss.secondary));
         let watch = self.store.watch(&wanted.key);
-        match self.flights.join(place, watch.generation) {
+        let too_old = |kept: &Kept| !kept.head.lifetime.is_fresh(now);
+        match self.flights.join(place, watch.generation, too_old) {
             Place::Leads(lead) => {
                 let mut fill = self.fill(wanted, miss, watch, Some(lead), now);
                 fill.is_head = false;
+                // It outlives the request, and its client has an answer already.
+                for name in conditions::CLIENTS_OWN {
+                    fill.request.remove(name);
+                }
+                fill.request = owned::fields(&fill.request);
                 Found::AnswerAndRevalidate(answer, fill)
             }
             Place::Follows(_) | Place::Crowded => Found::Answer(answer),
@@ -306,6 +322,16 @@ impl Wanted<'_> {
         self.is_like(kept) && (kept.head.for_authorized || !self.is_authorized())
     }
 
+    /// Whether the client would wait long for the part that it wants of this one.
+    fn is_far_off(&self, kept: &Kept) -> bool {
+        let Content::Growing(growing) = &kept.content else {
+            return false;
+        };
+        let (head, length) = (&kept.head, growing.expected());
+        let request = self.client.headers;
+        self.selects(kept) && range::is_far_off(request, head.status, &head.headers, length, true)
+    }
+
     /// Whether the client will have this one although it is stale.
     fn takes_stale(&self, kept: &Kept, now: SystemTime) -> bool {
         let lifetime = &kept.head.lifetime;
@@ -324,6 +350,19 @@ impl Wanted<'_> {
     }
 }
 
+/// Whether a server may take it for another method than it is: what that answers is not for a GET.
+fn asks_for_another_method(headers: &HeaderMap) -> bool {
+    METHOD_OVERRIDES
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
+const METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+];
+
 fn has_body(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH);
     headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
@@ -333,15 +372,4 @@ fn target(request: &CacheRequest<'_>) -> Target {
     let path = request.uri.path_and_query();
     let path = path.map_or("", |path| path.as_str());
     Target::new(request.scheme, request.authority, path)
-}
-
-/// What became of another's fetch: still `Waiting` if its leader gave up, None if it takes too long.
-async fn wait(mut landing: watch::Receiver<Landing>, began: Instant) -> Option<Landing> {
-    let left = CACHE_COLLAPSE_WAIT.saturating_sub(began.elapsed());
-    let landed = landing.wait_for(|landing| !matches!(landing, Landing::Waiting));
-    match tokio::time::timeout(left, landed).await {
-        Ok(Ok(landing)) => Some(landing.clone()),
-        Ok(Err(_closed)) => Some(Landing::Waiting),
-        Err(_elapsed) => None,
-    }
 }

@@ -8,12 +8,15 @@
 mod body;
 mod bounds;
 mod conditions;
+mod date;
 mod directives;
 mod fill;
 mod flight;
+mod freshen;
 mod freshness;
 mod growing;
 mod head;
+mod keep;
 mod key;
 mod lookup;
 mod object;
@@ -35,12 +38,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use http_body::Body;
 use tokio::sync::Semaphore;
 
 pub use self::body::CacheBody;
-pub use self::fill::Fill;
+pub use self::fill::{Fill, Filled};
 pub use self::pass::Pass;
 
 use self::bounds::{CACHE_FILLING_PART, CACHE_FILLS_ALONE_MAX};
@@ -56,17 +59,6 @@ pub struct Settings {
     pub bytes_max: u64,
     /// The body of one stored response, in bytes.
     pub entry_bytes_max: u64,
-    pub set_cookie: SetCookie,
-}
-
-/// When a response with `Set-Cookie` is stored, where RFC 9111 decides. (`retain` always stores it.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetCookie {
-    /// Only where the origin speaks to shared caches: `public` or `s-maxage`. Frameworks add session
-    /// cookies to whatever they answer, and a stored one makes its owner of everybody.
-    Shared,
-    /// With any explicit lifetime, as RFC 9111, section 7.3 has it.
-    Explicit,
 }
 
 /// The head of a request, as the entries so far have edited it.
@@ -96,6 +88,8 @@ pub enum KeyMode {
 pub enum Storage {
     /// RFC 9111 decides.
     Standard,
+    /// RFC 9111 decides of the response without these fields, and it is stored without them.
+    StandardWithout(Vec<HeaderName>),
     Never,
     /// Kept so, whatever `Cache-Control` says; but only ever a complete response to a GET.
     Retain(Retention),
@@ -107,6 +101,8 @@ pub struct Retention {
     pub stale_while_revalidate: Duration,
     pub stale_if_error: Duration,
     pub tags: Vec<String>,
+    /// Fields that it is stored without.
+    pub without: Vec<HeaderName>,
 }
 
 /// What is to be purged.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::bounds::CACHE_PIECE_BYTES;
+use super::bounds::{CACHE_COPIED_BYTES, CACHE_PIECE_BYTES, CACHE_RECEIVED_OVERHEAD_BYTES};
 
 /// A complete body: pieces of [`CACHE_PIECE_BYTES`], the last one shorter. They hold no memory beside
 /// their bytes, as slices of a connection's buffer would.
@@ -22,6 +22,11 @@ impl Stored {
         self.length
     }
 
+    /// What it costs, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.length + (self.pieces.len() * CACHE_RECEIVED_OVERHEAD_BYTES) as u64
+    }
+
     /// The rest of the piece in which byte `at` lies. Empty at the end.
     pub fn from(&self, at: u64) -> Bytes {
         let piece = usize::try_from(at / CACHE_PIECE_BYTES as u64).unwrap_or(usize::MAX);
@@ -35,6 +40,11 @@ impl Stored {
     /// Copies what was received, giving way to other tasks after each piece.
     pub async fn copy(received: &[Bytes], room: Room) -> Stored {
         let length: usize = received.iter().map(Bytes::len).sum();
+        if let [only] = received
+            && is_copied(length)
+        {
+            return Stored::of(vec![only.clone()], length, room);
+        }
         let mut pieces = Vec::with_capacity(length.div_ceil(CACHE_PIECE_BYTES));
         let mut left = length;
         let mut piece = Vec::with_capacity(left.min(CACHE_PIECE_BYTES));
@@ -53,14 +63,33 @@ impl Stored {
         if !piece.is_empty() {
             pieces.push(piece.into());
         }
-        let length = length as u64;
-        let mut room = room.body;
-        room.shrink_to(length);
-        Stored {
+        Stored::of(pieces, length, room)
+    }
+
+    fn of(pieces: Vec<Bytes>, length: usize, room: Room) -> Stored {
+        let mut stored = Stored {
             pieces,
-            length,
-            _room: Some(room),
-        }
+            length: length as u64,
+            _room: None,
+        };
+        let mut room = room.body;
+        room.shrink_to(stored.bytes());
+        stored._room = Some(room);
+        stored
+    }
+}
+
+/// Whether a piece of so many bytes is copied as it comes ([`receive`]).
+fn is_copied(length: usize) -> bool {
+    length <= CACHE_COPIED_BYTES
+}
+
+/// A piece as it is kept until the body is complete. One is a slice of the buffer that it was read into,
+/// and a small one would hold far more than it is counted as.
+pub fn receive(data: Bytes) -> Bytes {
+    match is_copied(data.len()) {
+        true => Bytes::copy_from_slice(&data),
+        false => data,
     }
 }
 

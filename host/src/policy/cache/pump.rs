@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 use super::InnerBody;
 use super::bounds::{CACHE_FILL_ALONE, CACHE_STALL_MAX};
 use super::growing::{Growing, Leave};
-use super::object::Stored;
+use super::object::{Stored, receive};
 
 /// What reading once gave.
 enum Next {
@@ -116,7 +116,7 @@ pub async fn pump(
                 },
             );
         let data = match next.await {
-            Next::Data(data) => data,
+            Next::Data(data) => receive(data),
             Next::End
                 if growing
                     .expected()

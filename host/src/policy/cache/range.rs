@@ -3,6 +3,7 @@
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, HeaderMap, RANGE};
 use http::{HeaderValue, StatusCode};
 
+use super::bounds::CACHE_SKIP_BYTES_MAX;
 use super::conditions::range_holds;
 
 /// What of a body a request asks for.
@@ -17,13 +18,7 @@ pub enum Asked {
 /// What a GET asks of a complete response with a body of `length` bytes. Several ranges, and what
 /// cannot be read, get the whole, as does a range of another representation.
 pub fn asked(request: &HeaderMap, status: StatusCode, response: &HeaderMap, length: u64) -> Asked {
-    if status != StatusCode::OK || response.contains_key(CONTENT_RANGE) {
-        return Asked::Whole;
-    }
-    if response
-        .get(ACCEPT_RANGES)
-        .is_some_and(|units| units == "none")
-    {
+    if status != StatusCode::OK || !has_ranges(response) {
         return Asked::Whole;
     }
     let mut lines = request.get_all(RANGE).iter();
@@ -36,6 +31,37 @@ pub fn asked(request: &HeaderMap, status: StatusCode, response: &HeaderMap, leng
         asked if range_holds(request, response) => asked,
         _ => Asked::Whole,
     }
+}
+
+/// Whether a client is better served by its own range than by what could be cut of a response of this
+/// length (none: not known) while that comes. If that is not going to be stored, nothing is gained by
+/// sending all of it for several ranges, either.
+pub fn is_far_off(
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    length: Option<u64>,
+    is_stored: bool,
+) -> bool {
+    let takes_ranges =
+        request.contains_key(RANGE) && status == StatusCode::OK && has_ranges(response);
+    if !takes_ranges || !range_holds(request, response) {
+        return false;
+    }
+    match length {
+        None => true,
+        Some(length) if length <= CACHE_SKIP_BYTES_MAX => false,
+        Some(length) => match asked(request, status, response, length) {
+            Asked::Part(from, _) => from > CACHE_SKIP_BYTES_MAX,
+            Asked::Whole => !is_stored,
+            Asked::Unsatisfiable => false,
+        },
+    }
+}
+
+fn has_ranges(response: &HeaderMap) -> bool {
+    let units = response.get(ACCEPT_RANGES);
+    units.is_none_or(|units| units != "none") && !response.contains_key(CONTENT_RANGE)
 }
 
 fn read(line: &HeaderValue, length: u64) -> Option<Asked> {

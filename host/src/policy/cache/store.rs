@@ -16,7 +16,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::bounds::{
-    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_FIELD_OVERHEAD_BYTES, CACHE_SHARDS_MAX, CACHE_STRIPES,
+    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_SHARDS_MAX, CACHE_STRIPES, CACHE_USUAL_BYTES,
     CACHE_VARIANTS_MAX,
 };
 use super::freshness::Lifetime;
@@ -24,6 +24,7 @@ use super::growing::Growing;
 use super::key::Key;
 use super::object::Stored;
 use super::vary::Selection;
+use crate::http::owned;
 
 /// A response that may be used again.
 #[derive(Clone)]
@@ -48,19 +49,20 @@ pub struct Head {
     pub tags: Vec<String>,
     pub requested: SystemTime,
     pub received: SystemTime,
+    /// Its `Date`, by which the most recent of several is found.
+    pub dated: SystemTime,
 }
 
 impl Kept {
     fn bytes(&self) -> u64 {
         let head = &self.head;
-        let fields = head.headers.iter();
-        let fields = fields
-            .map(|(name, value)| name.as_str().len() + value.len() + CACHE_FIELD_OVERHEAD_BYTES);
         let tags = head.tags.iter().map(|tag| tag.len() + size_of::<String>());
-        let bytes =
-            CACHE_ENTRY_OVERHEAD_BYTES + fields.chain(tags).sum::<usize>() + head.selection.bytes();
+        let bytes = CACHE_ENTRY_OVERHEAD_BYTES
+            + owned::weight(&head.headers)
+            + tags.sum::<usize>()
+            + head.selection.bytes();
         let body = match &self.content {
-            Content::Stored(stored) => stored.length(),
+            Content::Stored(stored) => stored.bytes(),
             Content::Growing(_) => 0,
         };
         bytes as u64 + body
@@ -69,6 +71,34 @@ impl Kept {
 
 /// The variants under one key, the latest last.
 type Variants = Arc<[Kept]>;
+
+/// The one to answer with, of those that a request selects (RFC 9111, section 4.1): a fresh one before a
+/// stale one; one that was chosen by `Vary` before one whose origin left that out, which would else hide
+/// the others; then the most recent.
+pub fn best<'v>(
+    variants: &'v [Kept],
+    selects: impl Fn(&Kept) -> bool,
+    now: SystemTime,
+) -> Option<&'v Kept> {
+    let rank = |kept: &&Kept| {
+        let head = &kept.head;
+        (
+            head.lifetime.is_fresh(now),
+            !head.selection.is_default(),
+            head.dated,
+        )
+    };
+    variants
+        .iter()
+        .filter(|kept| selects(kept))
+        .max_by_key(rank)
+}
+
+/// By what the responses of a key vary, as far as is known: what the latest says that varies.
+pub fn varies_as(variants: &[Kept]) -> Option<&Selection> {
+    let mut selections = variants.iter().rev().map(|kept| &kept.head.selection);
+    selections.find(|selection| !selection.is_default())
+}
 
 #[derive(Clone)]
 struct Bytes;
@@ -125,8 +155,9 @@ impl Store {
         // Each shard should hold several of the largest bodies.
         let room = bytes_max / entry_bytes_max.saturating_mul(8).max(1);
         let shards = (room as usize).clamp(1, CACHE_SHARDS_MAX);
-        // How many items there will be sizes only what is remembered of evicted keys.
-        let items = (bytes_max / (16 << 10)).clamp(1 << 10, 1 << 20) as usize;
+        // How many items there will be sizes only what is remembered of evicted keys, by which a key
+        // that is asked for again is told from one that never is.
+        let items = (bytes_max / CACHE_USUAL_BYTES).clamp(1 << 10, 1 << 22) as usize;
         let mut options = OptionsBuilder::new();
         options
             .shards(shards)
@@ -206,6 +237,23 @@ impl Store {
         self.items.insert(Arc::clone(key), variants.into());
         drop(stripe);
         true
+    }
+
+    /// The same with what came in place of this one. If its origin does not vary any more, no request needs
+    /// the old one.
+    pub fn put_for(&self, watch: &Watch, kept: Kept, replaced: Option<&Kept>) -> bool {
+        let head = Arc::clone(&kept.head);
+        let stored = self.put(watch, kept);
+        let is_needless = |old: &&Kept| {
+            stored
+                && head.selection.is_default()
+                && !old.head.selection.is_default()
+                && head.dated >= old.head.dated
+        };
+        if let Some(old) = replaced.filter(is_needless) {
+            self.drop_variant(&watch.key, old);
+        }
+        stored
     }
 
     /// Drops one variant, if it is still there.

@@ -40,6 +40,11 @@ impl Selection {
         })
     }
 
+    /// Whether the response had no `Vary`, so that every request selects it.
+    pub fn is_default(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// Whether `request` selects the response that has `response` for a head.
     pub fn selects(&self, request: &HeaderMap, response: &HeaderMap) -> bool {
         self.fields.iter().all(|(name, value)| {

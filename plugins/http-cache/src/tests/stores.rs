@@ -101,7 +101,6 @@ fn a_principals_answer_is_its_own() {
     };
     for (config, silent, public) in [
         (json!({}), &never, &standard),
-        (json!({ "share": true }), &standard, &standard),
         (json!({ "key": {} }), &never, &standard),
         (
             json!({ "key": { "principal": true } }),
@@ -109,7 +108,6 @@ fn a_principals_answer_is_its_own() {
             &standard,
         ),
         (ttl(json!({})), &never, &keep),
-        (ttl(json!({ "share": true })), &keep, &keep),
         (ttl(json!({ "key": { "claims": ["org"] } })), &never, &keep),
         (ttl(json!({ "key": { "principal": true } })), &keep, &keep),
     ] {
@@ -126,6 +124,26 @@ fn a_principals_answer_is_its_own() {
             stored(config.clone(), alice(), cc("must-revalidate")),
             *silent
         );
+    }
+}
+
+/// Where all callers are the same, nobody's answer is.
+#[test]
+fn a_shared_answer_is_everybodys() {
+    for config in [
+        json!({ "share": true }),
+        json!({ "share": true, "ttl": "60s" }),
+    ] {
+        let alice = get()
+            .principal("alice")
+            .header("authorization", "Bearer x")
+            .header("cookie", "a=b");
+        let found = stored(config.clone(), alice, ok());
+        let kept = matches!(
+            (&found, config.get("ttl")),
+            (Storage::StandardWithout(_), None) | (Storage::Retain(_), Some(_))
+        );
+        assert!(kept, "{config}: {found:?}");
     }
 }
 
@@ -181,16 +199,90 @@ fn what_else_tells_callers_apart_keeps_a_ttl_from_sharing() {
             &keep,
         ),
         (ttl(json!({ "headers": ["cookie"] })), cookie(), ok(), &keep),
+        // A part of an identity is not all of it.
         (
-            ttl(json!({})),
-            get(),
-            ok().header("set-cookie", "a=b"),
+            ttl(json!({ "cookies": ["lang"] })),
+            get().header("cookie", "lang=de; session=x"),
+            ok(),
             &standard,
         ),
         (
-            json!({ "ttl": "60s", "share": true }),
-            bearer().header("cookie", "a=b"),
-            ok().header("set-cookie", "a=b"),
+            ttl(json!({ "cookies": ["lang", "session"] })),
+            get().header("cookie", "lang=de; session=x;"),
+            ok(),
+            &keep,
+        ),
+        (
+            ttl(json!({ "cookies": ["session"] })),
+            get().header("cookie", "Session=x"),
+            ok(),
+            &standard,
+        ),
+        (
+            ttl(json!({ "principal": true })),
+            cookie().principal("a"),
+            ok(),
+            &standard,
+        ),
+        (
+            ttl(json!({ "cookies": ["session"] })),
+            cookie().header("authorization", "Bearer x"),
+            ok(),
+            &standard,
+        ),
+        (
+            ttl(json!({ "headers": ["authorization"] })),
+            cookie().header("authorization", "Bearer x"),
+            ok(),
+            &standard,
+        ),
+    ] {
+        assert_eq!(
+            stored(config.clone(), request, response),
+            *expected,
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn what_says_who_the_caller_is_can_be_named() {
+    let personal = json!({ "headers": ["X-User"], "cookies-except": ["_ga*", "lang"] });
+    let with = |mut config: Value| {
+        config["personal"] = personal.clone();
+        config
+    };
+    let ttl = || with(json!({ "ttl": "60s" }));
+    let user = || get().header("x-user", "alice");
+    let keep = Storage::from(minute());
+    let (standard, never) = (Storage::Standard, Storage::Never);
+    for (config, request, response, expected) in [
+        (
+            ttl(),
+            get().header("cookie", "_ga=1; _ga_X=2; lang=de"),
+            ok(),
+            &keep,
+        ),
+        (
+            ttl(),
+            get().header("cookie", "_ga=1; session=x"),
+            ok(),
+            &standard,
+        ),
+        (ttl(), user(), ok(), &never),
+        (ttl(), user(), cc("public"), &keep),
+        (with(json!({})), user(), cc("max-age=9"), &never),
+        (with(json!({})), user(), cc("public, max-age=9"), &standard),
+        (
+            with(json!({})),
+            get().header("cookie", "session=x"),
+            cc("max-age=9"),
+            &standard,
+        ),
+        (
+            with(json!({ "ttl": "60s", "key": { "headers": ["x-user"] } })),
+            user(),
+            ok(),
             &keep,
         ),
     ] {
@@ -199,6 +291,38 @@ fn what_else_tells_callers_apart_keeps_a_ttl_from_sharing() {
             *expected,
             "{config}"
         );
+    }
+}
+
+/// What is kept without some of its headers. That others are not kept with a cookie is the gateway's to see.
+#[test]
+fn headers_that_are_taken_out() {
+    let without = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        let mut retention = minute();
+        retention.without = names.clone();
+        (Storage::StandardWithout(names), Storage::Retain(retention))
+    };
+    let cookies = &["set-cookie", "set-cookie2"];
+    for (config, names) in [
+        (
+            json!({ "strip": ["Set-Cookie", "x-csrf-token"] }),
+            &["Set-Cookie", "x-csrf-token"][..],
+        ),
+        (json!({ "share": true }), cookies),
+        (
+            json!({ "share": true, "strip": ["a"] }),
+            &["a", "set-cookie", "set-cookie2"],
+        ),
+    ] {
+        let (standard, retained) = without(names);
+        let response = || ok().header("set-cookie", "a=b");
+        assert_eq!(stored(config.clone(), get(), response()), standard);
+        let mut config = config;
+        config["ttl"] = json!("60s");
+        assert_eq!(stored(config.clone(), get(), response()), retained);
+        let lives = response().header("cache-control", "max-age=9");
+        assert_eq!(stored(config, get(), lives), standard);
     }
 }
 

@@ -13,7 +13,7 @@ async fn begin(cache: &Arc<Cache>, path: &str, length: Option<usize>) -> (Feed, 
         panic!("no fetch");
     };
     let (feed, body) = channel(length);
-    let answer = fill.answer(
+    let answer = fill.answered(
         StatusCode::OK,
         headers(&[("cache-control", "max-age=60")]),
         body,
@@ -43,7 +43,6 @@ fn small() -> Arc<Cache> {
     Cache::new(Settings {
         bytes_max: 4 << 20,
         entry_bytes_max: 1 << 20,
-        set_cookie: SetCookie::Shared,
     })
 }
 

@@ -11,7 +11,7 @@ async fn begin(cache: &Arc<Cache>, length: Option<usize>) -> (Feed, CacheBody) {
     };
     let (feed, body) = channel(length);
     let lives = headers(&[("cache-control", "max-age=60")]);
-    let answer = fill.answer(
+    let answer = fill.answered(
         StatusCode::OK,
         lives,
         body,
@@ -70,7 +70,7 @@ async fn what_breaks_off_is_an_error_to_all_and_not_stored() {
     };
     let announced = headers(&[("cache-control", "max-age=60"), ("content-length", "5")]);
     let (_, body) = channel(None);
-    let answer = fill.answer(
+    let answer = fill.answered(
         StatusCode::OK,
         announced,
         body,
@@ -244,7 +244,6 @@ async fn the_budget() {
     let small = Settings {
         bytes_max: 4 << 20,
         entry_bytes_max: 1 << 20,
-        set_cookie: SetCookie::Shared,
     };
     let cache = Cache::new(small);
     let (feed, own) = begin(&cache, Some(900_000)).await;
@@ -253,7 +252,7 @@ async fn the_budget() {
     };
     let (other_feed, body) = channel(Some(900_000));
     let lives = headers(&[("cache-control", "max-age=60")]);
-    let other = fill.answer(
+    let other = fill.answered(
         StatusCode::OK,
         lives,
         body,
@@ -283,7 +282,7 @@ async fn the_budget() {
     };
     let (grows, body) = channel(None);
     let lives = headers(&[("cache-control", "max-age=60")]);
-    let answer = fill.answer(
+    let answer = fill.answered(
         StatusCode::OK,
         lives,
         body,
@@ -309,7 +308,7 @@ async fn a_part_that_breaks_off() {
         };
         let (feed, body) = channel(Some(10));
         let private = headers(&[("cache-control", "private")]);
-        let answer = fill.answer(
+        let answer = fill.answered(
             StatusCode::OK,
             private,
             body,

@@ -2,9 +2,7 @@
 
 use tokio::task::JoinHandle;
 
-use super::super::bounds::{
-    CACHE_COLLAPSE_ROUNDS, CACHE_COLLAPSE_WAIT, CACHE_COLLAPSE_WAITERS_MAX, CACHE_UNSHARED,
-};
+use super::super::bounds::{CACHE_COLLAPSE_ROUNDS, CACHE_COLLAPSE_WAITERS_MAX, CACHE_UNSHARED};
 use super::*;
 
 const LIVES: (&str, &str) = ("cache-control", "max-age=3600");
@@ -50,7 +48,7 @@ async fn followers_read_what_is_fetched() {
     assert!(followers.iter().all(|task| !task.is_finished()));
     let (feed, body) = channel(Some(6));
     let mut own = fill
-        .answer(
+        .answered(
             StatusCode::OK,
             headers(&[LIVES]),
             body,
@@ -146,24 +144,6 @@ async fn after_some_rounds_each_goes_alone() {
     drop(fill);
     settle().await;
     assert!(waiting.iter().all(JoinHandle::is_finished));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_wait_is_bounded() {
-    let cache = Cache::new(settings());
-    let _fill = lead(&cache, get("/")).await;
-    let began = tokio::time::Instant::now();
-    let follower = ask(&cache, get("/").with("if-none-match", "\"a\""));
-    let fill = fetches(follower).await;
-    assert_eq!(began.elapsed(), CACHE_COLLAPSE_WAIT);
-    // What it fetches alone is what it asked for.
-    let (mut method, mut fields) = (Method::GET, headers(&[("if-none-match", "\"a\"")]));
-    fill.prepare(&mut method, &mut fields);
-    assert_eq!(fields["if-none-match"], "\"a\"");
-    // And it can be stored.
-    let body = says(&[LIVES]).answer(fill, start()).body;
-    read(body).await.unwrap();
-    assert!(exchange(&cache, &get("/"), says(&[])).await.is_cached());
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +245,7 @@ async fn variants() {
     settle().await;
     let (_feed, body) = channel(None);
     let varies = headers(&[LIVES, ("vary", "foo")]);
-    let _own = fill.answer(
+    let _own = fill.answered(
         StatusCode::OK,
         varies,
         body,

@@ -14,7 +14,11 @@ async fn plugins_retain_and_refuse() {
         ("vary", "x"),
         ("age", "99"),
     ]);
-    let retained = secret.clone().storage(retain(10, &[]));
+    let Storage::Retain(mut retention) = retain(10, &[]) else {
+        panic!("it is retained");
+    };
+    retention.without = vec![http::header::SET_COOKIE];
+    let retained = secret.clone().storage(Storage::Retain(retention));
     let got = exchange(&cache, &get("/").with("authorization", "A"), retained).await;
     assert_eq!(got.field("set-cookie"), Some("a=b"));
     let ask = get("/").at(9).with("authorization", "B");
@@ -70,7 +74,7 @@ async fn plugins_retain_and_refuse() {
     assert_eq!((status, head.len()), (StatusCode::OK, 2));
     let (_, body) = channel(Some(0));
     let storage = retain(60, &[]);
-    fill.answer(
+    fill.answered(
         StatusCode::NOT_MODIFIED,
         update,
         body,
@@ -137,7 +141,7 @@ async fn lengths() {
     };
     let (feed, body) = channel(None);
     let lives = headers(&[(CC, "max-age=60")]);
-    let answer = fill.answer(
+    let answer = fill.answered(
         StatusCode::OK,
         lives,
         body,
@@ -172,7 +176,6 @@ async fn bounded_by_bytes() {
     let small = Settings {
         bytes_max: 256 << 10,
         entry_bytes_max: 16 << 10,
-        set_cookie: SetCookie::Shared,
     };
     let cache = Cache::new(small);
     let lives = says(&[(CC, "max-age=60")]);
@@ -217,4 +220,69 @@ async fn bounded_variants() {
             false => assert!((2..CACHE_VARIANTS_MAX).contains(&stored.len())),
         }
     }
+}
+
+/// A response that sets a cookie is one client's, whatever its lifetime says, unless the policy has the
+/// field taken out.
+#[tokio::test]
+async fn cookies() {
+    let names = |names: &[&'static str]| {
+        names
+            .iter()
+            .map(|name| HeaderName::from_static(name))
+            .collect()
+    };
+    for name in ["set-cookie", "set-cookie2"] {
+        for control in ["max-age=3600", "max-age=3600, public", "s-maxage=3600"] {
+            for (storage, stored) in [
+                (Storage::Standard, false),
+                (retain(60, &[]), false),
+                (Storage::StandardWithout(names(&["x-csrf"])), false),
+                (
+                    Storage::StandardWithout(names(&["set-cookie", "set-cookie2"])),
+                    true,
+                ),
+                (
+                    Storage::Retain(Retention {
+                        fresh: Duration::from_secs(60),
+                        without: names(&["set-cookie", "set-cookie2"]),
+                        ..Retention::default()
+                    }),
+                    true,
+                ),
+            ] {
+                let cache = Cache::new(settings());
+                let response = says(&[("cache-control", control), (name, "a=b")]);
+                let first = exchange(&cache, &get("/"), response.storage(storage.clone())).await;
+                assert_eq!(first.field(name), Some("a=b"));
+                let got = exchange(&cache, &get("/"), says(&[])).await;
+                assert_eq!(got.is_cached(), stored, "{storage:?} {control}");
+                assert_eq!(got.field(name), None);
+            }
+        }
+    }
+    // What else is named goes, too.
+    let cache = Cache::new(settings());
+    let response = says(&[
+        ("cache-control", "max-age=3600"),
+        ("x-csrf", "1"),
+        ("x-other", "2"),
+    ]);
+    let without = Storage::StandardWithout(names(&["x-csrf"]));
+    exchange(&cache, &get("/"), response.storage(without)).await;
+    let got = exchange(&cache, &get("/"), says(&[])).await;
+    assert_eq!(
+        (got.is_cached(), got.field("x-csrf"), got.field("x-other")),
+        (true, None, Some("2"))
+    );
+    // The rest of it is for all where only the cookie is said to be private.
+    let cache = Cache::new(settings());
+    let control = ("cache-control", "max-age=3600, private=\"set-cookie\"");
+    let first = exchange(&cache, &get("/"), says(&[control, ("set-cookie", "a=b")])).await;
+    assert_eq!(first.field("set-cookie"), Some("a=b"));
+    let second = exchange(&cache, &get("/"), says(&[])).await;
+    assert_eq!(
+        (second.is_cached(), second.field("set-cookie")),
+        (true, None)
+    );
 }

@@ -1,6 +1,8 @@
 //! Whole exchanges with the cache, against an origin that is played here.
 
 mod abuse;
+mod admission;
+mod again;
 mod bodies;
 mod collapse;
 mod exchanges;
@@ -8,6 +10,7 @@ mod kept;
 mod obsolete;
 mod stale;
 mod suite;
+mod waiting;
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +24,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::{
-    Answer, Cache, CacheBody, CacheRequest, Fill, Found, InnerBody, KeyMode, Retention, SetCookie,
+    Answer, Cache, CacheBody, CacheRequest, Fill, Filled, Found, InnerBody, KeyMode, Retention,
     Settings, Storage,
 };
 
@@ -50,7 +53,6 @@ fn settings() -> Settings {
     Settings {
         bytes_max: 64 << 20,
         entry_bytes_max: 1 << 20,
-        set_cookie: SetCookie::Shared,
     }
 }
 
@@ -172,7 +174,26 @@ impl Says {
             gateway_error,
             ..
         } = self;
-        fill.answer(status, headers, body, storage, gateway_error, at)
+        fill.answered(status, headers, body, storage, gateway_error, at)
+    }
+}
+
+impl Fill {
+    /// The way out, of a response that is of use.
+    #[track_caller]
+    fn answered(
+        self,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: InnerBody,
+        storage: Storage,
+        gateway_error: bool,
+        now: SystemTime,
+    ) -> Answer {
+        match self.answer(status, headers, body, storage, gateway_error, now) {
+            Filled::Answer(answer) => answer,
+            Filled::AskAgain(_) => panic!("the origin is asked again"),
+        }
     }
 }
 
@@ -306,5 +327,6 @@ fn retain(fresh: u64, tags: &[&str]) -> Storage {
         stale_while_revalidate: Duration::from_secs(2),
         stale_if_error: Duration::from_secs(20),
         tags: tags.iter().map(|tag| tag.to_string()).collect(),
+        without: Vec::new(),
     })
 }

@@ -195,3 +195,74 @@ async fn purges() {
         }
     }
 }
+
+/// RFC 9111, section 4.1: a response whose origin left `Vary` out does not hide those that were chosen by
+/// it.
+#[tokio::test]
+async fn a_default_response_does_not_hide_variants() {
+    let cache = Cache::new(settings());
+    let lives = |fields: &[(&str, &str)], body| {
+        says(&[&[("cache-control", "max-age=3600")], fields].concat()).body(body)
+    };
+    let foo = |value: &str| get("/").with("foo", value);
+    exchange(&cache, &foo("1"), lives(&[("vary", "foo")], "one")).await;
+    exchange(&cache, &get("/"), lives(&[], "default")).await;
+    for (ask, body) in [
+        (foo("1"), "one"),
+        (get("/"), "default"),
+        (foo("2"), "default"),
+    ] {
+        let got = exchange(&cache, &ask, says(&[]).body("new")).await;
+        assert_eq!((got.is_cached(), got.body.as_str()), (true, body));
+    }
+    // One that is stale does not hide what is fresh.
+    let cache = Cache::new(settings());
+    let short = says(&[("cache-control", "max-age=1"), ("vary", "foo")]);
+    exchange(&cache, &foo("1"), short).await;
+    exchange(&cache, &get("/").at(2), lives(&[], "default")).await;
+    let got = exchange(&cache, &foo("1").at(3), says(&[]).body("new")).await;
+    assert_eq!((got.is_cached(), got.body.as_str()), (true, "default"));
+}
+
+/// Of several that fit, the one with the latest `Date` answers, in whichever order they came.
+#[tokio::test]
+async fn the_most_recent_by_date() {
+    for newest in [0, 1] {
+        let cache = Cache::new(settings());
+        for (at, name) in ["foo", "bar"].into_iter().enumerate() {
+            let dated = date(if at == newest { 0 } else { -60 });
+            let fields = [
+                ("cache-control", "max-age=3600"),
+                ("vary", name),
+                ("date", &*dated),
+            ];
+            let body = if at == newest { "new" } else { "old" };
+            let insists = get("/").with("cache-control", "no-cache");
+            exchange(&cache, &insists, says(&fields).body(body)).await;
+        }
+        assert_eq!(cache.stats().entries, 1);
+        let got = exchange(&cache, &get("/"), says(&[])).await;
+        assert_eq!(
+            (got.is_cached(), got.body.as_str()),
+            (true, "new"),
+            "{newest}"
+        );
+    }
+}
+
+/// What a server may take for another method neither reads nor fills the cache.
+#[tokio::test]
+async fn a_method_in_a_field_passes_by() {
+    let cache = Cache::new(settings());
+    let lives = || says(&[("cache-control", "max-age=3600")]);
+    for name in [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ] {
+        let ask = get("/").with(name, "DELETE");
+        let got = exchange(&cache, &ask, lives().body("gone")).await;
+        assert_eq!(got.cache_status(), "tollgate; fwd=request");
+        assert_eq!(cache.stats().entries, 0);
+    }
+}

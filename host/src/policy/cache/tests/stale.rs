@@ -52,6 +52,26 @@ async fn stale_if_error() {
     assert_eq!(got.status, 404);
 }
 
+/// RFC 5861, section 4: a client may wish it, too (stored `Cache-Control`, the wish, whether it holds).
+#[tokio::test]
+async fn stale_if_error_is_wished() {
+    for (control, wish, stands_in) in [
+        ("max-age=2", "stale-if-error=60", true),
+        ("max-age=2", "stale-if-error=2", false),
+        ("max-age=2", "stale-if-error", false),
+        ("max-age=2, must-revalidate", "stale-if-error=60", false),
+        ("s-maxage=2", "stale-if-error=60", false),
+        ("max-age=2, no-cache", "stale-if-error=60", false),
+        ("max-age=2, stale-if-error=60", "stale-if-error=1", true),
+    ] {
+        let cache = Cache::new(settings());
+        exchange(&cache, &get("/"), says(&[("cache-control", control)])).await;
+        let ask = get("/").at(4).with("cache-control", wish);
+        let got = exchange(&cache, &ask, says(&[]).status(503)).await;
+        assert_eq!(got.status == 200, stands_in, "{control} {wish}");
+    }
+}
+
 /// stale-while-revalidate, within its window and after it.
 #[tokio::test]
 async fn stale_while_revalidate() {
@@ -107,4 +127,17 @@ async fn anothers_304() {
     );
     let got = exchange(&cache, &get("/").at(5), says(&[]).status(503)).await;
     assert_eq!((got.status, got.body.as_str()), (200, "hello"));
+}
+
+/// A stored failure does not stand in for the one of now, which is stored in its place.
+#[tokio::test]
+async fn a_stale_failure_stands_in_for_none() {
+    let cache = Cache::new(settings());
+    let failing = |body| says(&[]).status(503).body(body).storage(retain(5, &[]));
+    exchange(&cache, &get("/"), failing("old")).await;
+    // Beyond what is answered while another is fetched, within what is good for errors.
+    let got = exchange(&cache, &get("/").at(9), failing("new")).await;
+    assert_eq!((got.status, got.body.as_str()), (503, "new"));
+    let got = exchange(&cache, &get("/").at(10), says(&[])).await;
+    assert_eq!((got.is_cached(), got.body.as_str()), (true, "new"));
 }

@@ -314,39 +314,6 @@ async fn authorization() {
     }
 }
 
-/// `Set-Cookie` is for all only where the origin says `public` or `s-maxage`, unless set otherwise.
-#[tokio::test]
-async fn cookies() {
-    let (shared, explicit) = (SetCookie::Shared, SetCookie::Explicit);
-    for (set_cookie, control, stored) in [
-        (shared, "max-age=3600", false),
-        (shared, "max-age=3600, public", true),
-        (shared, "s-maxage=3600", true),
-        (explicit, "max-age=3600", true),
-        (explicit, "private, max-age=3600", false),
-    ] {
-        let cache = Cache::new(Settings {
-            set_cookie,
-            ..settings()
-        });
-        let response = says(&[("cache-control", control), ("set-cookie", "a=b")]);
-        exchange(&cache, &get("/"), response).await;
-        let got = exchange(&cache, &get("/"), says(&[])).await;
-        assert_eq!(got.is_cached(), stored, "{set_cookie:?} {control}");
-        assert_eq!(got.field("set-cookie"), stored.then_some("a=b"));
-    }
-    // The rest of it is for all where only the cookie is said to be private.
-    let cache = Cache::new(settings());
-    let control = ("cache-control", "max-age=3600, private=\"set-cookie\"");
-    let first = exchange(&cache, &get("/"), says(&[control, ("set-cookie", "a=b")])).await;
-    assert_eq!(first.field("set-cookie"), Some("a=b"));
-    let second = exchange(&cache, &get("/"), says(&[])).await;
-    assert_eq!(
-        (second.is_cached(), second.field("set-cookie")),
-        (true, None)
-    );
-}
-
 /// vary: a second variant does not push out the first.
 #[tokio::test]
 async fn variants() {

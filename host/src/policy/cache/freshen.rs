@@ -1,0 +1,150 @@
+//! What is stored, made fresh again by a response without a body (RFC 9111, sections 4.3.4 and 4.3.5).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::StatusCode;
+use http::header::{AGE, CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
+
+use super::Storage;
+use super::body::CacheBody;
+use super::conditions::weakly_equal;
+use super::fill::{Fill, Filled};
+use super::flight::Landing;
+use super::freshness::SETS_COOKIES;
+use super::head::merge;
+use super::serve::Whole;
+use super::status::Report;
+use super::store::{Content, Head, Kept};
+
+impl Fill {
+    /// A 304 to the condition that was made of what is stored. If it is about another response, what is
+    /// stored is not what the origin has, and the origin is asked without a condition.
+    pub(super) fn not_modified(
+        mut self,
+        stale: &Kept,
+        headers: &HeaderMap,
+        storage: &Storage,
+        now: SystemTime,
+    ) -> Filled {
+        if !is_about(&stale.head.headers, headers) {
+            self.cache.store.drop_variant(&self.watch.key, stale);
+            self.stale = None;
+            self.requested = now;
+            return Filled::AskAgain(self);
+        }
+        self.freshen(stale, merge(&stale.head.headers, headers), storage, now)
+    }
+
+    /// The stored body, under a head that is up to date.
+    fn freshen(
+        mut self,
+        stale: &Kept,
+        merged: HeaderMap,
+        storage: &Storage,
+        now: SystemTime,
+    ) -> Filled {
+        let status = stale.head.status;
+        let mut report = Report {
+            forward: Some(self.forward),
+            forward_status: Some(StatusCode::NOT_MODIFIED),
+            ..Report::default()
+        };
+        let mut headers = merged;
+        if let Some(head) = self.judge_freshened(status, &headers, storage, now) {
+            let kept = Kept {
+                head: Arc::new(head),
+                content: stale.content.clone(),
+            };
+            report.stored = self.cache.store.put(&self.watch, kept.clone());
+            report.ttl = Some(kept.head.lifetime.ttl(now));
+            headers.insert(AGE, kept.head.lifetime.age(now).as_secs().into());
+            self.share(kept, now);
+        } else {
+            self.cache.store.drop_variant(&self.watch.key, stale);
+            self.land(Landing::Alone);
+        }
+        // In the store all is complete.
+        let (body, length) = stale
+            .content
+            .open()
+            .unwrap_or((CacheBody::empty(), Some(0)));
+        let whole = Whole {
+            status,
+            headers,
+            body,
+            length,
+            received: now,
+        };
+        Filled::Answer(whole.finish(self.client(), report))
+    }
+
+    /// A cookie that is set with a 304 or an answer to HEAD is this client's: the rest is judged without.
+    fn judge_freshened(
+        &self,
+        status: StatusCode,
+        merged: &HeaderMap,
+        storage: &Storage,
+        now: SystemTime,
+    ) -> Option<Head> {
+        let mut storable = merged.clone();
+        for name in SETS_COOKIES {
+            storable.remove(name);
+        }
+        self.judge(status, &storable, storage, now)
+    }
+
+    /// An answer to HEAD tells whether the stored response to GET is still what the origin has.
+    pub(super) fn freshen_by_head(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        storage: &Storage,
+        now: SystemTime,
+    ) {
+        let Some(stale) = self.stale.as_ref().filter(|_| status == StatusCode::OK) else {
+            return;
+        };
+        let merged = merge(&stale.head.headers, headers);
+        let head = is_same(stale, headers)
+            .then(|| self.judge_freshened(stale.head.status, &merged, storage, now));
+        match head.flatten() {
+            Some(head) => {
+                let kept = Kept {
+                    head: Arc::new(head),
+                    content: stale.content.clone(),
+                };
+                self.cache.store.put(&self.watch, kept);
+            }
+            None => self.cache.store.drop_variant(&self.watch.key, stale),
+        }
+    }
+}
+
+/// Whether a 304 is about what is stored. Without a validator, or with one that the stored response does
+/// not have, it can only be about what was asked. An entity tag is compared weakly: servers that compress
+/// make it weak in a 200, and not in a 304.
+fn is_about(stored: &HeaderMap, update: &HeaderMap) -> bool {
+    match (stored.get(ETAG), update.get(ETAG)) {
+        (Some(stored), Some(updated)) => weakly_equal(stored.as_bytes(), updated.as_bytes()),
+        (_, None) => true,
+        (None, Some(_)) => stored.get(LAST_MODIFIED) == update.get(LAST_MODIFIED),
+    }
+}
+
+/// Whether an answer to HEAD is about what is stored: all that it says of validators and length fits.
+fn is_same(stale: &Kept, update: &HeaderMap) -> bool {
+    let stored = &stale.head.headers;
+    let tags = match (stored.get(ETAG), update.get(ETAG)) {
+        (Some(stored), Some(updated)) => weakly_equal(stored.as_bytes(), updated.as_bytes()),
+        (stored, updated) => updated.is_none() || stored == updated,
+    };
+    let modified = update.get(LAST_MODIFIED);
+    let length = update.get(CONTENT_LENGTH).map(|length| length.to_str());
+    let stored_length = match &stale.content {
+        Content::Stored(stored) => stored.length(),
+        Content::Growing(_) => return false,
+    };
+    tags && modified.is_none_or(|modified| stored.get(LAST_MODIFIED) == Some(modified))
+        && length.is_none_or(|length| length.is_ok_and(|text| text.parse() == Ok(stored_length)))
+}

@@ -1,0 +1,182 @@
+//! What a fetch brings is kept: in the store, and for those who wait (RFC 9111, sections 3 and 4).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::StatusCode;
+use http::header::{DATE, HeaderMap};
+use http_body::Body;
+
+use super::body::CacheBody;
+use super::date::date;
+use super::fill::{Fill, Filled};
+use super::flight::Landing;
+use super::freshness::{self, Times};
+use super::growing::Growing;
+use super::head::stored_fields;
+use super::object::Stored;
+use super::pump::{Alone, pump};
+use super::serve::Whole;
+use super::status::Report;
+use super::store::{Content, Head, Kept};
+use super::vary::Selection;
+use super::{InnerBody, Storage};
+
+impl Fill {
+    /// The head to store, if the response may be.
+    pub(super) fn judge(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        storage: &Storage,
+        now: SystemTime,
+    ) -> Option<Head> {
+        let times = Times {
+            requested: self.requested,
+            received: now,
+        };
+        let storable = freshness::judge(&self.request, status, headers, storage, times)?;
+        let selection = Selection::of(headers, &self.request)?;
+        let tags = match storage {
+            Storage::Retain(retention) => retention.tags.clone(),
+            Storage::Standard | Storage::StandardWithout(_) | Storage::Never => Vec::new(),
+        };
+        Some(Head {
+            status,
+            headers: stored_fields(headers, &storable, now),
+            selection,
+            lifetime: storable.lifetime,
+            for_authorized: storable.for_authorized,
+            tags,
+            requested: self.requested,
+            received: now,
+            dated: headers.get(DATE).and_then(date).unwrap_or(now),
+        })
+    }
+
+    /// Stores the response as it comes, and lets all who wait read along.
+    pub(super) fn keep(
+        mut self,
+        head: Head,
+        mut response: Whole,
+        body: InnerBody,
+        now: SystemTime,
+    ) -> Filled {
+        let cache = Arc::clone(&self.cache);
+        let bytes_max = cache.settings.entry_bytes_max;
+        if response.length.is_some_and(|length| length > bytes_max) {
+            self.note_unshared(response.status, now);
+            return self.pass_on(response, body, now);
+        }
+        if response.length == Some(0) || body.is_end_stream() {
+            // A body that has ended before its length is broken, and passed on as such.
+            if response.length.is_some_and(|length| length > 0) {
+                return self.pass_on(response, body, now);
+            }
+            response.length = Some(0);
+            return self.keep_empty(head, response, now);
+        }
+        let Some(room) = cache.budgets.reserve(response.length.unwrap_or(0)) else {
+            self.land(Landing::Alone);
+            return self.pass_on(response, body, now);
+        };
+        let growing = Growing::new(response.length, room);
+        // It is stored all the same, for others.
+        let own = self
+            .is_far_off(&response, true)
+            .then(|| self.of_its_own(now));
+        response.body = match growing.subscribe() {
+            Some(reader) if own.is_none() => CacheBody::growing(reader),
+            // Else it has only just begun.
+            _ => CacheBody::empty(),
+        };
+        let kept = Kept {
+            head: Arc::new(head),
+            content: Content::Growing(Arc::clone(&growing)),
+        };
+        let report = self.report_stored(&kept, now);
+        let answer = match own {
+            Some(own) => Filled::AskAgain(own),
+            None => Filled::Answer(response.finish(self.client(), report)),
+        };
+        self.share(kept.clone(), now);
+        let lead = self.lead.take();
+        let (flights, key) = (Arc::clone(&cache.flights), Arc::clone(&self.watch.key));
+        let alone = Alone::new(&cache.alone);
+        let (watch, stale) = (self.watch, self.stale);
+        let keep = move |stored: Arc<Stored>| {
+            let content = Content::Stored(stored);
+            cache
+                .store
+                .put_for(&watch, Kept { content, ..kept }, stale.as_ref());
+        };
+        // Those who come while it grows are told to read along, until the lead is dropped: with this,
+        // at the end of the pump.
+        let give_up = move || {
+            flights.note_unshared(&key, now);
+            drop(lead);
+        };
+        tokio::spawn(pump(body, growing, alone, bytes_max, keep, give_up));
+        answer
+    }
+
+    fn keep_empty(mut self, head: Head, mut response: Whole, now: SystemTime) -> Filled {
+        let stored = Arc::new(Stored::default());
+        response.body = CacheBody::stored(&stored);
+        let kept = Kept {
+            head: Arc::new(head),
+            content: Content::Stored(stored),
+        };
+        let report = self.report_stored(&kept, now);
+        let store = &self.cache.store;
+        store.put_for(&self.watch, kept.clone(), self.stale.as_ref());
+        self.share(kept, now);
+        Filled::Answer(response.finish(self.client(), report))
+    }
+
+    fn report_stored(&self, kept: &Kept, now: SystemTime) -> Report {
+        Report {
+            forward: Some(self.forward),
+            stored: true,
+            ttl: Some(kept.head.lifetime.ttl(now)),
+            ..Report::default()
+        }
+    }
+
+    /// Tells those who wait, if it may answer them. One that was fresh when it was made, and is not any
+    /// more, is for them and for nobody who comes later: they waited since before.
+    pub(super) fn share(&mut self, kept: Kept, now: SystemTime) {
+        let lifetime = &kept.head.lifetime;
+        let flights = &self.cache.flights;
+        if lifetime.is_fresh(now) {
+            flights.note_shared(&self.watch.key);
+            self.land(Landing::Shared(kept));
+        } else if lifetime.was_fresh_when_made() {
+            flights.note_shared(&self.watch.key);
+            if let Some(lead) = self.lead.take() {
+                lead.land_and_end(Landing::Shared(kept));
+            }
+        } else if let Some(lead) = self.lead.take() {
+            flights.note_unshared(&self.watch.key, now);
+            lead.land(Landing::Alone);
+        }
+    }
+
+    /// Remembers that the key's responses are each for one, and drops what this one replaces.
+    pub(super) fn note_unshared(&self, status: StatusCode, now: SystemTime) {
+        if self.lead.is_some() {
+            self.cache.flights.note_unshared(&self.watch.key, now);
+        }
+        self.land(Landing::Alone);
+        let replaces = status.is_success() || status.is_redirection() || GONE.contains(&status);
+        if let Some(stale) = &self.stale
+            && replaces
+            && !self.is_head
+            && status != StatusCode::NOT_MODIFIED
+        {
+            self.cache.store.drop_variant(&self.watch.key, stale);
+        }
+    }
+}
+
+const GONE: [StatusCode; 2] = [StatusCode::NOT_FOUND, StatusCode::GONE];
