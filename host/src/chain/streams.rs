@@ -72,8 +72,10 @@ pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>
         return Ok(None);
     };
     let headers = visit.exchange().map(|exchange| &exchange.request.headers);
-    let inflater = headers.map_or(Ok(None), inflater);
-    let inflater = inflater.map_err(|text| Fault::new(FaultKind::BodyEncoding, text))?;
+    let inflater = headers.map_or(Ok(None), inflater).map_err(|text| {
+        visit.undo();
+        Fault::new(FaultKind::BodyEncoding, text)
+    })?;
     let of = Of::Request;
     Ok(Some(Opened {
         of,
@@ -106,21 +108,28 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
         exchange.response_body = Content::default();
         return Ok(None);
     }
-    let inflater = inflater(&response.headers).map_err(|text| unreadable(&text))?;
-    if inflater.is_some() {
-        let trial = self::inflater(&response.headers).ok().flatten();
-        let begins = match trial {
-            Some(trial) => begins(trial, &mut exchange.response_body).await,
-            None => Ok(()),
-        };
-        begins.map_err(|text| unreadable(&text))?;
-    }
+    let inflater = decodable(&response.headers, &mut exchange.response_body).await;
+    let inflater = inflater.map_err(|text| {
+        visit.undo();
+        unreadable(&text)
+    })?;
     let of = Of::Response;
     Ok(Some(Opened {
         of,
         streaming,
         inflater,
     }))
+}
+
+/// What undoes the content encoding of a response, if there is one and its body is of it.
+async fn decodable(
+    headers: &http::HeaderMap,
+    body: &mut Content,
+) -> Result<Option<Inflater>, String> {
+    if let Some(trial) = inflater(headers)? {
+        begins(trial, body).await?;
+    }
+    inflater(headers)
 }
 
 /// Whether a body can be decoded from its beginning: once its head is on its way to the client it would be

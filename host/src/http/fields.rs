@@ -36,7 +36,7 @@ const NEVER_CONNECTION_OPTIONS: [&str; 7] = [
 
 /// Fields that the gateway itself writes, takes off or goes by, and that servers may read under another
 /// name too (see [`families`]).
-const SHADOWED: [&str; 8] = [
+const SHADOWED: [&str; 13] = [
     "content-length",
     "transfer-encoding",
     "keep-alive",
@@ -44,6 +44,12 @@ const SHADOWED: [&str; 8] = [
     "content-type",
     "content-encoding",
     "accept-encoding",
+    // Whose answers the cache takes for what it asked itself.
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
     "x-request-id",
 ];
 

@@ -1,6 +1,6 @@
 //! Fields whose names servers may take for another's: `x_user` and `x-user` are one variable of CGI.
 
-use tollgate_tests::{Folder, Gateway, Origin};
+use tollgate_tests::{Folder, Gateway, Origin, Step, echo};
 
 use super::{get, told, trusting};
 use crate::components::assembled;
@@ -24,6 +24,34 @@ fn what_a_policy_writes_or_removes_is_not_said_under_another_name() {
         expected.sort_unstable();
         let begin = ["x-g", "x-s", "x-v", "x-m", "x-free", "x_", "x.", "x!"];
         assert_eq!(told(&answer, &begin), expected, "{sign}");
+    }
+}
+
+const FORWARD: &str = r#"
+[policies.sign-in]
+plugin = "ext-auth"
+config = { upstream = "origin", path = "/auth", principal = { header = "x-auth-user" }, forward = ["x-auth-user", "x-auth-tier"] }
+"#;
+
+#[test]
+fn what_a_service_says_is_not_said_by_its_client() {
+    let origin = Origin::raw(|request| {
+        vec![Step::Send(match request.target.as_str() {
+            "/auth" => {
+                b"HTTP/1.1 200 OK\r\nx-auth-user: alice\r\ncontent-length: 0\r\n\r\n".to_vec()
+            }
+            _ => echo(request),
+        })]
+    });
+    let scene = trusting(&origin).with(FORWARD);
+    let gateway = Gateway::start(&scene.route("a", "/a", &["sign-in"]).toml());
+    for sign in ["-", "_", "."] {
+        let [user, tier] = ["user", "tier"].map(|name| format!("x{sign}auth{sign}{name}: evil"));
+        let answer = gateway.request(get("/a", &[&user, &tier]));
+        assert_eq!(
+            told(&answer, &["x-auth", "x_auth", "x.auth"]),
+            ["x-auth-user: alice"]
+        );
     }
 }
 
