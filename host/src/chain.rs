@@ -187,13 +187,17 @@ impl Entry {
     fn is_for(&self, exchange: &Exchange) -> bool {
         let Some(when) = &self.when else { return true };
         let request = &exchange.request;
-        when.holds(
-            &request.method,
-            exchange.preflight.as_ref(),
-            request.authority(),
-            &request.target,
-            &request.headers,
-        )
+        let holds_at = |host| {
+            when.holds(
+                &request.method,
+                exchange.preflight.as_ref(),
+                host,
+                &request.target,
+                &request.headers,
+            )
+        };
+        // A proxy may pass on what its client said of the host: neither way gets around the entry.
+        holds_at(request.authority()) || (request.asked.is_some() && holds_at(request.host()))
     }
 
     fn failure(&self, fault: &Fault) -> Failure {

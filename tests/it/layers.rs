@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "bounded", "chain", "config", "error", "http", "limits", "observe", "plugin", "policy",
-            "route", "store", "upstream",
+            "route", "shown", "store", "upstream",
         ],
     ),
     (
@@ -59,7 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "config",
         &["bounded", "limits", "route", "shortage", "shown"],
     ),
-    ("observe", &["error", "limits"]),
+    ("observe", &["error", "limits", "shown"]),
     // A failure is answered with a response.
     ("error", &["http"]),
     ("http", &["limits", "shown"]),

@@ -34,6 +34,15 @@ pub fn fields(headers: &HeaderMap) -> HeaderMap {
     copy.clone()
 }
 
+/// The same value.
+pub fn value(value: &HeaderValue) -> HeaderValue {
+    let own = Bytes::copy_from_slice(value.as_bytes());
+    // A value is as valid as what it was copied from.
+    let mut own = HeaderValue::from_maybe_shared(own).unwrap_or_else(|_| value.clone());
+    own.set_sensitive(value.is_sensitive());
+    own
+}
+
 /// The same name. Those that are not known to `http` have text of their own.
 pub fn name(name: &HeaderName) -> HeaderName {
     HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone())
