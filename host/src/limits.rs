@@ -140,6 +140,11 @@ pub const MESSAGE_HEADER_BYTES_MAX: usize = 64 << 10;
 /// Header lines of one message: the most that hyper parses without allocating, and ten times what a
 /// browser sends.
 pub const MESSAGE_HEADER_LINES_MAX: usize = 100;
+/// Names and values of one message's headers once policies have edited it, in bytes: what its sender may send
+/// at most leaves them as much again, or they would fail for what is no fault of theirs.
+pub const EDITED_HEADER_BYTES_MAX: usize = 2 * MESSAGE_HEADER_BYTES_MAX;
+/// Header lines of one message once policies have edited it.
+pub const EDITED_HEADER_LINES_MAX: usize = 2 * MESSAGE_HEADER_LINES_MAX;
 /// The target of a request, in bytes: as the managed gateways have it, rounded up.
 pub const TARGET_BYTES_MAX: usize = 16 << 10;
 /// The body of a reply that a plugin makes, in bytes. It is held in memory, and error pages and

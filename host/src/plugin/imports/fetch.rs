@@ -88,7 +88,7 @@ fn request(outbound: Outbound) -> std::result::Result<Request<RequestBody>, Stri
             _ => fields::editable(Side::Request, name)?,
         };
         let value = fields::value(&name, value)?;
-        fields::room(&headers, 0, name.as_str().len() + value.len())?;
+        fields::room(&headers, name.as_str().len() + value.len())?;
         headers.append(name, value);
     }
     let mut hosts = headers.get_all(http::header::HOST).iter();

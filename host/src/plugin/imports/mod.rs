@@ -103,7 +103,7 @@ impl State {
             .iter()
             .map(|old| name.as_str().len() + old.len())
             .sum();
-        let room = fields::room(headers, replaced, name.as_str().len() + value.len());
+        let room = fields::room_for_edit(headers, replaced, name.as_str().len() + value.len());
         Ok(room.map(|()| {
             headers.insert(name, value);
         }))
@@ -116,7 +116,7 @@ impl State {
             Err(text) => return Ok(Err(text)),
         };
         let headers = self.edit_field(side, &name)?;
-        let room = fields::room(headers, 0, name.as_str().len() + value.len());
+        let room = fields::room_for_edit(headers, 0, name.as_str().len() + value.len());
         Ok(room.map(|()| {
             headers.append(name, value);
         }))
