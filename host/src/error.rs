@@ -58,6 +58,10 @@ pub enum FailureKind {
     ClientGone,
     NoRoute,
     MethodNotAllowed(Vec<Method>),
+    /// TRACE, which would show a client what plugins add to its request.
+    NotImplemented,
+    /// The request passed through here before, again and again.
+    Loop,
     /// All request permits are taken.
     Overloaded,
     /// The process stopped before the request ended.
@@ -69,6 +73,8 @@ pub enum FailureKind {
     /// No server of the upstream accepted a connection.
     Unreachable,
     ConnectTimeout,
+    /// This machine has no socket for a connection to the upstream: no descriptor, memory or port.
+    Exhausted,
     FirstByteTimeout,
     TotalTimeout,
     /// The upstream broke off, or did not speak HTTP.
@@ -103,8 +109,9 @@ impl Failure {
             | K::ClientStalled
             | K::ClientGone
             | K::NoRoute
-            | K::MethodNotAllowed(_) => Blame::Client,
-            K::Overloaded | K::Stopped => Blame::Gateway,
+            | K::MethodNotAllowed(_)
+            | K::NotImplemented => Blame::Client,
+            K::Loop | K::Overloaded | K::Stopped | K::Exhausted => Blame::Gateway,
             K::Plugin | K::PluginBusy => Blame::Plugin,
             K::Unreachable
             | K::ConnectTimeout
@@ -126,12 +133,15 @@ impl Failure {
             K::ClientGone => "client-gone",
             K::NoRoute => "no-route",
             K::MethodNotAllowed(_) => "method-not-allowed",
+            K::NotImplemented => "not-implemented",
+            K::Loop => "loop",
             K::Overloaded => "overloaded",
             K::Stopped => "stopped",
             K::Plugin => "plugin-fault",
             K::PluginBusy => "plugin-busy",
             K::Unreachable => "unreachable",
             K::ConnectTimeout => "connect-timeout",
+            K::Exhausted => "exhausted",
             K::FirstByteTimeout => "first-byte-timeout",
             K::TotalTimeout => "total-timeout",
             K::BadGateway => "bad-gateway",
@@ -161,6 +171,14 @@ impl Failure {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "no route at this path takes this method",
             ),
+            K::NotImplemented => (
+                StatusCode::NOT_IMPLEMENTED,
+                "the gateway does not trace requests",
+            ),
+            K::Loop => (
+                StatusCode::LOOP_DETECTED,
+                "the request came back to the gateway that forwarded it",
+            ),
             K::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the gateway serves as many requests as it may",
@@ -178,6 +196,10 @@ impl Failure {
             K::ConnectTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "the upstream did not accept a connection in time",
+            ),
+            K::Exhausted => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the gateway has no socket for another connection",
             ),
             K::FirstByteTimeout | K::TotalTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -207,18 +229,23 @@ impl Failure {
         );
         match &self.kind {
             FailureKind::MethodNotAllowed(methods) => {
-                let list: Vec<&str> = methods.iter().map(Method::as_str).collect();
-                if let Ok(value) = HeaderValue::try_from(list.join(", ")) {
+                if let Some(value) = allow(methods) {
                     headers.insert(ALLOW, value);
                 }
             }
-            FailureKind::Overloaded | FailureKind::PluginBusy => {
+            FailureKind::Overloaded | FailureKind::PluginBusy | FailureKind::Exhausted => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
         (ResponseHead { status, headers }, body.to_string().into())
     }
+}
+
+/// These methods as the value of `Allow`.
+pub fn allow(methods: &[Method]) -> Option<HeaderValue> {
+    let list: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(list.join(", ")).ok()
 }
 
 /// How a plugin's call went wrong. Kinds are labels of a metric: few, and stable.

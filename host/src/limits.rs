@@ -269,8 +269,6 @@ pub const CLIENT_HEAD: Duration = Duration::from_secs(30);
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long they are kept: below the 60 to 75 s after which common servers close them.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
-/// How long a kept connection may need to come to rest after its last answer.
-pub const UPSTREAM_SETTLE: Duration = Duration::from_millis(20);
 
 // Logs.
 

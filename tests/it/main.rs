@@ -15,6 +15,7 @@ mod edits;
 mod faults;
 mod fidelity;
 mod h1;
+mod hops;
 mod hostile;
 mod http_cache;
 mod isolation;

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod fields;
 pub mod forwarded;
 mod gathered;
+pub mod hops;
 pub mod inflate;
 pub mod pieces;
 pub mod representation;
