@@ -60,6 +60,10 @@ pub enum FailureKind {
     ClientGone,
     NoRoute,
     MethodNotAllowed(Vec<Method>),
+    /// TRACE, which would show a client what plugins add to its request.
+    NotImplemented,
+    /// The request passed through here before, again and again.
+    Loop,
     /// All request permits are taken.
     Overloaded,
     /// The process stopped before the request ended.
@@ -71,6 +75,8 @@ pub enum FailureKind {
     /// No server of the upstream accepted a connection.
     Unreachable,
     ConnectTimeout,
+    /// This machine has no socket for a connection to the upstream: no descriptor, memory or port.
+    Exhausted,
     FirstByteTimeout,
     TotalTimeout,
     /// The upstream broke off, or did not speak HTTP.
@@ -105,8 +111,9 @@ impl Failure {
             | K::ClientStalled
             | K::ClientGone
             | K::NoRoute
-            | K::MethodNotAllowed(_) => Blame::Client,
-            K::Overloaded | K::BodiesFull | K::Stopped => Blame::Gateway,
+            | K::MethodNotAllowed(_)
+            | K::NotImplemented => Blame::Client,
+            K::Loop | K::Overloaded | K::BodiesFull | K::Stopped | K::Exhausted => Blame::Gateway,
             K::Plugin | K::PluginBusy => Blame::Plugin,
             K::Unreachable
             | K::ConnectTimeout
@@ -129,12 +136,15 @@ impl Failure {
             K::ClientGone => "client-gone",
             K::NoRoute => "no-route",
             K::MethodNotAllowed(_) => "method-not-allowed",
+            K::NotImplemented => "not-implemented",
+            K::Loop => "loop",
             K::Overloaded => "overloaded",
             K::Stopped => "stopped",
             K::Plugin => "plugin-fault",
             K::PluginBusy => "plugin-busy",
             K::Unreachable => "unreachable",
             K::ConnectTimeout => "connect-timeout",
+            K::Exhausted => "exhausted",
             K::FirstByteTimeout => "first-byte-timeout",
             K::TotalTimeout => "total-timeout",
             K::BadGateway => "bad-gateway",
@@ -164,6 +174,14 @@ impl Failure {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "no route at this path takes this method",
             ),
+            K::NotImplemented => (
+                StatusCode::NOT_IMPLEMENTED,
+                "the gateway does not trace requests",
+            ),
+            K::Loop => (
+                StatusCode::LOOP_DETECTED,
+                "the request came back to the gateway that forwarded it",
+            ),
             K::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the gateway serves as many requests as it may",
@@ -185,6 +203,10 @@ impl Failure {
             K::ConnectTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "the upstream did not accept a connection in time",
+            ),
+            K::Exhausted => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the gateway has no socket for another connection",
             ),
             K::FirstByteTimeout | K::TotalTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -214,18 +236,26 @@ impl Failure {
         );
         match &self.kind {
             FailureKind::MethodNotAllowed(methods) => {
-                let list: Vec<&str> = methods.iter().map(Method::as_str).collect();
-                if let Ok(value) = HeaderValue::try_from(list.join(", ")) {
+                if let Some(value) = allow(methods) {
                     headers.insert(ALLOW, value);
                 }
             }
-            FailureKind::Overloaded | FailureKind::BodiesFull | FailureKind::PluginBusy => {
+            FailureKind::Overloaded
+            | FailureKind::BodiesFull
+            | FailureKind::PluginBusy
+            | FailureKind::Exhausted => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
         (ResponseHead { status, headers }, body.to_string().into())
     }
+}
+
+/// These methods as the value of `Allow`.
+pub fn allow(methods: &[Method]) -> Option<HeaderValue> {
+    let list: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(list.join(", ")).ok()
 }
 
 /// How a plugin's call went wrong. Kinds are labels of a metric: few, and stable.

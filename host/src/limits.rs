@@ -1,6 +1,7 @@
 //! Every bound and every default, with its unit and its reason.
 
 mod config;
+mod connections;
 mod loading;
 mod policies;
 
@@ -8,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use config::*;
+pub use connections::*;
 pub use loading::*;
 pub use policies::*;
 
@@ -140,6 +142,11 @@ pub const MESSAGE_HEADER_BYTES_MAX: usize = 64 << 10;
 /// Header lines of one message: the most that hyper parses without allocating, and ten times what a
 /// browser sends.
 pub const MESSAGE_HEADER_LINES_MAX: usize = 100;
+/// Names and values of one message's headers once policies have edited it, in bytes: what its sender may send
+/// at most leaves them as much again, or they would fail for what is no fault of theirs.
+pub const EDITED_HEADER_BYTES_MAX: usize = 2 * MESSAGE_HEADER_BYTES_MAX;
+/// Header lines of one message once policies have edited it.
+pub const EDITED_HEADER_LINES_MAX: usize = 2 * MESSAGE_HEADER_LINES_MAX;
 /// The target of a request, in bytes: as the managed gateways have it, rounded up.
 pub const TARGET_BYTES_MAX: usize = 16 << 10;
 /// The body of a reply that a plugin makes, in bytes. It is held in memory, and error pages and
@@ -242,8 +249,6 @@ pub const CLIENT_HEAD: Duration = Duration::from_secs(30);
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long they are kept: below the 60 to 75 s after which common servers close them.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
-/// How long a kept connection may need to come to rest after its last answer.
-pub const UPSTREAM_SETTLE: Duration = Duration::from_millis(20);
 
 // Logs.
 

@@ -7,17 +7,20 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::chain::{self, Ended, Passage};
-use crate::error::{Failure, FailureKind};
+use crate::error::{Failure, FailureKind, allow};
 use crate::gateway::{Destination, Gateway, Listener, Route};
 use crate::http::body::{Content, RequestBody, Upload};
-use crate::http::exchange::{Exchange, ResponseHead};
-use crate::http::fields;
+use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::{fields, hops};
 use crate::observe::{Arrival, Record, UpstreamVisit};
 use crate::policy::cache::Fill;
 
@@ -169,11 +172,15 @@ async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Res
     }
     match &route.destination {
         Destination::Upstream(_) => {
+            let RequestHead {
+                method, headers, ..
+            } = &mut exchange.request;
+            if !hops::may_go_on(method, headers) {
+                exchange.answer(last_hop(route), Content::whole(Bytes::new()));
+                return Ok(());
+            }
             let (head, content, visit) = ask(route, exchange).await?;
-            record.upstream = Some(UpstreamVisit {
-                first_byte: record.elapsed(),
-                ..visit
-            });
+            record.upstream = Some(visit);
             exchange.answer(head, content);
         }
         Destination::Respond(head, body) => {
@@ -181,6 +188,18 @@ async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Res
         }
     }
     Ok(())
+}
+
+/// The answer to an OPTIONS that may go no further: what may be asked of the route.
+fn last_hop(route: &Route) -> ResponseHead {
+    let mut headers = http::HeaderMap::new();
+    if let Some(allow) = allow(&route.allowed()) {
+        headers.insert(ALLOW, allow);
+    }
+    ResponseHead {
+        status: StatusCode::OK,
+        headers,
+    }
 }
 
 /// Asks the upstream.
@@ -226,24 +245,12 @@ async fn ask(
         name: Arc::clone(&upstream.name),
         server: answer.server,
         status: head.status.as_u16(),
-        first_byte: std::time::Duration::ZERO,
+        first_byte: answer.first_byte,
     };
     let is_head = exchange.request.method == Method::HEAD;
     let mut headers = head.headers;
-    if let Some(length) = body.size_hint().exact()
-        && !is_head
-        && !matches!(
-            head.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        )
-    {
-        // One number, whatever the field said: `5, 5` is one answer to one reader and two to another.
-        headers.insert(CONTENT_LENGTH, length.into());
-    } else if headers.contains_key(TRANSFER_ENCODING) {
-        // Chunks win over a length (RFC 9112, section 6.3), which must then not be passed on.
-        headers.remove(CONTENT_LENGTH);
-    }
     fields::remove_hop_by_hop(&mut headers);
+    hops::pass(&mut headers, head.version);
     if is_head && route.reads_responses {
         // To a GET a plugin may answer another length.
         headers.remove(CONTENT_LENGTH);

@@ -189,7 +189,7 @@ impl Request {
 ///
 /// Every edit is refused, with a text that says why, if the name or value is not valid HTTP, if the
 /// field belongs to the connection or the framing (such as `connection` or `content-length`), or if
-/// the headers would exceed the gateway's bound (64 KiB a message).
+/// the headers would exceed the gateway's bound (128 KiB a message).
 pub struct EditableRequest<'a> {
     request: &'a Request,
     edits: &'a backing::RequestEdits,

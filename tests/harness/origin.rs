@@ -18,6 +18,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends this many bytes of `x`; [`Origin::bytes_sent`] tells how far it came.
     Flood(u64),
+    /// Sends this again and again, until the gateway ends the connection.
+    Repeat(Vec<u8>),
     Wait(Duration),
     WaitFor(Gate),
     /// Reads the request's body, where [`Origin::early`] has not.
@@ -26,6 +28,8 @@ pub enum Step {
     Close,
     /// Ends it with a reset.
     Reset,
+    /// Closes it with what was not read: the kernel then resets it, as where a server refuses an upload.
+    Abandon,
 }
 
 type Script = dyn Fn(&Request) -> Vec<Step> + Send + Sync;
@@ -252,6 +256,10 @@ impl Shared {
                     left -= sent;
                 }
             }
+            Step::Repeat(bytes) => loop {
+                let sent = stream.write(&bytes)? as u64;
+                self.bytes_sent.fetch_add(sent, Ordering::SeqCst);
+            },
             Step::Wait(time) => std::thread::sleep(time),
             Step::WaitFor(gate) => return Ok(gate.wait()),
             Step::ReadBody => {
@@ -271,6 +279,7 @@ impl Shared {
                 rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
                 return Ok(false);
             }
+            Step::Abandon => return Ok(false),
         }
         Ok(true)
     }

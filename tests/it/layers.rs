@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use tollgate_tests::repository;
 
 /// Which modules each module may import. `main > cli > server > proxy > gateway > {route, chain} >
-/// plugin > policy > {store, upstream} > {http, error, bounded, shortage, shown, limits}`; only cli and gateway read `config`,
+/// plugin > policy > {store, upstream} > {http, error, bounded, pace, shortage, shown, limits}`; only cli and gateway
+/// read `config`,
 /// and `observe` is written to from above.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -20,11 +21,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config", "gateway", "limits", "observe", "server", "shortage",
         ],
     ),
-    ("server", &["gateway", "limits", "observe", "proxy"]),
+    ("server", &["gateway", "limits", "observe", "pace", "proxy"]),
     (
         "proxy",
         &[
-            "chain", "error", "gateway", "http", "limits", "observe", "policy", "route", "upstream",
+            "chain", "error", "gateway", "http", "limits", "observe", "pace", "policy", "route",
+            "upstream",
         ],
     ),
     (
@@ -53,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["bounded", "error", "http", "limits", "observe", "store"],
     ),
     ("store", &["error", "limits", "observe"]),
-    ("upstream", &["error", "http", "limits", "observe"]),
+    ("upstream", &["error", "http", "limits", "observe", "pace"]),
     // What was written is checked with what routes are.
     (
         "config",
@@ -62,8 +64,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("observe", &["error", "limits", "shown"]),
     // A failure is answered with a response.
     ("error", &["http"]),
-    ("http", &["limits", "shown"]),
+    ("http", &["limits", "pace", "shown"]),
     ("bounded", &["shortage"]),
+    ("pace", &["limits"]),
     ("shortage", &[]),
     ("shown", &["limits"]),
     ("limits", &[]),

@@ -17,6 +17,7 @@ mod faults;
 mod fidelity;
 mod forwarded;
 mod h1;
+mod hops;
 mod hostile;
 mod http_cache;
 mod isolation;

@@ -1,7 +1,14 @@
 //! Which server a request goes to, over which connection, and what becomes of it when the client
-//! leaves. Upstreams that answer badly, late or by halves are in `failing`.
+//! leaves. Upstreams that answer badly, late or by halves are in `failing`, those that never stop in `floods`;
+//! connections that are used again in `kept`, answers before the end of the upload in `early`, and what is
+//! made of odd heads in `heads`.
 
+mod blame;
+mod early;
 mod failing;
+mod floods;
+mod heads;
+mod kept;
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,7 +132,7 @@ fn connections_are_used_again() {
         "/chunked" => vec![Step::Send(tollgate_tests::chunked(&[b"a", b"b"]))],
         "/204" => vec![Step::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())],
         "/head" => vec![Step::Send(
-            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_vec(),
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
         )],
         _ => vec![Step::Send(ok("text/plain", "x".repeat(100_000)))],
     });

@@ -226,7 +226,7 @@ pub struct UpstreamServer {
 pub struct Timeouts {
     /// From wanting a connection to having one.
     pub connect: Duration,
-    /// From the request's head being sent to the response's head.
+    /// From the last byte sent of the request to the response's head; not while the client's next is awaited.
     pub first_byte: Duration,
     /// The whole exchange, both bodies included.
     pub total: Duration,

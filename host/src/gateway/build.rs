@@ -36,11 +36,7 @@ impl Gateway {
             let mut plugins = config.plugins.values();
             plugins.any(|plugin| plugin.grant.fetch.contains(&upstream.name))
         });
-        let fetched = Upstreams::new(
-            asked,
-            previous.map(|it| &it.fetched),
-            config.runtime.workers,
-        );
+        let fetched = Upstreams::new(asked, previous.map(|it| &it.fetched), process.workers);
         let shared = plugins::Shared {
             key_sets: &key_sets,
             process,
@@ -60,7 +56,7 @@ impl Gateway {
         let upstreams = Upstreams::new(
             config.upstreams.values(),
             previous.map(|it| &it.upstreams),
-            config.runtime.workers,
+            process.workers,
         );
         let memories = memories(policies, process, previous);
         let built = Built {

@@ -22,6 +22,8 @@ use crate::store::memory::Kv;
 pub struct Process {
     pub(super) runtime: Arc<Runtime>,
     pool: PoolSize,
+    /// Threads that serve. Connections are kept for each, whatever a later configuration says.
+    pub(super) workers: usize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Arc<AccessLog>,
     pub(super) mechanisms: Mechanisms,
@@ -56,6 +58,7 @@ impl Process {
         Ok(Arc::new(Process {
             runtime,
             pool,
+            workers: config.runtime.workers,
             metrics,
             log,
             mechanisms: Mechanisms {

@@ -186,23 +186,43 @@ pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, String> {
         .map_err(|_| format!("the value for `{name}` has control characters"))
 }
 
-/// Checks that a message still has room for one more line of `added` bytes, in place of lines of
-/// `replaced` bytes.
+/// Checks that a message that a plugin makes still has room for one more line of `added` bytes.
 ///
 /// # Errors
 /// In words for the plugin's author.
-pub fn room(headers: &HeaderMap, replaced: usize, added: usize) -> Result<(), String> {
-    if bytes(headers).saturating_sub(replaced) + added > limits::MESSAGE_HEADER_BYTES_MAX {
-        return Err(format!(
-            "the headers would exceed {} bytes",
-            limits::MESSAGE_HEADER_BYTES_MAX
-        ));
+pub fn room(headers: &HeaderMap, added: usize) -> Result<(), String> {
+    let (bytes_max, lines_max) = (
+        limits::MESSAGE_HEADER_BYTES_MAX,
+        limits::MESSAGE_HEADER_LINES_MAX,
+    );
+    within(headers, 0, added, bytes_max, lines_max)
+}
+
+/// Checks that a message that plugins edit still has room for one more line of `added` bytes, in place of
+/// lines of `replaced` bytes. What its sender may send at most leaves as much again.
+///
+/// # Errors
+/// In words for the plugin's author.
+pub fn room_for_edit(headers: &HeaderMap, replaced: usize, added: usize) -> Result<(), String> {
+    let (bytes_max, lines_max) = (
+        limits::EDITED_HEADER_BYTES_MAX,
+        limits::EDITED_HEADER_LINES_MAX,
+    );
+    within(headers, replaced, added, bytes_max, lines_max)
+}
+
+fn within(
+    headers: &HeaderMap,
+    replaced: usize,
+    added: usize,
+    bytes_max: usize,
+    lines_max: usize,
+) -> Result<(), String> {
+    if bytes(headers).saturating_sub(replaced) + added > bytes_max {
+        return Err(format!("the headers would exceed {bytes_max} bytes"));
     }
-    if replaced == 0 && headers.len() >= limits::MESSAGE_HEADER_LINES_MAX {
-        return Err(format!(
-            "the headers would exceed {} lines",
-            limits::MESSAGE_HEADER_LINES_MAX
-        ));
+    if replaced == 0 && headers.len() >= lines_max {
+        return Err(format!("the headers would exceed {lines_max} lines"));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod forwarded;
 mod gathered;
 pub mod held;
+pub mod hops;
 pub mod inflate;
 pub mod owned;
 pub mod pieces;

@@ -323,7 +323,7 @@ fn check(reply: wit::Reply) -> Result<Reply, Fault> {
             .parse()
             .map_err(|_| bad(format!("{} is not a header name", quoted(name))))?;
         let value = fields::value(&name, value).map_err(bad)?;
-        fields::room(&headers, 0, name.as_str().len() + value.len()).map_err(bad)?;
+        fields::room(&headers, name.as_str().len() + value.len()).map_err(bad)?;
         headers.append(name, value);
     }
     fields::remove_hop_by_hop(&mut headers);

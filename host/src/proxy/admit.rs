@@ -13,7 +13,7 @@ use crate::gateway::{Gateway, Listener, Route};
 use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
 use crate::http::target::Target;
-use crate::http::{fields, forwarded};
+use crate::http::{fields, forwarded, hops};
 use crate::limits;
 use crate::route::Found;
 
@@ -53,6 +53,7 @@ pub(super) fn admit(
     if let Some(authority) = authority {
         headers.insert(HOST, authority);
     }
+    hops::pass(&mut headers, head.version);
     let settled = forwarded::settle(&mut headers, peer, &listener.trusted_proxies, "http");
     fields::remove_shadows(&mut headers);
     if let Ok(value) = HeaderValue::try_from(&**id) {
@@ -131,6 +132,18 @@ fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Re
     if method == Method::CONNECT {
         let text = "this is a gateway, not a tunnel";
         return Err(Failure::new(FailureKind::BadRequest(text), text));
+    }
+    if method == Method::TRACE {
+        let detail =
+            "TRACE is not forwarded: its answer would show what policies add to the request";
+        return Err(Failure::new(FailureKind::NotImplemented, detail));
+    }
+    if hops::passes(headers) >= limits::PASSES_MAX {
+        let detail = format!(
+            "{} passes, by its `Via`: a route's upstream leads back here",
+            limits::PASSES_MAX
+        );
+        return Err(Failure::new(FailureKind::Loop, detail));
     }
     if !fields::plain_framing(headers) {
         let text = "the request has a transfer coding that is not `chunked`";

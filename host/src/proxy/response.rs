@@ -39,7 +39,8 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
     let mut response = Response::new(ResponseBody {
         left: body.size_hint().exact(),
         content: body,
-        gave: false,
+        // The head, which is written with the first data or when there is none yet.
+        gave: true,
         broken: None,
         held: None,
     });
@@ -65,7 +66,7 @@ pub struct ResponseBody {
     /// Bytes still to be handed over, where that is known: hyper asks for no more after them, and not
     /// every source knows that it has ended before it is asked again.
     left: Option<u64>,
-    /// Whether data was handed over since hyper last had to wait.
+    /// Whether anything was handed over since hyper last had to wait.
     gave: bool,
     broken: Option<std::io::Error>,
     pub(super) held: Option<Box<Held>>,

@@ -1,202 +1,130 @@
-//! Connections to one server: opened, kept, and given back when an answer's body has ended.
+//! One connection to a server, and one exchange upon it after the other.
 
-use std::cell::Cell;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::deadline::Deadline;
 use super::driver::Driver;
-use crate::error::{Failure, FailureKind};
-use crate::http::body::{RequestBody, Upload};
+use super::framing::Reuse;
+use super::server::Server;
+use super::socket::{self, Socket, Wire};
+use crate::http::body::RequestBody;
 use crate::limits;
-
-/// One server, and the connections to it that wait for work.
-pub struct Server {
-    /// Host and port.
-    pub name: Arc<str>,
-    host: String,
-    port: u16,
-    /// By the worker whose reactor they belong to.
-    idle: Box<[Mutex<Vec<Idle>>]>,
-}
-
-thread_local! {
-    static WORKER: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Tells this thread which of the workers it is, so that it keeps connections of its own.
-pub fn keep_connections_as(worker: usize) {
-    WORKER.set(worker);
-}
-
-struct Idle {
-    open: Open,
-    since: Instant,
-}
+use crate::pace::{Barren, Paced};
 
 /// A connection that has not ended, as far as that has been heard.
-struct Open {
+pub struct Open {
     sender: SendRequest<RequestBody>,
     driver: Driver,
+    wire: Arc<Wire>,
+    barren: Arc<Barren>,
 }
 
 impl Open {
-    /// Comes to rest; false if its server has ended it.
-    fn rests(&mut self) -> bool {
-        self.driver.rest();
-        !self.sender.is_closed()
+    /// Begins to speak HTTP/1.1 upon a stream to this server.
+    pub async fn new(stream: TcpStream, server: &Arc<Server>) -> hyper::Result<Open> {
+        let (wire, barren) = (Arc::new(Wire::default()), Barren::new());
+        let socket = Socket::new(stream, Arc::clone(&wire));
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
+            .max_buf_size(limits::UPSTREAM_BUFFER_BYTES_MAX)
+            // A blank before the colon is taken out, a folded line is joined (RFC 9112, sections 5.1 and 5.2).
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(Paced::new(socket, Arc::clone(&barren))))
+            .await?;
+        Ok(Open {
+            sender,
+            driver: Driver::here(connection, Arc::downgrade(server)),
+            wire,
+            barren,
+        })
     }
 
-    async fn is_ready(&mut self) -> bool {
-        match self.driver {
-            Driver::Here(_) => self.sender.is_ready(),
-            // The end of the last answer may still be on its way through the connection's task.
-            Driver::Task(_) => {
-                let ready = self.sender.ready();
-                let ready = tokio::time::timeout(limits::UPSTREAM_SETTLE, ready).await;
-                matches!(ready, Ok(Ok(())))
-            }
-        }
+    /// Comes to rest; false if its server has ended it, or sent what nobody asked for.
+    pub fn rests(&mut self) -> bool {
+        self.driver.rest();
+        !self.sender.is_closed() && !self.wire.is_deaf()
+    }
+
+    /// Whether it can carry the next request: it has ended the last one, and nothing has come since. The
+    /// kernel is asked, since the reactor may not have been for a while: on a connection that its server has
+    /// closed a request would be lost, and what a server sent unasked would be taken for the response.
+    pub fn is_ready(&mut self) -> bool {
+        self.wire.look(true);
+        let rests = self.rests();
+        self.wire.look(false);
+        rests && self.sender.is_ready()
     }
 }
 
-/// A connection in use. Dropped before its answer has ended, it closes.
+/// A connection in use. Dropped before its response has ended, it closes.
 pub struct Connection {
     server: Arc<Server>,
     /// Gone once given back.
     open: Option<Open>,
     /// Whether it carried a request before, so that the server may be closing it right now.
     pub reused: bool,
+    /// What becomes of it when the response has ended.
+    pub reuse: Reuse,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         // Dropping the sender alone would leave an unfinished upload to a server that takes none.
-        if let Some(Driver::Task(task)) = self.open.as_ref().map(|open| &open.driver) {
-            task.abort();
+        if let Some(open) = &self.open {
+            open.driver.abort();
         }
     }
 }
 
-/// The request, if nothing of it was sent, and why.
-type Unsent = (Option<Request<RequestBody>>, Option<hyper::Error>);
-
-impl Server {
-    pub fn new(authority: &http::uri::Authority, workers: usize) -> Self {
-        let host = authority.host();
-        Server {
-            name: authority.as_str().into(),
-            // The brackets of an IPv6 address belong to the URL, not to the address.
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
-            idle: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
-        }
-    }
-
-    /// The connections of this thread that wait for work.
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        let own = &self.idle[WORKER.get() % self.idle.len()];
-        own.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The connection that was used last and still stands.
-    pub async fn reuse(self: &Arc<Self>) -> Option<Connection> {
-        loop {
-            let mut kept = self.idle().pop()?;
-            if kept.since.elapsed() <= limits::UPSTREAM_IDLE
-                && (!kept.open.driver.was_disturbed() || kept.open.rests())
-                && kept.open.is_ready().await
-            {
-                return Some(Connection {
-                    server: Arc::clone(self),
-                    open: Some(kept.open),
-                    reused: true,
-                });
-            }
-        }
-    }
-
-    /// Opens a connection.
-    pub async fn connect(self: &Arc<Self>, within: Duration) -> Result<Connection, Failure> {
-        let opening = async {
-            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-            stream.set_nodelay(true)?;
-            Ok::<_, std::io::Error>(stream)
-        };
-        let stream = match tokio::time::timeout(within, opening).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                let detail = format!("{}: {error}", self.name);
-                return Err(Failure::new(FailureKind::Unreachable, detail));
-            }
-            Err(_) => {
-                let detail = format!("{} accepted no connection within {within:?}", self.name);
-                return Err(Failure::new(FailureKind::ConnectTimeout, detail));
-            }
-        };
-        let handshake = http1::Builder::new()
-            .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await;
-        let (sender, connection) = handshake.map_err(|error| {
-            Failure::new(FailureKind::Unreachable, format!("{}: {error}", self.name))
-        })?;
-        Ok(Connection {
-            server: Arc::clone(self),
-            open: Some(Open {
-                sender,
-                driver: Driver::here(connection, Arc::downgrade(self)),
-            }),
-            reused: false,
-        })
-    }
-
-    /// Drops the connections that their server has ended.
-    pub fn drop_ended(&self) {
-        self.idle().retain_mut(|kept| kept.open.rests());
-    }
-
-    fn keep(&self, mut open: Open) {
-        if !open.rests() {
-            return;
-        }
-        let mut idle = self.idle();
-        // The oldest stand first; the newest are taken first.
-        let stale = idle
-            .iter()
-            .take_while(|kept| kept.since.elapsed() > limits::UPSTREAM_IDLE)
-            .count();
-        idle.drain(..stale);
-        if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX.div_ceil(self.idle.len()) {
-            idle.push(Idle {
-                open,
-                since: Instant::now(),
-            });
-        }
-    }
+/// Why a request got no response, and what of it may be sent again.
+pub enum Lost {
+    /// Nothing of it reached the server.
+    Unsent(Request<RequestBody>, Option<hyper::Error>),
+    /// It may have, on a kept connection that the server closed at that moment. It is idempotent and has no
+    /// body, so that it may be sent once more (RFC 9110, section 9.2.2).
+    Repeatable(Request<RequestBody>, hyper::Error),
+    Gone(Option<hyper::Error>),
 }
 
 impl Connection {
-    /// Sends a request and waits for the head of its answer.
+    pub fn new(server: &Arc<Server>, open: Open, reused: bool) -> Self {
+        Connection {
+            server: Arc::clone(server),
+            open: Some(open),
+            reused,
+            reuse: Reuse::Never,
+        }
+    }
+
+    /// Sends a request and waits for the head of its response.
     pub async fn send(
         &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Unsent> {
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Lost> {
         let copy = self.copy(&request);
-        let Some(Open { sender, driver }) = &mut self.open else {
-            return Err((Some(request), None));
+        let Some(open) = &mut self.open else {
+            return Err(Lost::Unsent(request, None));
         };
-        if !request.body().is_end_stream() {
+        open.wire.begin();
+        open.barren.bore();
+        let wire = Arc::clone(&open.wire);
+        hyper::ext::on_informational(&mut request, move |interim| {
+            wire.note_interim(interim.headers());
+        });
+        let Open {
+            sender,
+            driver,
+            wire,
+            barren,
+        } = open;
+        if !http_body::Body::is_end_stream(request.body()) {
             driver.spawn();
         }
         driver.begin();
@@ -205,23 +133,37 @@ impl Connection {
             driver.poll(context, |context| sending.as_mut().poll(context))
         });
         match sent.await {
-            Ok(response) => Ok(response),
+            // What comes before anything was sent answers no request of ours.
+            Ok(_) if !wire.has_sent() => Err(match copy {
+                Some(copy) => Lost::Unsent(copy, None),
+                None => Lost::Gone(None),
+            }),
+            Ok(response) => {
+                barren.bore();
+                Ok(response)
+            }
             Err(mut failed) => {
                 let unsent = failed.take_message();
                 let error = failed.into_error();
-                // A server may close a kept connection at the very moment that it is used. What is
-                // idempotent and has no body may then be sent again (RFC 9110, section 9.2.2).
-                let again = unsent.or_else(|| copy.filter(|_| was_closed(&error)));
-                Err((again, Some(error)))
+                let repeatable = |copy: &Request<_>| copy.method().is_idempotent();
+                Err(match (unsent, copy) {
+                    (Some(unsent), _) => Lost::Unsent(unsent, Some(error)),
+                    (None, Some(copy)) if !wire.has_sent() && was_closed(&error) => {
+                        Lost::Unsent(copy, Some(error))
+                    }
+                    (None, Some(copy)) if repeatable(&copy) && was_closed(&error) => {
+                        Lost::Repeatable(copy, error)
+                    }
+                    _ => Lost::Gone(Some(error)),
+                })
             }
         }
     }
 
-    /// A copy of a request that may be sent twice.
+    /// A copy of a request that may have to be sent twice: on a kept connection, without a body.
     fn copy(&self, request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-        let repeatable =
-            self.reused && request.method().is_idempotent() && request.body().is_end_stream();
-        repeatable.then(|| {
+        let may_repeat = self.reused && http_body::Body::is_end_stream(request.body());
+        may_repeat.then(|| {
             let mut copy = Request::new(request.body().empty_again());
             *copy.method_mut() = request.method().clone();
             *copy.uri_mut() = request.uri().clone();
@@ -230,163 +172,60 @@ impl Connection {
         })
     }
 
-    fn give_back(mut self) {
-        if let Some(open) = self.open.take() {
-            self.server.keep(open);
+    /// Checks what came before the response.
+    ///
+    /// # Errors
+    /// If it is more than a server may send.
+    pub fn check_interim(&mut self) -> std::io::Result<()> {
+        match &self.open {
+            Some(open) => open.wire.check_interim(),
+            None => Ok(()),
+        }
+    }
+
+    /// Polls what comes out of it, and moves the bytes that this needs.
+    pub fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut out: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        match &mut self.open {
+            Some(open) => open.driver.poll(context, out),
+            None => out(context),
+        }
+    }
+
+    /// Notes that a piece of a body came out of it.
+    pub fn note_piece(&self) {
+        if let Some(open) = &self.open {
+            open.barren.bore();
+        }
+    }
+
+    /// Keeps it for the next request, if it may have one.
+    pub fn give_back(mut self) {
+        let contradicted = |open: &Open| open.wire.is_contradicted();
+        if self.reuse == Reuse::Never || self.open.as_ref().is_some_and(contradicted) {
+            return;
+        }
+        if let Some(mut open) = self.open.take() {
+            open.driver.recall(Arc::downgrade(&self.server));
+            self.server.keep(open, self.reuse);
         }
     }
 }
 
 /// Whether the peer closed a connection before it answered, in one of the ways in which that shows.
 fn was_closed(error: &hyper::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     if error.is_incomplete_message() || error.is_canceled() {
         return true;
     }
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return matches!(
-                error.kind(),
-                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
-            );
+            return socket::is_end(error);
         }
         cause = error.source();
     }
     false
-}
-
-/// The body of an answer. Its end gives the connection back; its loss closes it.
-pub struct ResponseBody {
-    incoming: Incoming,
-    connection: Option<Connection>,
-    upload: Arc<Upload>,
-    deadline: Deadline,
-    /// Whether data was given out since the reader last had to wait.
-    gave: bool,
-    broken: Option<hyper::Error>,
-}
-
-impl ResponseBody {
-    pub fn new(
-        incoming: Incoming,
-        connection: Connection,
-        upload: Arc<Upload>,
-        deadline: Deadline,
-    ) -> Self {
-        let mut body = ResponseBody {
-            incoming,
-            connection: Some(connection),
-            upload,
-            deadline,
-            gave: false,
-            broken: None,
-        };
-        if body.incoming.is_end_stream() {
-            body.end();
-        }
-        body
-    }
-
-    fn poll_incoming(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let incoming = &mut self.incoming;
-        let mut poll = |context: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(context);
-        match self.connection.as_mut().and_then(|c| c.open.as_mut()) {
-            Some(open) => open.driver.poll(context, poll),
-            None => poll(context),
-        }
-    }
-
-    /// The answer has ended. A connection on which the upload has not cannot be used again.
-    fn end(&mut self) {
-        let Some(connection) = self.connection.take() else {
-            return;
-        };
-        if self.upload.has_ended() {
-            connection.give_back();
-            return;
-        }
-        // An answer before the end of the upload, as a refusal is. Cut at once, the client might never
-        // read the answer, so the rest is still taken for a moment.
-        let linger = tokio::time::Instant::now() + limits::UPLOAD_LINGER;
-        let until = self.deadline.total().min(linger);
-        let upload = Arc::clone(&self.upload);
-        tokio::spawn(async move {
-            tokio::time::sleep_until(until).await;
-            if upload.has_ended() {
-                connection.give_back();
-            }
-        });
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        loop {
-            match self.poll_incoming(context) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // A client that takes little at a time must not outlive the bound either.
-                    if self.deadline.is_over() {
-                        return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));
-                    }
-                    match frame.into_data() {
-                        Ok(data) => {
-                            if self.incoming.is_end_stream() {
-                                self.end();
-                            }
-                            self.gave = true;
-                            return Poll::Ready(Some(Ok(Frame::data(data))));
-                        }
-                        Err(_trailers) => continue,
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.connection = None;
-                    if std::mem::take(&mut self.gave) {
-                        // What was read is sent on before the error that came with it breaks off the
-                        // client's connection.
-                        self.broken = Some(error);
-                        context.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    // Where the upload ended the connection, the server is not to blame.
-                    let error = match self.upload.cause() {
-                        Some(cause) => cause.clone().into(),
-                        None => std::io::Error::other(error),
-                    };
-                    return Poll::Ready(Some(Err(error)));
-                }
-                Poll::Ready(None) => {
-                    self.end();
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    self.gave = false;
-                    std::task::ready!(self.deadline.poll(context));
-                    self.connection = None;
-                    return Poll::Ready(Some(Err(std::io::ErrorKind::TimedOut.into())));
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.broken.is_none() && self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
 }

@@ -11,13 +11,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use hyper::client::conn::http1::Connection;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::connection::Server;
+use super::server::Server;
+use super::socket::Socket;
 use crate::http::body::RequestBody;
+use crate::pace::Paced;
 
-type Http1 = Connection<TokioIo<TcpStream>, RequestBody>;
+type Http1 = Connection<TokioIo<Paced<Socket>>, RequestBody>;
 
 /// How often a connection is polled in a row while it wakes itself. It does so a few times for one
 /// message; more are left for the task's next turn, since tokio may be asking the task to give way.
@@ -25,19 +26,29 @@ const ROUNDS: usize = 8;
 
 pub enum Driver {
     /// A task of its own.
-    Task(AbortHandle),
+    Task(Task),
     Here(Box<Here>),
+}
+
+pub struct Task {
+    handle: AbortHandle,
+    /// Shared with the task; none once it has ended.
+    connection: Arc<Mutex<Option<Http1>>>,
 }
 
 impl Driver {
     pub fn here(connection: Http1, server: Weak<Server>) -> Self {
+        Self::at_rest(Some(connection), server)
+    }
+
+    fn at_rest(connection: Option<Http1>, server: Weak<Server>) -> Self {
         let relay = Arc::new(Relay {
             server,
             state: Mutex::default(),
         });
         Driver::Here(Box::new(Here {
             waker: Arc::clone(&relay).into(),
-            connection: Some(connection),
+            connection,
             relay,
         }))
     }
@@ -45,16 +56,35 @@ impl Driver {
     /// Gives the connection a task of its own.
     pub fn spawn(&mut self) {
         let Driver::Here(here) = self else { return };
-        let connection = here.connection.take();
-        let task = tokio::spawn(async move {
-            if let Some(connection) = connection
-                && let Err(error) = connection.await
-            {
-                // Whoever waits for an answer on it is told by `send`.
-                tracing::debug!(%error, "a connection to an upstream ended");
-            }
+        let connection = Arc::new(Mutex::new(here.connection.take()));
+        let shared = Arc::clone(&connection);
+        let task = tokio::spawn(std::future::poll_fn(move |context| {
+            let mut connection = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            poll_to_end(&mut connection, context)
+        }));
+        *self = Driver::Task(Task {
+            handle: task.abort_handle(),
+            connection,
         });
-        *self = Driver::Task(task.abort_handle());
+    }
+
+    /// Takes the connection back from its task, if it has one.
+    pub fn recall(&mut self, server: Weak<Server>) {
+        let Driver::Task(task) = self else { return };
+        task.handle.abort();
+        let connection = task
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        *self = Self::at_rest(connection, server);
+    }
+
+    /// Ends the connection's task, if it has one, and the connection with it.
+    pub fn abort(&self) {
+        if let Driver::Task(task) = self {
+            task.handle.abort();
+        }
     }
 
     /// Polls what comes out of the connection, and moves the bytes it needs.
@@ -85,14 +115,20 @@ impl Driver {
             here.relay.leave();
         }
     }
+}
 
-    /// Whether something has come on a connection since it rests.
-    pub fn was_disturbed(&self) -> bool {
-        match self {
-            Driver::Task(_) => true,
-            Driver::Here(here) => here.relay.lock().woken,
-        }
+/// Moves the bytes of a connection, and drops it when it has ended: what waits for something of it is told
+/// so by that.
+fn poll_to_end(connection: &mut Option<Http1>, context: &mut Context<'_>) -> Poll<()> {
+    let Some(open) = connection else {
+        return Poll::Ready(());
+    };
+    let ended = std::task::ready!(Pin::new(open).poll(context));
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to an upstream ended");
     }
+    *connection = None;
+    Poll::Ready(())
 }
 
 /// A connection without a task.
@@ -133,15 +169,7 @@ impl Here {
             if done(&mut inner) {
                 return;
             }
-            if let Some(connection) = &mut self.connection
-                && let Poll::Ready(ended) = Pin::new(connection).poll(&mut inner)
-            {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection to an upstream ended");
-                }
-                // What waits for something of it is told so by its end.
-                self.connection = None;
-            }
+            let _ = poll_to_end(&mut self.connection, &mut inner);
             if !self.relay.was_woken() {
                 return;
             }

@@ -2,16 +2,20 @@
 //! client.
 
 mod balance;
+mod body;
 mod connection;
 mod deadline;
 mod driver;
+mod framing;
+mod server;
+mod socket;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue};
-use http::{Request, Response};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -20,10 +24,13 @@ use crate::http::body::{RequestBody, Upload};
 use crate::http::fields;
 use crate::limits;
 use balance::Rotation;
-use connection::{Connection, Server};
+use connection::{Connection, Lost};
 use deadline::Deadline;
+use framing::Framing;
+use server::Server;
 
-pub use connection::{ResponseBody, keep_connections_as};
+pub use body::ResponseBody;
+pub use server::keep_connections_as;
 
 /// How long each step of an exchange may take.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +52,16 @@ pub struct Upstream {
 pub struct Answer {
     pub response: Response<ResponseBody>,
     pub server: Arc<str>,
+    /// From when the request was given to the connection, with what there was of its body, to the head of
+    /// the response.
+    pub first_byte: Duration,
+}
+
+/// The head of a response, and the connection that the rest of it comes on.
+struct Answered {
+    response: Response<Incoming>,
+    connection: Connection,
+    first_byte: Duration,
 }
 
 impl Upstream {
@@ -83,15 +100,25 @@ impl Upstream {
         let mut deadline = Deadline::new(now + self.timeouts.total, first_byte);
         let first = self.rotation.next();
         let mut last_failure = None;
+        let mut repeated = false;
         for attempt in 0..self.servers.len() {
             let server = &self.servers[(first + attempt) % self.servers.len()];
-            match self.send_to(server, request, upload, &mut deadline).await {
-                Ok(response) => {
+            let sent = self
+                .send_to(server, request, upload, &mut deadline, &mut repeated)
+                .await;
+            match sent {
+                Ok(answered) => {
+                    let Answered {
+                        response,
+                        connection,
+                        first_byte,
+                    } = answered;
                     return Ok(Answer {
-                        response: response.map(|(incoming, connection)| {
+                        response: response.map(|incoming| {
                             ResponseBody::new(incoming, connection, Arc::clone(upload), deadline)
                         }),
                         server: Arc::clone(&server.name),
+                        first_byte,
                     });
                 }
                 Err((Some(unsent), failure)) => {
@@ -105,64 +132,80 @@ impl Upstream {
             .unwrap_or_else(|| Failure::new(FailureKind::Unreachable, "the upstream is empty")))
     }
 
-    /// One server. A failure hands the request back if nothing of it was sent.
+    /// One server. A failure hands the request back if it may be sent to another. `repeated` tells whether a
+    /// copy of it may have been received: then only one more is sent, on a new connection.
     async fn send_to(
         &self,
         server: &Arc<Server>,
         mut request: Request<RequestBody>,
         upload: &Upload,
         deadline: &mut Deadline,
-    ) -> Result<Response<(Incoming, Connection)>, Unanswered> {
+        repeated: &mut bool,
+    ) -> Result<Answered, Unanswered> {
         if !request.headers().contains_key(HOST)
             && let Ok(name) = HeaderValue::try_from(&*server.name)
         {
             // A client of HTTP/1.0 may name no host; to HTTP/1.1 there must be one.
             request.headers_mut().insert(HOST, name);
         }
-        let mut first_byte = deadline.first_step();
+        let method = request.method().clone();
+        // Over a kept connection there is no step before it.
+        let mut limit = deadline.first_step();
         loop {
-            let mut connection = match server.reuse().await {
+            let kept = if *repeated { None } else { server.reuse() };
+            let mut connection = match kept {
                 Some(connection) => connection,
-                None => {
-                    let connecting = server.connect(self.timeouts.connect);
-                    let connected = tokio::select! {
-                        biased;
-                        connected = connecting => connected,
-                        () = std::future::poll_fn(|context| deadline.poll(context)) => {
-                            let late = self.late(FailureKind::TotalTimeout, server, upload);
-                            return Err((None, late));
-                        }
-                    };
-                    first_byte = Instant::now() + self.timeouts.first_byte;
-                    match connected {
-                        Ok(connection) => connection,
-                        Err(failure) => return Err((Some(request), failure)),
+                None => match self.connect(server, upload, deadline).await {
+                    Ok(connection) => {
+                        limit = Instant::now() + self.timeouts.first_byte;
+                        connection
                     }
-                }
+                    Err((true, failure)) => return Err((Some(request), failure)),
+                    Err((false, failure)) => return Err((None, failure)),
+                },
             };
             let reused = connection.reused;
-            let sent = self
-                .answer(
-                    connection.send(request),
-                    server,
-                    upload,
-                    deadline,
-                    first_byte,
-                )
-                .await
-                .map_err(|failure| (None, failure))?;
-            match sent {
+            let given = Instant::now();
+            let sending = connection.send(request);
+            let sent = self.answer(sending, server, upload, deadline, limit).await;
+            match sent.map_err(|failure| (None, failure))? {
                 Ok(response) => {
-                    return accept(response, connection, server).map_err(|failure| (None, failure));
+                    let first_byte = given.max(upload.last()).elapsed();
+                    return accept(&method, response, connection, server, first_byte)
+                        .map_err(|failure| (None, failure));
                 }
                 // A kept connection that the server closed meanwhile: the next one, or a new one.
-                Err((Some(unsent), _)) if reused => {
+                Err(Lost::Unsent(unsent, _)) if reused => {
+                    limit = Instant::now() + self.timeouts.first_byte;
                     request = unsent;
-                    first_byte = Instant::now() + self.timeouts.first_byte;
                 }
-                Err((unsent, error)) => {
-                    return Err((unsent, broken(error.as_ref(), server, upload)));
+                Err(Lost::Repeatable(copy, _)) => {
+                    *repeated = true;
+                    request = copy;
                 }
+                Err(Lost::Unsent(unsent, error)) => {
+                    return Err((Some(unsent), broken(error.as_ref(), server, upload)));
+                }
+                Err(Lost::Gone(error)) => {
+                    return Err((None, broken(error.as_ref(), server, upload)));
+                }
+            }
+        }
+    }
+
+    /// Opens a connection within both time-outs. A failure says whether another server may be tried.
+    async fn connect(
+        &self,
+        server: &Arc<Server>,
+        upload: &Upload,
+        deadline: &mut Deadline,
+    ) -> Result<Connection, (bool, Failure)> {
+        let connecting = server.connect(self.timeouts.connect);
+        tokio::select! {
+            biased;
+            connected = connecting => connected.map_err(|failure| (true, failure)),
+            () = std::future::poll_fn(|context| deadline.poll(context)) => {
+                Err((false, self.late(FailureKind::TotalTimeout, server, upload)))
             }
         }
     }
@@ -215,36 +258,43 @@ impl Upstream {
     }
 }
 
-/// A failure, with the request if nothing of it was sent.
+/// A failure, with the request if it may be sent to another server.
 type Unanswered = (Option<Request<RequestBody>>, Failure);
 
-/// Checks an answer's head.
+/// Checks a response's head, and makes its framing one that every reader understands alike.
 fn accept(
-    response: Response<Incoming>,
-    connection: Connection,
+    method: &Method,
+    mut response: Response<Incoming>,
+    mut connection: Connection,
     server: &Server,
-) -> Result<Response<(Incoming, Connection)>, Failure> {
-    let bad = |text: String| Failure::new(FailureKind::BadGateway, text);
+    first_byte: Duration,
+) -> Result<Answered, Failure> {
+    let bad = |text: &dyn std::fmt::Display| {
+        let text = format!("the response of {} was refused: {text}", server.name);
+        Failure::new(FailureKind::BadGateway, text)
+    };
+    connection.check_interim().map_err(|error| bad(&error))?;
     if response.status().is_informational() {
-        return Err(bad(format!(
-            "{} switched protocols without being asked to",
-            server.name
-        )));
+        return Err(bad(&"it switches protocols without being asked to"));
     }
-    if !fields::plain_framing(response.headers()) {
-        return Err(bad(format!(
-            "{} sent a transfer coding that is not `chunked`",
-            server.name
-        )));
-    }
+    let framing = Framing::of(method, response.status(), response.headers())
+        .map_err(|reason| bad(&format_args!("it has {reason}")))?;
     if fields::bytes(response.headers()) > limits::MESSAGE_HEADER_BYTES_MAX {
-        return Err(bad(format!(
-            "{} sent more than {} bytes of headers",
-            server.name,
+        return Err(bad(&format_args!(
+            "it has more than {} bytes of headers",
             limits::MESSAGE_HEADER_BYTES_MAX
         )));
     }
-    Ok(response.map(|incoming| (incoming, connection)))
+    match framing.length {
+        Some(length) => drop(response.headers_mut().insert(CONTENT_LENGTH, length.into())),
+        None => drop(response.headers_mut().remove(CONTENT_LENGTH)),
+    }
+    connection.reuse = framing.reuse;
+    Ok(Answered {
+        response,
+        connection,
+        first_byte,
+    })
 }
 
 /// Why a connection ended without an answer: the upload's fault, or the server's. A plugin may have
@@ -264,6 +314,16 @@ fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Fai
     while let Some(error) = cause {
         detail.push_str(&format!(": {error}"));
         cause = error.source();
+    }
+    if error.is_some_and(hyper::Error::is_parse_too_large) {
+        detail.push_str(&format!(
+            " (at most {} lines, and {} bytes, of headers)",
+            limits::MESSAGE_HEADER_LINES_MAX,
+            limits::MESSAGE_HEADER_BYTES_MAX
+        ));
+    }
+    if error.is_none() {
+        detail.push_str(": sent what answers no request, or closed");
     }
     Failure::new(FailureKind::BadGateway, detail)
 }

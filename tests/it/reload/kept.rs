@@ -215,3 +215,31 @@ fn connections_to_upstreams() {
         (origin.open_connections() == 0).then_some(())
     });
 }
+
+/// Workers are threads, of which a process has as many as it began with: a connection to an upstream is used
+/// on that which opened it, whatever a later configuration says of their number.
+#[test]
+fn connections_stay_on_their_worker() {
+    for (first, later) in [(2, 1), (2, 3)] {
+        let (before, origin) = (Origin::echo(), Origin::echo());
+        let toml = |workers: usize, origin: &Origin| {
+            let runtime = format!("watch = false\nworkers = {workers}\n");
+            let unwatched = UNWATCHED.replace("watch = false\n", &runtime);
+            format!("{unwatched}{}{}", upstream(origin), route("a", ""))
+        };
+        let gateway = Gateway::start(&toml(first, &before));
+        // One client on each worker, the least busy of which is given the next.
+        let mut clients = [gateway.client(), gateway.client()];
+        for client in &mut clients {
+            assert_eq!(client.get("/a").status, 200);
+        }
+        assert_eq!(before.connections(), 2);
+        gateway.reload(&toml(later, &origin));
+        for _ in 0..3 {
+            for client in &mut clients {
+                assert_eq!(client.get("/a").status, 200);
+            }
+        }
+        assert_eq!(origin.connections(), 2, "{later} workers later");
+    }
+}

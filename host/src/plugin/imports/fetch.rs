@@ -95,7 +95,7 @@ fn request(
             _ => fields::editable(Side::Request, name)?,
         };
         let value = fields::value(&name, value)?;
-        fields::room(&headers, 0, name.as_str().len() + value.len())?;
+        fields::room(&headers, name.as_str().len() + value.len())?;
         headers.append(name, value);
     }
     let mut hosts = headers.get_all(http::header::HOST).iter();

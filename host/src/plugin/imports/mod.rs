@@ -122,7 +122,7 @@ impl State {
             .iter()
             .map(|old| name.as_str().len() + old.len())
             .sum();
-        let room = fields::room(headers, replaced, name.as_str().len() + value.len());
+        let room = fields::room_for_edit(headers, replaced, name.as_str().len() + value.len());
         if let Err(text) = room {
             return Ok(Err(text));
         }
@@ -138,7 +138,7 @@ impl State {
             Err(text) => return Ok(Err(text)),
         };
         let headers = self.edit_field(side, &name)?;
-        let room = fields::room(headers, 0, name.as_str().len() + value.len());
+        let room = fields::room_for_edit(headers, 0, name.as_str().len() + value.len());
         if let Err(text) = room {
             return Ok(Err(text));
         }
