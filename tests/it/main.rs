@@ -12,6 +12,7 @@ mod config;
 mod contract;
 mod decisions;
 mod edits;
+mod ext_auth;
 mod faults;
 mod fidelity;
 mod h1;

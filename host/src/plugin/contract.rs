@@ -181,7 +181,7 @@ fn read_imports(
             continue;
         };
         let (granted, line) = match interface {
-            "http" | "log" | "clock" | "random" | "crypto" | "metrics" => continue,
+            "http" | "log" | "clock" | "random" | "crypto" | "metrics" | "decisions" => continue,
             "signatures" => {
                 shape.imports_signatures = true;
                 continue;

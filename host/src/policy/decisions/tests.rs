@@ -20,7 +20,7 @@ const STORE: u64 = 1 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn memory() -> Memory<Decided> {
-    Memory::new(&Decisions::new(STORE), Arc::from("policy"))
+    Memory::new(&Decisions::new(STORE), Arc::from("policy"), REMEMBER_MAX)
 }
 
 fn header(name: &str) -> Fact {
@@ -109,10 +109,10 @@ async fn equal_values_share_and_others_do_not() {
 async fn memories_share_nothing_but_their_bound() {
     let decisions = Decisions::new(STORE);
     let request = exchange("/", &[]);
-    let before = Memory::new(&decisions, Arc::from("policy"));
+    let before = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     teach(&before, &request, &[Fact::Path], "before").await;
     // As a new configuration does, while the old one still serves.
-    let after = Memory::new(&decisions, Arc::from("policy"));
+    let after = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     assert_eq!(known(&after, &request).await, None);
     teach(&after, &request, &[Fact::Path], "after").await;
     assert_eq!(known(&before, &request).await.as_deref(), Some("before"));
@@ -148,7 +148,7 @@ async fn what_the_visit_changed_is_not_what_the_plugin_saw() {
     let memory = memory();
     let reads = [Fact::OwnAttribute("n".into()), Fact::Principal];
     let mut after = exchange("/", &[]);
-    let (plugin, policy) = (Arc::from("plugin"), Arc::from("policy"));
+    let (plugin, policy) = (Arc::from("plugin"), Arc::from("policy"), REMEMBER_MAX);
     after.attributes.set(&plugin, &policy, "n", "1").unwrap();
     after.grant = Some(Grant::default());
     let before = exchange("/", &[]);
@@ -163,7 +163,7 @@ async fn what_the_visit_changed_is_not_what_the_plugin_saw() {
 #[tokio::test(start_paused = true)]
 async fn the_store_is_bounded_in_bytes() {
     let decisions = Decisions::new(STORE);
-    let memory = Memory::new(&decisions, Arc::from("policy"));
+    let memory = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     let text = "x".repeat(1_000);
     for path in 0..5_000 {
         let request = exchange(&format!("/{path}"), &[]);

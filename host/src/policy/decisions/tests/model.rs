@@ -84,7 +84,7 @@ fn make(of: &(bool, u8, Vec<(bool, u8)>, bool, bool)) -> Exchange {
 }
 
 fn note(exchange: &mut Exchange, value: &str) {
-    let (plugin, policy) = (Arc::from("plugin"), Arc::from("policy"));
+    let (plugin, policy) = (Arc::from("plugin"), Arc::from("policy"), REMEMBER_MAX);
     exchange
         .attributes
         .set(&plugin, &policy, "a", value)
