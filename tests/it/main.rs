@@ -26,6 +26,7 @@ mod observed;
 mod odd;
 mod onion;
 mod plugins;
+mod programs;
 mod reach;
 mod readmes;
 mod refused;
