@@ -3,6 +3,7 @@
 mod inward;
 mod lookup;
 mod outward;
+mod remember;
 mod streams;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ mod plugin_build;
 mod reload;
 mod run;
 mod terminal;
+mod unsupported;
 mod watch;
 
 use std::io::Write;

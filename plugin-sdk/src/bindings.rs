@@ -21,6 +21,7 @@ pub mod imports {
                 import tollgate:plugin/bodies@0.1.0;
                 import tollgate:plugin/fetch@0.1.0;
                 import tollgate:plugin/kv@0.1.0;
+                import tollgate:plugin/decisions@0.1.0;
             }
         ",
         path: "../wit",

@@ -5,13 +5,14 @@ use crate::testing::backing;
 
 /// Why a body could not be read or replaced.
 ///
-/// `?` makes a fault of it, which the client sees as a 5xx. Where a body that is too large is the
-/// client's doing, answer with a [`Reply`](crate::Reply) of 413 instead.
+/// `?` makes a fault of it, which the client sees as a 5xx; on the way in, a body that is too large is then
+/// answered 413, and one that the client broke off ends the request. On the way out, a body that is too large
+/// passes unchanged unless the plugin replies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyError {
-    /// Larger than the operator's grant, whose bytes are said.
+    /// The body is larger than the operator's grant, which is given in bytes.
     TooLarge(u64),
-    /// The peer broke off, or the encoding is broken; the text says which.
+    /// The peer broke off, or the encoding cannot be undone; the text says which.
     Failed(String),
 }
 

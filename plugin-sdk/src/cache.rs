@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 /// Whether a request may be answered from the cache, and under which key: what a
-/// [`CacheLookup`](crate::CacheLookup) answers.
+/// [`CacheLookup`](crate::CacheLookup) returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum EntryKey {
@@ -9,7 +9,7 @@ pub enum EntryKey {
     Bypass,
     /// The usual key (RFC 9111, section 2): the method and the target URI, with `Vary`.
     Standard,
-    /// This key in place of the URI, as parts that need no escaping; `Vary` still holds.
+    /// This key in place of the URI, as parts that need no escaping. `Vary` still applies.
     Keyed(Vec<String>),
 }
 
@@ -31,7 +31,7 @@ impl EntryKey {
     }
 }
 
-/// Whether and for how long a response is kept: what a [`CacheStore`](crate::CacheStore) answers.
+/// Whether and for how long a response is kept: what a [`CacheStore`](crate::CacheStore) returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Storage {
@@ -42,7 +42,7 @@ pub enum Storage {
     StandardWithout(Vec<String>),
     /// Not kept.
     Never,
-    /// Kept so, whatever its `Cache-Control` says.
+    /// Kept as said here, whatever its `Cache-Control` says.
     Retain(Retention),
 }
 

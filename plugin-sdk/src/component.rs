@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 
-use crate::bindings::imports::tollgate::plugin::http;
+use crate::bindings::imports::tollgate::plugin::{decisions, http};
 use crate::bindings::{
     authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
     response_transformer,
@@ -12,7 +12,7 @@ use crate::{
     Authorizer, BodyStream, Bound, CacheLookup, CacheStore, Decision, EditableRequest,
     EditableResponse, Effect, EntryKey, Limit, Limiter, LimiterSettle, Outcome, Period, Plugin,
     Reply, Request, RequestStream, RequestTransformer, Response, ResponseStream,
-    ResponseTransformer, Scope, Storage, Verdict,
+    ResponseTransformer, Scope, Source, Storage, Verdict,
 };
 
 /// Heap that `configure` leaves free, in bytes. The snapshot keeps it, so that an ordinary
@@ -70,9 +70,19 @@ pub fn authorize<P: Authorizer>(
     request: &http::Request,
 ) -> Result<authorizer::exports::tollgate::plugin::authorizer::Decision, String> {
     use authorizer::exports::tollgate::plugin::authorizer as wit;
-    let Decision { verdict, remember } = plugin
+    let Decision {
+        verdict,
+        remember,
+        across,
+    } = plugin
         .authorize(Request::wrap(request))
         .map_err(|error| error.to_string())?;
+    for source in across {
+        match source {
+            Source::Fetch => decisions::across_fetch(),
+            Source::Kv => decisions::across_kv(),
+        }
+    }
     Ok(wit::Decision {
         verdict: match verdict {
             Verdict::Allow(grant) => wit::Verdict::Allow(wit::Grant {
@@ -86,7 +96,7 @@ pub fn authorize<P: Authorizer>(
             }),
             Verdict::Deny(denial) => wit::Verdict::Deny(reply(denial)),
         },
-        remember_ms: remember.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX)),
+        remember_ms: remember.map(|time| u32::try_from(milliseconds(time)).unwrap_or(u32::MAX)),
     })
 }
 

@@ -15,8 +15,8 @@ pub(crate) fn milliseconds(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// Lines in the gateway's log, with the plugin's name and the request's id. The gateway keeps up to
-/// 4 KiB of a line and 16 KiB of one call's lines.
+/// Lines in the gateway's log, with the plugin's name and the request's id: in place of `println!`, which
+/// prints nothing in the sandbox. The gateway keeps up to 4 KiB of a line and 16 KiB of one call's lines.
 pub mod log {
     use super::backing::log::{Level, write};
 
@@ -37,7 +37,10 @@ pub mod log {
     }
 }
 
-/// The time. Not to be called in `configure`.
+/// The time, in place of `std::time`: in the sandbox `SystemTime::now` and `Instant::now` panic, although
+/// they work in native tests. Not to be called in `configure`.
+///
+/// An authorizer's decision that read it is not [remembered](crate::Decision::remember).
 pub mod clock {
     use std::time::Duration;
 
@@ -93,7 +96,23 @@ pub mod crypto {
         crypto::hmac_sha512(key, data)
     }
 
-    /// Whether both are the same, in a time that depends on their lengths alone.
+    /// In hexadecimal: two lower-case digits for each byte.
+    ///
+    /// ```
+    /// use tollgate_plugin::crypto;
+    ///
+    /// let digest = crypto::hex(&crypto::sha256(b"abc"));
+    /// assert!(digest.starts_with("ba7816bf8f01cfea"));
+    /// ```
+    pub fn hex(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits
+            .map(|digit| char::from(DIGITS[usize::from(digit)]))
+            .collect()
+    }
+
+    /// Whether both are equal, in a time that depends only on their lengths.
     pub fn constant_time_equal(a: &[u8], b: &[u8]) -> bool {
         crypto::constant_time_equal(a, b)
     }
@@ -119,9 +138,8 @@ pub mod secrets {
 /// The plugin's own metrics, exposed as `tollgate_plugin_<name>` with the plugin's name as a label.
 /// Not to be called in `configure`.
 ///
-/// Names and label names match `[a-z][a-z0-9_]*`. Each set of labels is a series of its own, and
-/// series beyond the gateway's bound (100 a plugin) are dropped: so no label holds what a client can
-/// choose freely.
+/// Names and label names match `[a-z][a-z0-9_]*`. Each set of labels is a series of its own, and the
+/// gateway drops series beyond 100 a plugin: so put nothing into a label that a client can choose freely.
 ///
 /// ```
 /// use tollgate_plugin::metrics;
@@ -153,8 +171,13 @@ pub mod metrics {
 /// State shared between calls, in a namespace of this plugin's own. The operator grants it:
 /// `grant = { kv = true }`. Not to be called in `configure`.
 ///
-/// A value lives for its time-to-live (in whole milliseconds, a part of one counts as one), or
-/// without one until it is evicted: so a value can always be gone.
+/// A key has at most 1 KiB, a value at most 64 KiB: hash longer keys ([`crypto::hex`](crate::crypto::hex)
+/// of [`crypto::sha256`](crate::crypto::sha256)). A value lives for its time-to-live (in whole milliseconds, a
+/// part of one counts as one), or until it is evicted. When the store is full, any value can be evicted: so a
+/// value can always be gone. It is kept in the memory of the gateway's process.
+///
+/// An authorizer's decision that used it is not [remembered](crate::Decision::remember), unless the plugin
+/// [answers for it](crate::Decision::across).
 ///
 /// ```
 /// use std::time::Duration;
@@ -167,7 +190,7 @@ pub mod metrics {
 /// ```
 ///
 /// # Errors
-/// Every function fails if the store does not answer or a bound on sizes was met.
+/// Every function fails if the key or the value is too long.
 pub mod kv {
     use std::time::Duration;
 

@@ -19,8 +19,21 @@
 //! | [`RequestStream`] | on the way in | what becomes of the body, piece by piece |
 //! | [`ResponseStream`] | on the way out | the same |
 //!
-//! A plugin decides; counters, the cache, keys and connections are the gateway's. So a limiter says
-//! *which* limits hold and never counts, and a cache policy never stores.
+//! A plugin decides; the gateway keeps counters, the cache, keys and connections. So a limiter says
+//! *which* limits apply and never counts, and a cache policy never stores.
+//!
+//! A plugin may have several hooks. On each side of one request they are called in this order, whatever
+//! order [`export!`] names them in, and all in one instance:
+//!
+//! - way in: [`Authorizer`], [`Limiter`], [`RequestTransformer`], [`CacheLookup`], [`RequestStream`];
+//! - way out: [`CacheStore`], [`ResponseTransformer`], [`LimiterSettle`], [`ResponseStream`].
+//!
+//! **A hook that ends the way in is the last one called**: after a denial, a limit that refuses, a reply or
+//! an answer from the cache, neither the plugin's later hooks nor the entries further in are called, and on
+//! the way out this entry is passed over. On the way out nothing ends by a reply: the plugin's later hooks
+//! see it as the response. A fault ends the plugin's hooks on that side.
+//!
+//! A remembered decision stands for the call of [`Authorizer`] alone: the other hooks are called as always.
 //!
 //! # A whole plugin
 //!
@@ -67,8 +80,8 @@
 //! instance is then captured, and every request starts from a fresh copy of it. So prepare in
 //! `configure` all that requests need (parse, compile, build maps): it costs nothing per request. And
 //! do not try to count or remember in the plugin itself: whatever a call leaves behind is gone with
-//! it, which is also why nothing leaks from one request to another. State that must outlive a call
-//! belongs to the host.
+//! it, which is also why nothing leaks from one request to another. State that must outlive a call goes
+//! into [`kv`].
 //!
 //! During `configure` only [`log`] and [`secrets`] may be called. Everything else is refused there
 //! and fails the load, since its answers would be frozen into the copy.
@@ -81,32 +94,45 @@
 //! | | what | the operator's grant |
 //! |---|---|---|
 //! | [`log`] | lines in the gateway's log | |
-//! | [`clock`], [`random`] | time, and randomness fit for secrets | |
-//! | [`crypto`] | digests, HMAC, comparison in constant time | |
+//! | [`clock`] | the time, in place of `std::time` | |
+//! | [`random`] | randomness fit for secrets | |
+//! | [`crypto`] | digests, HMAC, hexadecimal, comparison in constant time | |
 //! | [`signatures`] | tokens and signatures, verified with keys that the gateway holds | |
 //! | [`metrics`] | counters and histograms of the plugin's own | |
 //! | [`secrets`] | secrets by name | `secrets = ["NAME"]` |
-//! | [`RequestStream`], [`ResponseStream`] | bodies of any size, piece by piece | `streams = true` |
 //! | [`Request::read_body`], [`Response::read_body`], `replace_body` | whole bodies | `bodies = "64KiB"` |
+//! | [`RequestStream`], [`ResponseStream`] | bodies of any size, piece by piece | `streams = true` |
 //! | [`fetch`] | requests to upstreams | `fetch = ["UPSTREAM"]` |
 //! | [`kv`] | state that calls share | `kv = true` |
 //!
-//! A component imports just what it calls, so the first five rows need nothing, and a plugin that does
-//! not read bodies needs no grant for them. A plugin that uses what was not granted is refused when
-//! the gateway loads it, with the line that is missing.
+//! Only the rows with a grant need one, and only in a plugin that calls them. A plugin that uses what was
+//! not granted is refused when the gateway loads it, with the line that is missing.
 //!
-//! Nothing of this is free, and some of it has a price of its own: an authorizer's decision that
-//! looked at a body, [`fetch`], [`kv`], the clock or randomness is not remembered (see
-//! [`Decision::remember`]), and reading a body holds it in memory where it would else stream.
+//! Some of this has a price of its own. An authorizer's decision that depended on a body, [`fetch`], [`kv`],
+//! the clock or randomness is not remembered unless the plugin can answer for it (see
+//! [`Decision::remember`]). A body that is read is held in memory; otherwise it streams.
+//!
+//! **The standard library's doors to the machine are closed.** They compile, and they work in native tests,
+//! but in the sandbox there is no machine behind them:
+//!
+//! | in place of | which there | use |
+//! |---|---|---|
+//! | `SystemTime::now`, `Instant::now` | panics: each request ends in a fault | [`clock`] |
+//! | `println!`, `eprintln!`, `dbg!` | prints nothing | [`log`] |
+//! | `std::env`, `std::fs` | finds nothing, or panics | the plugin's configuration, [`secrets`] |
+//! | `std::thread`, `thread::sleep` | panics | nothing: a call has one thread |
+//! | `std::net` | fails | [`fetch`] |
+//!
+//! `tollgate plugin build` warns of them.
 //!
 //! # Errors
 //!
 //! A hook returns [`Result`]. `Err` (and a panic) is a *fault*: the operator finds the text in the
 //! log, and the client gets a 5xx (or, where the operator wrote `on-fault = "open"`, the hook counts
 //! as not run). To refuse a request is not an error: return [`Decision::deny`] or
-//! [`Outcome::Respond`]. Anything that implements [`std::error::Error`] converts with `?`; so think
-//! before you write it where a client can cause the error: what it sends must end in a denial or a
-//! 4xx, never in a fault. [`signatures::NotVerified`] does not convert, for that reason.
+//! [`Outcome::Respond`]. Anything that implements [`std::error::Error`] converts with `?`. Do not use `?`
+//! on an error that a client can cause: what a client sends must end in a denial or a 4xx, never in a
+//! fault. [`signatures::NotVerified`] does not convert, for that reason.
 //!
 //! An `Err` of `configure` refuses the load, with your text beside the operator's configuration.
 //!
@@ -120,7 +146,9 @@
 //! ```
 //!
 //! `tollgate plugin build` (or `cargo build --release --target wasm32-unknown-unknown`) makes the
-//! `.wasm`. The logic is tested natively, without a gateway: see [`testing`].
+//! `.wasm`. The logic is tested natively, without a gateway: see [`testing`]. The crate re-exports
+//! [`serde_json`], whose values stand in its signatures; `serde` and `schemars` you add yourself, for
+//! their derives.
 
 #[doc(hidden)]
 pub mod bindings;
@@ -143,7 +171,7 @@ pub mod testing;
 
 pub use body::BodyError;
 pub use cache::{EntryKey, Retention, Storage};
-pub use decision::{Decision, Grant, Verdict};
+pub use decision::{Decision, Grant, Source, Verdict};
 pub use error::{Error, Result};
 pub use host::{clock, crypto, fetch, kv, log, metrics, random, secrets, signatures};
 pub use limit::{Bound, Effect, Limit, Period, Scope, Settlement};
@@ -154,6 +182,8 @@ pub use stream::{BodyStream, RequestStream, ResponseStream};
 /// What lenient servers may take a path or a query for, as the gateway itself asks it: for plugins with
 /// conditions of their own, so that no spelling gets around them.
 pub use tollgate_readings as readings;
+
+pub use serde_json;
 
 #[doc(hidden)]
 pub use export::__private;
@@ -184,7 +214,7 @@ pub trait Authorizer: Plugin {
 
 /// Changes a request, or answers it.
 pub trait RequestTransformer: Plugin {
-    /// Called on the way in. `request` is a [`Request`] with a pen.
+    /// Called on the way in. `request` is a [`Request`] that can also be edited.
     ///
     /// # Errors
     /// A fault: handled by the entry's `on-fault`; the edits are undone.
@@ -245,10 +275,15 @@ pub enum Outcome {
 /// # fn main() {}
 /// ```
 pub trait Limiter: Plugin {
-    /// Called on the way in. All limits are charged, or, where one refuses, none.
+    /// Called on the way in. Either all limits are charged or, if one refuses, none.
     ///
-    /// Names are unique within the list, and so are counters: a counter is named by scope, kind of
-    /// bound, period and key (not by amounts, so who moves to another tier keeps what is used).
+    /// Names are unique within the list (at most 16), and so are counters. A counter is named by scope, kind
+    /// of bound, period and key, and not by amounts: a caller who moves to another tier keeps what is used.
+    ///
+    /// A limiter refuses through its limits alone. To refuse a request for another reason, such as a missing
+    /// header, return a limit in which nothing ever has room, and no other: `Limit::quota(name, 0,
+    /// Period::Minute)` is a 429 without `Retry-After`. For any other answer implement [`Authorizer`], which
+    /// is called before, or [`RequestTransformer`], which is called once the limits are charged.
     ///
     /// # Errors
     /// A fault: handled by the entry's `on-fault`; nothing is charged.
@@ -283,7 +318,16 @@ pub trait Limiter: Plugin {
 /// }
 ///
 /// export!(Tokens: Limiter, LimiterSettle);
-/// # fn main() {}
+///
+/// # fn main() {
+/// use tollgate_plugin::testing;
+///
+/// let request = testing::request("POST", "/").principal("alice").build();
+/// let charged = testing::limits(&Tokens, &request).unwrap();
+/// let response = testing::response(200).header("x-tokens-used", "41").build();
+/// let settled = testing::settle(&Tokens, &request, &response, &charged).unwrap();
+/// assert_eq!(settled, [Settlement::new("tokens", 41)]);
+/// # }
 /// ```
 pub trait LimiterSettle: Limiter {
     /// Called on the way out, before the response's head is sent. Limits that are not named stay as

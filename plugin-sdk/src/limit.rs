@@ -39,22 +39,24 @@ pub struct Limit {
 /// How much a [`Limit`] lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// A token bucket: `amount` tokens flow in each `period`, up to `burst`.
+    /// A token bucket: see [`Limit::rate`].
     Rate {
+        /// Tokens that flow in during each period; not 0.
         amount: u64,
-        /// In whole milliseconds; a part of one counts as one.
+        /// In whole milliseconds (a part of one counts as one); at most 366 days.
         period: Duration,
+        /// Tokens that the bucket holds; not 0.
         burst: u64,
     },
     /// At most `amount` within one period of the calendar.
     Quota { amount: u64, period: Period },
-    /// At most this many at once: held until the response's body has ended.
+    /// At most this many at once. Each holds its place until the end of the response's body.
     Concurrent(u64),
 }
 
 /// A period of the calendar, in UTC; a week starts on Monday.
 ///
-/// It can stand in a plugin's configuration, as `minute` to `year`.
+/// It can be part of a plugin's configuration, as `minute` to `year`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Period {
@@ -66,9 +68,9 @@ pub enum Period {
     Year,
 }
 
-/// Who shares a counter of the same key.
+/// Which requests share a counter of the same key.
 ///
-/// It can stand in a plugin's configuration, as `entry`, `route` or `gateway`.
+/// It can be part of a plugin's configuration, as `entry`, `route` or `gateway`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
@@ -103,9 +105,16 @@ impl Limit {
         }
     }
 
-    /// `amount` in each `period`, as a token bucket that holds `amount` unless
-    /// [`burst`](Limit::burst) says else. Enforced, at a cost of 1, for this chain entry, under the
-    /// empty key; the methods below change that.
+    /// `amount` in each `period`, as a token bucket: it begins full, each request takes its cost, and
+    /// `amount` tokens flow in evenly during each period. The bucket holds `amount` tokens unless
+    /// [`burst`](Limit::burst) sets another number.
+    ///
+    /// So within one period **up to `amount` + `burst` requests pass**: those of a full bucket, and those that
+    /// flow in meanwhile. A rate of 5 per 10 seconds lets 9 through in its first ten seconds, and then one
+    /// every two seconds. For a hard number within a period of the calendar use [`quota`](Limit::quota); for
+    /// an even flow set a small `burst`.
+    ///
+    /// Enforced, at a cost of 1, for this chain entry, under the empty key; the methods below change that.
     pub fn rate(name: impl Into<String>, amount: u64, period: Duration) -> Self {
         let burst = amount;
         Limit::new(
@@ -118,17 +127,17 @@ impl Limit {
         )
     }
 
-    /// `amount` in each period of the calendar; the rest as for [`rate`](Limit::rate).
+    /// At most `amount` in each period of the calendar, in UTC. The rest is as for [`rate`](Limit::rate).
     pub fn quota(name: impl Into<String>, amount: u64, period: Period) -> Self {
         Limit::new(name, Bound::Quota { amount, period })
     }
 
-    /// `amount` at once; the rest as for [`rate`](Limit::rate).
+    /// At most `amount` at once. The rest is as for [`rate`](Limit::rate).
     pub fn concurrent(name: impl Into<String>, amount: u64) -> Self {
         Limit::new(name, Bound::Concurrent(amount))
     }
 
-    /// Sets how much the bucket of a rate holds; nothing on another bound.
+    /// Sets how much the bucket of a rate holds. Has no effect on another bound.
     pub fn burst(mut self, tokens: u64) -> Self {
         if let Bound::Rate { burst, .. } = &mut self.bound {
             *burst = tokens;
@@ -158,7 +167,7 @@ impl Limit {
         self
     }
 
-    /// Lets requests that are over the bound pass, and only counts them as over.
+    /// Lets requests over the bound pass, and only counts them as over.
     pub fn count_only(mut self) -> Self {
         self.effect = Effect::Count;
         self

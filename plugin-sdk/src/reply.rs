@@ -1,4 +1,4 @@
-/// A whole response, made by a plugin.
+/// A whole response, made by a plugin. Its body has at most 1 MiB; a larger one is a fault.
 ///
 /// ```
 /// use tollgate_plugin::Reply;

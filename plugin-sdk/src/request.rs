@@ -41,12 +41,12 @@ impl Request {
         self.0.path()
     }
 
-    /// What stands behind the `?`, without it.
+    /// What follows the `?`, without it. `None` if there is no `?`.
     pub fn query(&self) -> Option<String> {
         self.0.query()
     }
 
-    /// The first value of this query parameter, decoded.
+    /// The first value of this query parameter, decoded as a form's (`+` is a space).
     pub fn query_parameter(&self, name: &str) -> Option<String> {
         self.0.query_parameter(name)
     }
@@ -76,7 +76,8 @@ impl Request {
         self.0.header_names()
     }
 
-    /// All header lines. Dearer than asking for the headers you need.
+    /// All header lines. More expensive than asking for the headers you need, and a decision that called it
+    /// is not [remembered](crate::Decision::remember): the request's identifier is among them.
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.0.headers()
     }
@@ -92,7 +93,8 @@ impl Request {
         self.0.client_certificate()
     }
 
-    /// This request's identifier, as in the access log and in `x-request-id`.
+    /// This request's identifier, as in the access log and in `x-request-id`. A decision that called it is
+    /// not [remembered](crate::Decision::remember).
     pub fn id(&self) -> String {
         self.0.id()
     }
@@ -158,8 +160,9 @@ impl Request {
         self.0.set_attribute(name, value).map_err(Error::from)
     }
 
-    /// Waits for the whole body, with its content encoding undone. The operator grants it, up to a
-    /// size: `grant = { bodies = "64KiB" }`. On the way in only: on the way out it is gone.
+    /// The whole body, with its content encoding (gzip or deflate) undone. The operator grants it, up to a
+    /// size: `grant = { bodies = "64KiB" }`. The gateway waits for the body before it calls the plugin. Only
+    /// on the way in: on the way out it is gone. A body that is only read goes on as it came.
     ///
     /// ```
     /// use tollgate_plugin::{BodyError, Reply};
@@ -185,11 +188,12 @@ impl Request {
     }
 }
 
-/// A [`Request`] with a pen. Edits take effect at once, and are undone if the call faults.
+/// A [`Request`] that can be edited. Edits take effect at once, and are undone if the call faults.
 ///
-/// Every edit is refused, with a text that says why, if the name or value is not valid HTTP, if the
-/// field belongs to the connection or the framing (such as `connection` or `content-length`), or if
-/// the headers would exceed the gateway's bound (128 KiB a message).
+/// An edit is refused, with a text that says why, if the name or value is not valid HTTP, if the field
+/// belongs to the connection or the framing (such as `connection` or `content-length`), if it is `host` (see
+/// [`set_authority`](EditableRequest::set_authority)), or if the headers would exceed the gateway's bounds
+/// (128 KiB and 200 lines a message).
 pub struct EditableRequest<'a> {
     request: &'a Request,
     edits: &'a backing::RequestEdits,
@@ -208,6 +212,8 @@ impl<'a> EditableRequest<'a> {
         EditableRequest { request, edits }
     }
 
+    /// Sets the method, for example `POST`. `CONNECT` is refused.
+    ///
     /// # Errors
     /// If it is not a method's name.
     pub fn set_method(&mut self, method: &str) -> Result<()> {
@@ -217,11 +223,14 @@ impl<'a> EditableRequest<'a> {
     /// Sets the path: absolute, percent-encoded, without a query.
     ///
     /// # Errors
-    /// If it is none, or has dot segments.
+    /// If it is no such path, or one that the gateway refuses from clients too, for example with dot
+    /// segments.
     pub fn set_path(&mut self, path: &str) -> Result<()> {
         self.edits.set_path(path).map_err(Error::from)
     }
 
+    /// Sets the query, without its `?`. `None` removes it.
+    ///
     /// # Errors
     /// If it has characters that a query cannot have.
     pub fn set_query(&mut self, query: Option<&str>) -> Result<()> {
@@ -246,7 +255,7 @@ impl<'a> EditableRequest<'a> {
             .map_err(Error::from)
     }
 
-    /// Adds a value behind those that are there.
+    /// Adds a value after those that are there.
     ///
     /// # Errors
     /// See [`EditableRequest`].
@@ -264,7 +273,9 @@ impl<'a> EditableRequest<'a> {
         self.edits.remove_header(name).map_err(Error::from)
     }
 
-    /// Replaces the body; the gateway fixes lengths and content encoding. Granted as
+    /// Replaces the body. The gateway sets the length, removes `content-encoding` (the new body is sent
+    /// without one) and digests of the old body (`content-md5`, `digest`, `content-digest`, `repr-digest`).
+    /// `content-type` stays: set it if the new body is of another type. Granted as
     /// [`read_body`](Request::read_body) is.
     ///
     /// # Errors

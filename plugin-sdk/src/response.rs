@@ -43,13 +43,18 @@ impl Response {
         self.0.header_names()
     }
 
-    /// All header lines. Dearer than asking for the headers you need.
+    /// All header lines. More expensive than asking for the headers you need.
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.0.headers()
     }
 
-    /// Waits for the whole body, with its content encoding undone. The operator grants it, up to a
-    /// size: `grant = { bodies = "64KiB" }`.
+    /// Waits for the whole body, with its content encoding (gzip or deflate) undone. The operator grants it,
+    /// up to a size: `grant = { bodies = "64KiB" }`. The wait counts against the call's elapsed time. A body
+    /// that is only read goes on as it came.
+    ///
+    /// It is a whole body and not a part of one: for a plugin that may read response bodies, the gateway
+    /// removes `Range` and `If-Range` from requests when they enter its entry, and asks the upstream for
+    /// `accept-encoding: identity`.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -58,8 +63,8 @@ impl Response {
     }
 }
 
-/// A [`Response`] with a pen: as [`EditableRequest`](crate::EditableRequest), the same edits are
-/// refused.
+/// A [`Response`] that can be edited, under the rules of [`EditableRequest`](crate::EditableRequest)
+/// (except that `host` is a header like any other).
 pub struct EditableResponse<'a> {
     response: &'a Response,
     edits: &'a backing::ResponseEdits,
@@ -78,6 +83,8 @@ impl<'a> EditableResponse<'a> {
         EditableResponse { response, edits }
     }
 
+    /// Sets the status code.
+    ///
     /// # Errors
     /// If it is not between 200 and 599.
     pub fn set_status(&mut self, status: u16) -> Result<()> {
@@ -94,7 +101,7 @@ impl<'a> EditableResponse<'a> {
             .map_err(Error::from)
     }
 
-    /// Adds a value behind those that are there.
+    /// Adds a value after those that are there.
     ///
     /// # Errors
     /// See [`EditableRequest`](crate::EditableRequest).
@@ -112,7 +119,10 @@ impl<'a> EditableResponse<'a> {
         self.edits.remove_header(name).map_err(Error::from)
     }
 
-    /// Replaces the body; the gateway fixes lengths and content encoding. Granted as
+    /// Replaces the body. The gateway sets the length and removes what was true of the old body alone:
+    /// `content-encoding` (the new body is sent without one), `content-range`, `accept-ranges`, and digests
+    /// (`content-md5`, `digest`, `content-digest`, `repr-digest`). A strong `ETag` becomes a weak one, and a
+    /// 206 becomes a 200. `content-type` stays: set it if the new body is of another type. Granted as
     /// [`read_body`](Response::read_body) is.
     ///
     /// # Errors

@@ -4,20 +4,20 @@ use crate::{Plugin, Request, Response, Result};
 /// `grant = { streams = true }`.
 ///
 /// One instance of the plugin serves one body, from [`open_request`](RequestStream::open_request) to the
-/// last piece, and no other message meanwhile. It is as bounded as in any call: by `limits.memory`, and in
-/// each piece by `limits.cpu` and `limits.wall`; the time between two pieces is nobody's.
+/// last piece, and no other message meanwhile. The bounds of a call hold for each piece (`limits.cpu`,
+/// `limits.wall`), and `limits.memory` for the instance; the time between two pieces counts for neither.
 pub trait RequestStream: Plugin {
-    /// Called on the way in, after the plugin's other hooks, for requests that have a body: answers what
-    /// the body goes through, or none, and then it goes past the plugin and costs nothing.
+    /// Called on the way in, after the plugin's other hooks, for requests that have a body. Returns what the
+    /// body goes through; if that is `None`, the body passes the plugin by and costs nothing.
     ///
-    /// The gateway undoes gzip and deflate before, and drops digests of the body.
+    /// The gateway undoes gzip and deflate first, and removes digests of the body.
     ///
     /// # Errors
     /// A fault: handled by the entry's `on-fault`.
     fn open_request(&self, request: &Request) -> Result<Option<Box<dyn BodyStream + '_>>>;
 }
 
-/// Changes the bodies of responses piece by piece, however large or long they are: as [`RequestStream`].
+/// Changes the bodies of responses piece by piece, however large or long they are, like [`RequestStream`].
 ///
 /// ```
 /// use tollgate_plugin::{BodyStream, Plugin, Request, Response, ResponseStream, Result, export};
@@ -69,12 +69,12 @@ pub trait RequestStream: Plugin {
 /// # }
 /// ```
 pub trait ResponseStream: Plugin {
-    /// Called on the way out, after the plugin's other hooks and before the response's head is sent:
-    /// answers what the body goes through, or none. Of an answer to HEAD, whose head is to be that of a
-    /// GET, no piece comes.
+    /// Called on the way out, after the plugin's other hooks and before the response's head is sent.
+    /// Returns what the body goes through, or `None`. It is also called for a response to HEAD, whose head
+    /// must match that of a GET; no piece follows.
     ///
-    /// The gateway undoes gzip and deflate before, drops length and digests of the body, and makes a
-    /// strong `ETag` weak. Bodies are whole: requests lose `Range` before they get here.
+    /// The gateway undoes gzip and deflate first, removes length and digests of the body, and makes a strong
+    /// `ETag` weak. Bodies are whole: requests lose `Range` and `If-Range` when they enter the entry.
     ///
     /// # Errors
     /// A fault: handled by the entry's `on-fault`.
@@ -87,15 +87,15 @@ pub trait ResponseStream: Plugin {
 
 /// What one body goes through.
 pub trait BodyStream {
-    /// Called with each piece (at most 16 KiB), in order and as it comes, once whoever takes the body takes
-    /// more. Where a piece ends means nothing: it may be in the middle of a character. `last` is true once,
-    /// with the piece that ends the body, which may be empty; it never comes if the peer breaks off.
+    /// Called with each piece (at most 16 KiB), in order and as it arrives, whenever the reader of the body
+    /// takes more. Where a piece ends means nothing: it may be in the middle of a character. `last` is true
+    /// once, with the piece that ends the body, which may be empty; it never comes if the peer breaks off.
     ///
-    /// Answers what goes on in the piece's place (at most 1 MiB). What is held back is answered later; of
-    /// event streams, hold back nothing that somebody waits for.
+    /// Returns what goes on in the piece's place (at most 1 MiB). You may hold bytes back and return them
+    /// later. In event streams hold back nothing that somebody waits for.
     ///
     /// # Errors
-    /// A fault, which ends the message whatever the entry's `on-fault` is: what went on before cannot be
+    /// A fault, which ends the message whatever the entry's `on-fault` says: what has been sent cannot be
     /// taken back, and the rest must not go on unchanged.
     fn chunk(&mut self, piece: &[u8], last: bool) -> Result<Vec<u8>>;
 }

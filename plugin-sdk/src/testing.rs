@@ -80,6 +80,7 @@ mod http;
 pub(crate) mod kv;
 mod message;
 mod script;
+mod sources;
 mod stream;
 mod token;
 

@@ -13,6 +13,7 @@ mod framing;
 mod limits;
 mod memory;
 mod peers;
+mod ranges;
 mod streaming;
 mod together;
 

@@ -49,6 +49,7 @@ fn there_is_a_world_for_each_kind() {
         "crypto",
         "signatures",
         "metrics",
+        "decisions",
     ];
     for (name, id) in &resolve.packages[package].worlds {
         let world = &resolve.worlds[*id];

@@ -7,6 +7,7 @@
 mod at_once;
 mod getters;
 mod model;
+mod told;
 
 use tollgate_tests::{Folder, Gateway, Origin, Response, eventually};
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lookup::look_up;
+use super::remember::remember;
 use super::streams;
 use super::{Decided, Entry, Mechanisms, Passage};
 use crate::error::{Failure, FailureKind};
@@ -12,7 +13,7 @@ use crate::http::body::Incomplete;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
-use crate::plugin::{Fault, FaultKind, Lookup, Reads, Reply, Verdict, Visit, Visited};
+use crate::plugin::{Fault, FaultKind, Lookup, Reply, Verdict, Visit, Visited};
 use crate::policy::cache::Fill;
 use crate::policy::decisions::{Asking, Recalled};
 use crate::policy::limit::{Charge, Finding, Now, Place};
@@ -262,7 +263,7 @@ async fn ask(
     let hooks = entry.policy.hooks;
     if let Some(asking) = authorizes
         && hooks.authorizer
-        && let Some(denied) = authorize(visit, asking).await?
+        && let Some(denied) = authorize(entry, visit, asking).await?
     {
         return Ok(Said::Denied(denied));
     }
@@ -332,6 +333,7 @@ async fn end(
 
 /// Asks the authorizer; answers the reply of a denial.
 async fn authorize(
+    entry: &Entry,
     visit: &mut Visit<'_>,
     asking: Option<Asking<'_, Decided>>,
 ) -> Result<Option<Reply>, Fault> {
@@ -347,6 +349,7 @@ async fn authorize(
     if let Some(exchange) = visit.exchange() {
         if let Some(asking) = asking {
             remember(
+                entry,
                 asking,
                 exchange,
                 decision.reads,
@@ -362,23 +365,4 @@ async fn authorize(
         Verdict::Allow(_) => None,
         Verdict::Deny(reply) => Some(reply),
     })
-}
-
-fn remember(
-    asking: Asking<'_, Decided>,
-    exchange: &Exchange,
-    reads: Option<Reads>,
-    time: Option<Duration>,
-    verdict: &Verdict,
-) {
-    match (reads, time) {
-        (Some(reads), Some(time)) => {
-            let decided = Arc::new(Decided {
-                verdict: verdict.clone(),
-                writes: reads.writes,
-            });
-            asking.learn(Facts::of(exchange), reads.facts, time, &decided);
-        }
-        (reads, _) => asking.decline(reads.map(|reads| reads.facts)),
-    }
 }

@@ -32,9 +32,9 @@ pub(super) struct Opened {
 }
 
 /// Before a request enters: whatever answers it must answer with whole bodies, since a part of one shows
-/// a plugin only a part of what it looks for.
+/// a plugin that may read them only a part of what it looks for.
 pub(super) fn ask_for_whole(entry: &Entry, exchange: &mut Exchange) {
-    if entry.policy.hooks.response_stream {
+    if entry.policy.reads_responses() {
         exchange.request.headers.remove(RANGE);
         exchange.request.headers.remove(IF_RANGE);
     }

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use super::unsupported;
+
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Small, and with the names of functions for backtraces.
 const PROFILE: [&str; 4] = [
@@ -143,6 +145,7 @@ struct Package {
 struct Target {
     name: String,
     crate_types: Vec<String>,
+    src_path: PathBuf,
 }
 
 fn build_crate(compiler: &Compiler, folder: &Path) -> Result<PathBuf, String> {
@@ -195,8 +198,26 @@ fn build_crate(compiler: &Compiler, folder: &Path) -> Result<PathBuf, String> {
     if !status.success() {
         return Err(format!("`{shown}` does not build; see above"));
     }
-    let file = format!("{}.wasm", target.name.replace('-', "_"));
-    Ok(target_directory.join(TARGET).join("release").join(file))
+    let made = target_directory.join(TARGET).join("release");
+    let name = target.name.replace('-', "_");
+    warn(&made, &name, target);
+    Ok(made.join(format!("{name}.wasm")))
+}
+
+/// Warns of what compiles and does not work in the sandbox: it would be found by requests alone. What cannot
+/// be read is not judged.
+fn warn(made: &Path, name: &str, target: &Target) {
+    let read = |file: String| std::fs::read(made.join(file)).unwrap_or_default();
+    // Without `rlib` among its crate types there is no library.
+    let library = read(format!("lib{name}.rlib"));
+    let component = read(format!("{name}.wasm"));
+    let noted = read(format!("{name}.d"));
+    let folder = target.src_path.parent().unwrap_or(Path::new(""));
+    let here = std::env::current_dir().unwrap_or_default();
+    let sources = unsupported::sources(&String::from_utf8_lossy(&noted), folder, &here);
+    for warning in unsupported::warnings(&library, &component, &sources) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
 }
 
 fn command(compiler: &Compiler) -> Command {

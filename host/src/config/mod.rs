@@ -66,14 +66,15 @@ pub struct Config {
 pub struct Runtime {
     /// `workers`: threads that serve requests. Default: one per core.
     pub workers: usize,
-    /// `plugin-cache`: the folder of compiled plugins. Default: decided by `plugin::cache`
-    /// (`$XDG_CACHE_HOME/tollgate` or `~/.cache/tollgate`); `false` switches it off.
+    /// `plugin-cache`: the folder of compiled plugins. Default:
+    /// `$XDG_CACHE_HOME/tollgate` or `~/.cache/tollgate`; `false` switches it off.
     pub plugin_cache: PluginCache,
     /// `connections`: client connections open at once, all listeners together.
     pub connections: usize,
     /// `requests`: requests in flight at once; the next one is answered 503.
     pub requests: usize,
-    /// `plugin-calls`: plugin instances alive at once.
+    /// `plugin-calls`: calls of plugins at once, each in an instance of its own. Idle instances are
+    /// beside.
     pub plugin_calls: usize,
     /// `bodies`: what is held of bodies for plugins, all together, in bytes. Default: a quarter of the
     /// memory that the process may have.
@@ -176,6 +177,9 @@ pub struct Policy {
     pub config: PluginConfig,
     pub instances: Instances,
     pub on_fault: OnFault,
+    /// `remember-at-most`: how long decisions of its authorizer are remembered at most, whatever the
+    /// plugin asks for. Default: [`REMEMBER_MAX`](crate::limits::REMEMBER_MAX).
+    pub remember_at_most: Duration,
     pub position: Position,
     /// Where `on-fault` was written, for the check that an authorizer never fails open.
     pub on_fault_position: Option<Position>,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use toml::de::DeValue;
 
 use super::json::plugin_config;
@@ -11,7 +12,7 @@ use super::source::Problem;
 use super::units::show_duration;
 use super::{Grant, Instances, OnFault, Plugin, PluginCode, PluginConfig, PluginLimits, Policy};
 use crate::limits;
-use crate::limits::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT};
+use crate::limits::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT, REMEMBER_MAX};
 use crate::shown::quoted;
 
 /// The names that others refer to, as written: a reference to an entry that is itself wrong is not
@@ -256,6 +257,9 @@ fn policy(reader: &mut Reader<'_>, named: Named<'_>, plugins: &[&str]) -> Option
         Some(item) => on_fault(reader, &item),
         None => Some(OnFault::Closed),
     };
+    let remember_at_most = table.get("remember-at-most");
+    let remember_at_most =
+        remember_at_most.map(|item| reader.duration(&item, Duration::ZERO..=REMEMBER_MAX));
     reader.finish(&table, &[]);
     Some(Policy {
         name: named.name,
@@ -263,6 +267,7 @@ fn policy(reader: &mut Reader<'_>, named: Named<'_>, plugins: &[&str]) -> Option
         config: config?,
         instances: instances?,
         on_fault: on_fault?,
+        remember_at_most: remember_at_most.unwrap_or(Some(REMEMBER_MAX))?,
         position: named.position,
         on_fault_position,
     })

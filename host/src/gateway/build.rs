@@ -14,6 +14,7 @@ use super::{
 use crate::chain::Entry;
 use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
 use crate::http::exchange::ResponseHead;
+use crate::limits::REMEMBER_MAX;
 use crate::observe::{EntryName, Metrics};
 use crate::plugin::Policy;
 use crate::policy::decisions::Memory;
@@ -58,7 +59,7 @@ impl Gateway {
             previous.map(|it| &it.upstreams),
             process.workers,
         );
-        let memories = memories(policies, process, previous);
+        let memories = memories(config, policies, process, previous);
         let built = Built {
             namespaces: &namespaces,
             policies,
@@ -158,20 +159,30 @@ fn router(config: &Config, problems: &mut Vec<Problem>) -> Router {
 /// A memory for each policy that authorizes. One that was loaded anew has a new one, so that nothing
 /// outlives the plugin and the configuration that it was decided by.
 fn memories(
+    config: &Config,
     policies: &BTreeMap<String, Arc<Policy>>,
     process: &Process,
     previous: Option<&Gateway>,
 ) -> Memories {
-    let before = |policy: &Arc<Policy>| {
+    let at_most = |name: &str| {
+        let written = config.policies.get(name);
+        written.map_or(REMEMBER_MAX, |policy| policy.remember_at_most)
+    };
+    // What was remembered for longer than is now allowed is forgotten.
+    let before = |name: &str, policy: &Arc<Policy>| {
         let previous = previous.filter(|previous| previous.loaded.has(policy))?;
-        previous.memories.get(&*policy.identity.policy).cloned()
+        let memory = previous.memories.get(name)?;
+        memory
+            .is_bounded_by(at_most(name))
+            .then(|| Arc::clone(memory))
     };
     policies
         .iter()
         .filter(|(_, policy)| policy.hooks.authorizer)
         .map(|(name, policy)| {
-            let new = || Arc::new(Memory::new(&process.decisions, name.as_str().into()));
-            (name.clone(), before(policy).unwrap_or_else(new))
+            let policy_name = name.as_str().into();
+            let new = || Arc::new(Memory::new(&process.decisions, policy_name, at_most(name)));
+            (name.clone(), before(name, policy).unwrap_or_else(new))
         })
         .collect()
 }

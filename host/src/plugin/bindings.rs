@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
             import tollgate:plugin/bodies@0.1.0;
             import tollgate:plugin/fetch@0.1.0;
             import tollgate:plugin/kv@0.1.0;
+            import tollgate:plugin/decisions@0.1.0;
             export tollgate:plugin/lifecycle@0.1.0;
             export tollgate:plugin/authorizer@0.1.0;
             export tollgate:plugin/limiter@0.1.0;

@@ -165,7 +165,7 @@ fn read_imports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut
             continue;
         };
         let (granted, line) = match interface {
-            "http" | "log" | "clock" | "random" | "crypto" | "metrics" => continue,
+            "http" | "log" | "clock" | "random" | "crypto" | "metrics" | "decisions" => continue,
             "signatures" => {
                 shape.imports_signatures = true;
                 continue;

@@ -45,7 +45,7 @@ pub use lease::Visited;
 pub use load::{LoadError, Plugin, PluginSpec, quiet_caught_panics};
 pub use policy::{Instances, Policy};
 pub use pool::PoolSize;
-pub use reads::Reads;
+pub use reads::{Reads, Sources};
 pub use secrets::Secrets;
 pub use state::Identity;
 pub use stream::{Of, Stream, Streaming};

@@ -10,7 +10,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use super::before::Before;
 use super::granted::Granted;
 use super::load::PluginSpec;
-use super::reads::Reads;
+use super::reads::{Reads, Source};
 use crate::http::exchange::Exchange;
 use crate::limits;
 
@@ -123,7 +123,7 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Its clocks and randomness are behind here, as is what depends on neither.
         if let Some(reads) = &mut self.reads {
-            reads.spoil();
+            reads.depends_on(Source::Wasi);
         }
         let wasi = self
             .wasi

@@ -11,7 +11,7 @@ use super::fault::{Fault, FaultKind};
 use super::hooks::{Answer, Hook};
 use super::lease::{Lease, Visited};
 use super::policy::Policy;
-use super::reads::Reads;
+use super::reads::{Reads, Sources};
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::fields;
 use crate::limits;
@@ -40,8 +40,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// How long the plugin lets it be reused.
     pub remember: Option<Duration>,
-    /// The getters that were called and the notes that were written, where it hung on nothing else.
-    pub reads: Option<Reads>,
+    /// The getters that were called and the notes that were written; or what else it hung on.
+    pub reads: Result<Reads, Sources>,
 }
 
 /// A policy's instance while it looks at one message.
@@ -102,7 +102,7 @@ impl Visit<'_> {
         Ok(Decision {
             verdict,
             remember: time.map(|ms| Duration::from_millis(ms.into())),
-            reads: reads.and_then(Reads::finish),
+            reads: reads.map_or(Err(Sources::default()), Reads::finish),
         })
     }
 

@@ -17,7 +17,7 @@ mod lists;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::Weighter;
@@ -87,11 +87,14 @@ impl<T: Weigh> Decisions<T> {
         (now < kept.until).then_some(kept.decision)
     }
 
-    /// Answers whether it is kept: it may be too large, or the store full of what is used more.
-    fn put(&self, key: Digest, decision: &Arc<T>, until: Instant) -> bool {
+    /// Answers whether it is kept: the store may be full of what is used more.
+    fn put(&self, key: Digest, decision: &Arc<T>, until: Instant) -> Result<bool, NotKept> {
         let bytes = decision.bytes();
         if bytes > DECISION_BYTES_MAX {
-            return false;
+            return Err(NotKept::TooLarge {
+                bytes,
+                most: DECISION_BYTES_MAX,
+            });
         }
         let kept = Kept {
             decision: Arc::clone(decision),
@@ -99,7 +102,7 @@ impl<T: Weigh> Decisions<T> {
             bytes: (bytes + DECISION_OVERHEAD_BYTES) as u64,
         };
         self.store.insert(key, kept);
-        self.store.contains_key(&key)
+        Ok(self.store.contains_key(&key))
     }
 
     /// What is held now, in bytes.
@@ -113,6 +116,10 @@ impl<T: Weigh> Decisions<T> {
 pub struct Memory<T> {
     decisions: Arc<Decisions<T>>,
     policy: Arc<str>,
+    /// The longest that a decision is remembered.
+    at_most: Duration,
+    /// Whether somebody was told that a decision was not kept.
+    told: AtomicBool,
     lists: Lists,
     flights: Flights,
     declined: Declined,
@@ -139,17 +146,35 @@ pub struct Asking<'m, T> {
 }
 
 impl<T: Weigh> Memory<T> {
-    pub fn new(decisions: &Arc<Decisions<T>>, policy: Arc<str>) -> Self {
+    /// `at_most`: what the operator allows, of no more than a day.
+    pub fn new(decisions: &Arc<Decisions<T>>, policy: Arc<str>, at_most: Duration) -> Self {
         // In every digest, so that no two memories of the process can share an entry.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Memory {
             decisions: Arc::clone(decisions),
             policy,
+            at_most: at_most.min(REMEMBER_MAX),
+            told: AtomicBool::new(false),
             lists: Lists::new(NEXT.fetch_add(1, Ordering::Relaxed)),
             flights: Flights::default(),
             declined: Declined::new(),
             wait: ANSWER_WAIT_MAX,
         }
+    }
+
+    /// Whether it was made with this bound.
+    pub fn is_bounded_by(&self, at_most: Duration) -> bool {
+        self.at_most == at_most.min(REMEMBER_MAX)
+    }
+
+    /// How much of this time a decision may be remembered; none: it may not.
+    pub fn allowed(&self, time: Duration) -> Option<Duration> {
+        Some(time.min(self.at_most)).filter(|time| !time.is_zero())
+    }
+
+    /// Whether nobody was told yet that a decision was not kept.
+    pub fn tells_first(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// Answers what is known, or gives the turn to ask; waits a bounded time if an identical request
@@ -248,23 +273,53 @@ enum Filing {
     Nowhere,
 }
 
+/// Why the decisions of a plugin are not kept: it lies in the plugin, not in a request or in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotKept {
+    TooLarge {
+        bytes: usize,
+        most: usize,
+    },
+    /// Its ways of reading a request are more than are learned.
+    TooManyLists {
+        most: usize,
+    },
+}
+
 impl<T: Weigh> Asking<'_, T> {
     /// Takes the plugin's decision, to be remembered for a time. `after` is the request as the call
     /// left it, before anything else changes it; `reads` are all the getters that the call used.
-    pub fn learn(self, after: Facts<'_>, reads: Vec<Fact>, time: Duration, decision: &Arc<T>) {
-        let Some(keys) = &self.keys else { return };
+    ///
+    /// # Errors
+    /// If such a decision is never kept.
+    pub fn learn(
+        self,
+        after: Facts<'_>,
+        reads: Vec<Fact>,
+        time: Duration,
+        decision: &Arc<T>,
+    ) -> Result<(), NotKept> {
+        let Some(keys) = &self.keys else {
+            return Ok(());
+        };
         let memory = self.memory;
-        if time.is_zero() {
-            return self.decline(Some(reads));
+        let Some(time) = memory.allowed(time) else {
+            self.decline(Some(reads));
+            return Ok(());
+        };
+        let until = Instant::now() + time;
+        let kept = match memory.key(keys, after, reads) {
+            Filing::Under(key) => memory.decisions.put(key, decision, until),
+            Filing::NextTime => return Ok(()),
+            Filing::Nowhere => Err(NotKept::TooManyLists {
+                most: FACT_LISTS_MAX,
+            }),
+        };
+        match kept {
+            Ok(true) => memory.declined.clear(&keys.all),
+            Ok(false) | Err(_) => memory.declined.mark(&keys.all),
         }
-        let until = Instant::now() + time.min(REMEMBER_MAX);
-        match memory.key(keys, after, reads) {
-            Filing::Under(key) if memory.decisions.put(key, decision, until) => {
-                memory.declined.clear(&keys.all);
-            }
-            Filing::NextTime => {}
-            Filing::Under(_) | Filing::Nowhere => memory.declined.mark(&keys.all),
-        }
+        kept.map(|_| ())
     }
 
     /// Notes that there is nothing to remember: the plugin said so, or faulted. Identical requests

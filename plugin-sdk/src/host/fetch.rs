@@ -1,5 +1,8 @@
 //! HTTP requests to upstreams of the gateway's configuration. The operator grants them:
-//! `grant = { fetch = ["UPSTREAM"] }`. Not to be called in `configure`.
+//! `grant = { fetch = ["UPSTREAM"] }`. Not to be called in `configure`. Responses have at most 1 MiB.
+//!
+//! An authorizer's decision that used it is not [remembered](crate::Decision::remember), unless the plugin
+//! [answers for it](crate::Decision::across).
 //!
 //! ```
 //! use std::time::Duration;
@@ -118,7 +121,7 @@ impl Fetch {
     }
 }
 
-/// What an upstream answered. It converts into a [`Reply`], to be passed on.
+/// An upstream's response. It converts into a [`Reply`], to be passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer(Reply);
 
@@ -181,7 +184,7 @@ impl From<Answer> for Reply {
 pub enum FetchError {
     /// It took longer than the request's time-out or the upstream's.
     Timeout,
-    /// The answer is larger than the gateway's bound, whose bytes are said.
+    /// The response is larger than the gateway takes, which is given in bytes.
     TooLarge(u64),
     /// Not granted, not valid, or not reachable; the text says which.
     Failed(String),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::http::check_header;
-use super::{TestRequest, TestResponse};
+use super::{TestRequest, TestResponse, sources};
 use crate::{
     Authorizer, Bound, CacheLookup, CacheStore, Decision, EntryKey, Limit, Limiter, LimiterSettle,
     Outcome, Reply, RequestTransformer, ResponseTransformer, Result, Settlement, Storage, Verdict,
@@ -14,10 +14,36 @@ const RATE_PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Calls an authorizer as the gateway does.
 ///
+/// ```
+/// use std::time::Duration;
+/// use tollgate_plugin::{Authorizer, Decision, Plugin, Request, Result, clock, testing};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)] struct Empty {}
+///
+/// struct ByHour;
+/// # impl Plugin for ByHour {
+/// #     type Config = Empty;
+/// #     fn configure(_: Empty) -> Result<Self> { Ok(ByHour) }
+/// # }
+/// impl Authorizer for ByHour {
+///     fn authorize(&self, _: &Request) -> Result<Decision> {
+///         let hour = clock::since_epoch().as_secs() / 3600 % 24;
+///         Ok(Decision::allow(format!("hour {hour}")).remember(Duration::from_secs(60)))
+///     }
+/// }
+///
+/// let request = testing::request("GET", "/").build();
+/// let error = testing::authorize(&ByHour, &request).unwrap_err();
+/// assert!(error.to_string().contains("because `authorize` read the clock"));
+/// ```
+///
 /// # Errors
-/// The hook's, and where its reply is not HTTP.
+/// The hook's error; a reply that is not HTTP; a decision that asks to be
+/// [remembered](Decision::remember) and depended on what keeps it from that. (The gateway uses such a
+/// decision, does not remember it, and logs a warning.)
 pub fn authorize(plugin: &impl Authorizer, request: &TestRequest) -> Result<Decision> {
+    sources::begin();
     let decision = plugin.authorize(request)?;
+    sources::check(&decision)?;
     if let Verdict::Deny(reply) = &decision.verdict {
         check_reply(reply)?;
     }
@@ -96,7 +122,8 @@ pub fn limits(plugin: &impl Limiter, request: &TestRequest) -> Result<Vec<Limit>
     Ok(limits)
 }
 
-/// Calls a limiter's second half as the gateway does, after its first charged these limits.
+/// Calls a limiter's second half as the gateway does, after its first half charged these limits: `charged`
+/// is what [`limits()`] returned. See the example at [`LimiterSettle`].
 ///
 /// # Errors
 /// The hook's, and where a settlement names a limit that was not charged.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::sources::Depends;
 use crate::Reply;
 use crate::fetch::{Fetch, FetchError};
 use crate::signatures::Jws;
@@ -23,6 +24,8 @@ pub type Series = (String, Vec<(String, String)>);
 #[derive(Default)]
 pub struct Host {
     configuring: bool,
+    /// What the hook that is being called depended on.
+    pub depends: Vec<Depends>,
     pub stopped: Option<Stopped>,
     pub log: Vec<String>,
     pub secrets: BTreeMap<String, Vec<u8>>,
@@ -119,21 +122,27 @@ pub mod log {
 
 pub mod clock {
     use super::now;
+    use crate::testing::sources::{Depends, note};
 
     pub fn unix_ms() -> u64 {
         super::only_in_calls("clock");
+        note(Depends::Clock);
         u64::try_from(now().unix.as_millis()).unwrap_or(u64::MAX)
     }
 
     pub fn monotonic_ns() -> u64 {
         super::only_in_calls("clock");
+        note(Depends::Clock);
         u64::try_from(now().monotonic.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
 pub mod random {
+    use crate::testing::sources::{Depends, note};
+
     pub fn bytes(count: u32) -> Vec<u8> {
         super::only_in_calls("random");
+        note(Depends::Random);
         assert!(count <= 4096, "at most 4,096 random bytes at once");
         let mut bytes = vec![0; count as usize];
         getrandom::fill(&mut bytes).expect("the system has randomness");
@@ -142,6 +151,7 @@ pub mod random {
 
     pub fn next_u64() -> u64 {
         super::only_in_calls("random");
+        note(Depends::Random);
         getrandom::u64().expect("the system has randomness")
     }
 }
@@ -180,9 +190,11 @@ pub mod crypto {
 
 pub mod signatures {
     use super::HOST;
+    use crate::testing::sources::{Depends, note};
 
     pub fn verify_jws(token: &str, key_set: &str) -> Result<(String, Vec<u8>), String> {
         super::only_in_calls("signatures");
+        note(Depends::KeySet);
         let script = HOST.with_borrow(|host| host.key_sets.get(key_set).cloned());
         let jws = match script {
             Some(script) => (script.borrow_mut())(token)?,
@@ -232,6 +244,7 @@ pub mod secrets {
 pub mod bodies {
     use super::HOST;
     use crate::testing::http::{Body, Request, RequestEdits, Response, ResponseEdits};
+    use crate::testing::sources::{Depends, note};
 
     pub enum BodyError {
         TooLarge(u64),
@@ -253,6 +266,7 @@ pub mod bodies {
     }
 
     pub fn read_request(request: &Request) -> Result<Vec<u8>, BodyError> {
+        note(Depends::Body);
         read(&request.0.borrow().body)
     }
 
@@ -279,6 +293,7 @@ pub mod fetch {
     use super::{Fetch, HOST, Reply};
     pub use crate::fetch::FetchError;
     use crate::testing::http::check_header;
+    use crate::testing::sources::{Depends, note};
 
     pub struct Outbound {
         pub method: String,
@@ -290,6 +305,7 @@ pub mod fetch {
 
     pub fn send(upstream: &str, request: &Outbound) -> Result<Reply, FetchError> {
         super::only_in_calls("fetch");
+        note(Depends::Fetch);
         let request = Fetch {
             method: request.method.clone(),
             target: request.target.clone(),

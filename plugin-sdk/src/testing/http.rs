@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::sources::{Depends, note, note_header};
+
 type Header = (String, Vec<u8>);
 
 #[derive(Clone)]
@@ -197,15 +199,18 @@ impl Request {
         self.0.borrow().path_parameters.get(name).cloned()
     }
     pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        note_header(name);
         values(&self.0.borrow().headers, name).into_iter().next()
     }
     pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        note_header(name);
         values(&self.0.borrow().headers, name)
     }
     pub fn header_names(&self) -> Vec<String> {
         names(&self.0.borrow().headers)
     }
     pub fn headers(&self) -> Vec<Header> {
+        note(Depends::Id);
         self.0.borrow().headers.clone()
     }
     pub fn client_address(&self) -> String {
@@ -215,6 +220,7 @@ impl Request {
         self.0.borrow().client_certificate.clone()
     }
     pub fn id(&self) -> String {
+        note(Depends::Id);
         self.0.borrow().id.clone()
     }
     pub fn route_name(&self) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::host::{HOST, now, only_in_calls};
+use super::sources::{Depends, note};
 
 pub struct Value {
     bytes: Vec<u8>,
@@ -11,11 +12,29 @@ pub struct Value {
     ends: Option<Duration>,
 }
 
-/// Answers as the store does if it works, and only then.
+/// The gateway's bounds.
+const KEY_BYTES_MAX: usize = 1 << 10;
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// Answers as the store does if it works and takes key and value, and only then.
 fn with<T>(
+    key: &str,
+    value_bytes: usize,
     ask: impl FnOnce(&mut BTreeMap<String, Value>) -> Result<T, String>,
 ) -> Result<T, String> {
     only_in_calls("kv");
+    note(Depends::Kv);
+    if key.len() > KEY_BYTES_MAX {
+        let bytes = key.len();
+        return Err(format!(
+            "the key has {bytes} bytes; at most {KEY_BYTES_MAX} are taken"
+        ));
+    }
+    if value_bytes > VALUE_BYTES_MAX {
+        return Err(format!(
+            "the value has {value_bytes} bytes; at most {VALUE_BYTES_MAX} are kept"
+        ));
+    }
     let now = now().monotonic;
     HOST.with_borrow_mut(|host| match &host.kv_fault {
         Some(fault) => Err(fault.clone()),
@@ -35,19 +54,21 @@ fn value(bytes: &[u8], ttl_ms: Option<u64>) -> Value {
 }
 
 pub fn get(key: &str) -> Result<Option<Vec<u8>>, String> {
-    with(|store| Ok(store.get(key).map(|value| value.bytes.clone())))
+    with(key, 0, |store| {
+        Ok(store.get(key).map(|value| value.bytes.clone()))
+    })
 }
 
 pub fn set(key: &str, bytes: &[u8], ttl_ms: Option<u64>) -> Result<(), String> {
     let value = value(bytes, ttl_ms);
-    with(|store| {
+    with(key, bytes.len(), |store| {
         store.insert(key.to_owned(), value);
         Ok(())
     })
 }
 
 pub fn delete(key: &str) -> Result<(), String> {
-    with(|store| {
+    with(key, 0, |store| {
         store.remove(key);
         Ok(())
     })
@@ -55,7 +76,7 @@ pub fn delete(key: &str) -> Result<(), String> {
 
 pub fn add(key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, String> {
     let new = value(b"0", ttl_ms);
-    with(|store| {
+    with(key, 0, |store| {
         let value = store.entry(key.to_owned()).or_insert(new);
         let number: i64 = str::from_utf8(&value.bytes)
             .ok()
@@ -76,7 +97,7 @@ pub fn replace(
     ttl_ms: Option<u64>,
 ) -> Result<bool, String> {
     let new = value(bytes, ttl_ms);
-    with(|store| {
+    with(key, bytes.len(), |store| {
         let as_expected = store.get(key).map(|value| value.bytes.as_slice()) == expected;
         if as_expected {
             store.insert(key.to_owned(), new);
@@ -118,6 +139,24 @@ mod tests {
         assert!(kv::add("n", 1, None).is_err());
         kv::set("n", "one", None).unwrap();
         assert!(kv::add("n", 1, None).is_err());
+    }
+
+    #[test]
+    fn keys_and_values_have_bounds() {
+        let (key, value) = ("k".repeat(1 << 10), "v".repeat(64 << 10));
+        kv::set(&key, &value, None).unwrap();
+        assert!(kv::replace(&key, Some(value.as_bytes()), &value, None).unwrap());
+        let long = format!("{key}k");
+        assert!(kv::get(&long).is_err());
+        assert!(kv::add(&long, 1, None).is_err());
+        assert!(kv::delete(&long).is_err());
+        let large = format!("{value}v");
+        assert!(kv::set("k", &large, None).is_err());
+        let error = kv::replace("k", None, &large, None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the value has 65537 bytes; at most 65536 are kept"
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn secret(name: &str, value: impl AsRef<[u8]>) {
     });
 }
 
-/// Stops the clock at this time since 1970-01-01T00:00:00Z. [`advance`] moves it on.
+/// Stops the clock at this time after 1970-01-01T00:00:00Z. [`advance`] moves it on.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,7 +76,7 @@ pub fn verifier(verify: impl FnMut(&str, &[u8], &[u8], &[u8]) -> Result<bool, St
     HOST.with_borrow_mut(|host| host.verifier = Some(Rc::new(RefCell::new(verify))));
 }
 
-/// What was added to a counter so far. The order of labels is all one.
+/// What was added to a counter so far. The order of labels does not matter.
 ///
 /// ```
 /// use tollgate_plugin::{metrics, testing};

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use answer::{Reading, SourceConfig};
 use forward::Forward;
-use question::{Method, Question};
+use question::{Method, Question, Said};
 use tollgate_plugin::fetch::Answer;
 use tollgate_plugin::{
     Authorizer, Decision, EditableRequest, Grant, Outcome, Plugin, Reply, Request,
-    RequestTransformer, Result, export, log,
+    RequestTransformer, Result, Source, export, log,
 };
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -32,12 +32,20 @@ struct Config {
     /// The method that is used: a name, or `original` for the request's own.
     #[serde(default = "method")]
     method: String,
-    /// The request headers that are sent along.
-    #[serde(default = "headers")]
-    headers: Vec<String>,
+    /// The request headers that are sent along. Left out: `authorization`, `cookie`, and, without
+    /// `remember`, `x-request-id`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    headers: Option<Vec<String>>,
+    /// What of the request is told in headers `x-forwarded-...`.
+    #[serde(default = "said")]
+    x_forwarded: Vec<Said>,
     /// How long the whole exchange may take.
     #[serde(default = "timeout")]
     timeout: String,
+    /// How long an answer that allows holds for requests that ask the service the same. `0s`, or left out:
+    /// each request is asked about.
+    remember: Option<String>,
     /// Where the answer says who the caller is.
     principal: SourceConfig,
     /// Who the caller is, if an answer that allows does not say so. Left out: that is no answer.
@@ -66,8 +74,17 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn headers() -> Vec<String> {
-    names(&["authorization", "cookie", "x-request-id"])
+const REQUEST_ID: &str = "x-request-id";
+
+fn headers(remembers: bool) -> Vec<String> {
+    match remembers {
+        true => names(&["authorization", "cookie"]),
+        false => names(&["authorization", "cookie", REQUEST_ID]),
+    }
+}
+
+fn said() -> Vec<Said> {
+    Said::ALL.to_vec()
 }
 
 fn timeout() -> String {
@@ -93,7 +110,16 @@ struct ExtAuth {
     /// In lower case.
     deny_headers: Vec<String>,
     unavailable: Reply,
+    remember: Option<Duration>,
 }
+
+/// Times in milliseconds, and how they are written.
+type Range = ((u64, &'static str), (u64, &'static str));
+
+/// No call of a plugin may take longer than a minute.
+const TIMEOUT: Range = ((1, "1ms"), (60_000, "60s"));
+/// For longer nobody would have a caller let in who is not allowed any more.
+const REMEMBER: Range = ((0, "0s"), (3_600_000, "60m"));
 
 impl Plugin for ExtAuth {
     type Config = Config;
@@ -103,8 +129,27 @@ impl Plugin for ExtAuth {
             return Err("`upstream` is empty".into());
         }
         let method = Method::new(&config.method)?;
-        let timeout = duration(&config.timeout).map_err(|why| format!("`timeout`: {why}"))?;
-        let headers = fields("headers", &config.headers)?;
+        let timeout = duration("timeout", &config.timeout, TIMEOUT)?;
+        let remember = config.remember;
+        let remember = remember.map(|text| duration("remember", &text, REMEMBER));
+        let remember = remember.transpose()?.filter(|time| !time.is_zero());
+        let headers = config
+            .headers
+            .unwrap_or_else(|| headers(remember.is_some()));
+        let headers = fields("headers", &headers)?;
+        if remember.is_some() && headers.iter().any(|name| name == REQUEST_ID) {
+            return Err(format!(
+                "`headers`: `{REQUEST_ID}` is another in each request, so no answer would hold for the next \
+                 one; leave it out, or leave `remember` out"
+            )
+            .into());
+        }
+        let mut said: Vec<Said> = Vec::new();
+        for one in config.x_forwarded {
+            if !said.contains(&one) {
+                said.push(one);
+            }
+        }
         let reading = Reading::new(
             config.principal,
             config.anonymous,
@@ -113,11 +158,19 @@ impl Plugin for ExtAuth {
         )?;
         Ok(ExtAuth {
             upstream: config.upstream,
-            question: Question::new(config.path, config.path_prefix, method, headers, timeout)?,
+            question: Question::new(
+                config.path,
+                config.path_prefix,
+                method,
+                headers,
+                said,
+                timeout,
+            )?,
             reading,
             forward: Forward(fields("forward", &config.forward)?),
             deny_headers: fields("deny-headers", &config.deny_headers)?,
             unavailable: Reply::problem(503, "it cannot be found out at present who is calling"),
+            remember,
         })
     }
 }
@@ -160,7 +213,12 @@ impl ExtAuth {
 
     fn allow(&self, request: &Request, grant: Grant, answer: &Answer) -> Result<Decision> {
         self.forward.note(request, answer)?;
-        Ok(grant.into())
+        let decision = Decision::from(grant);
+        Ok(match self.remember {
+            // Requests are told apart by all that the service is told of them.
+            Some(time) => decision.remember(time).across(Source::Fetch),
+            None => decision,
+        })
     }
 
     fn denial(&self, answer: Answer) -> Reply {
@@ -206,20 +264,25 @@ fn fields(key: &str, names: &[String]) -> Result<Vec<String>, String> {
     Ok(fields)
 }
 
-/// `300ms`, `2s`.
-fn duration(text: &str) -> Result<Duration, String> {
+/// `300ms`, `2s`, `5m`.
+fn duration(key: &str, text: &str, (least, most): Range) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit_ms = match unit {
         "ms" => Some(1),
         "s" => Some(1_000),
+        "m" => Some(60_000),
         _ => None,
     };
     let time = number.parse::<u32>().ok().zip(unit_ms);
-    let time = time.map(|(number, unit)| Duration::from_millis(u64::from(number) * unit));
-    // No call of a plugin may take longer than a minute.
-    time.filter(|time| (1..=60_000).contains(&time.as_millis())).ok_or_else(|| {
-        format!("{text:?} must be 1ms to 60s: a whole number and one of the units ms, s, as in \"300ms\"")
+    let ms = time.map(|(number, unit)| u64::from(number) * unit);
+    let ms = ms.filter(|ms| (least.0..=most.0).contains(ms));
+    ms.map(Duration::from_millis).ok_or_else(|| {
+        format!(
+            "`{key}`: {text:?} must be {} to {}: a whole number and one of the units ms, s, m, as in \
+             \"300ms\"",
+            least.1, most.1
+        )
     })
 }
 

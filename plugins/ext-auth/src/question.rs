@@ -10,6 +10,8 @@ pub struct Question {
     method: Method,
     /// In lower case.
     headers: Vec<String>,
+    /// What of the request is told in headers of the gateway's own.
+    said: Vec<Said>,
     timeout: Duration,
 }
 
@@ -24,15 +26,49 @@ pub enum Method {
     Original,
 }
 
-/// What the gateway says of the request, under the names that Traefik gave them. A client cannot send
-/// these: they are never copied from it.
-const SAID: [&str; 5] = [
-    "x-forwarded-method",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-uri",
-    "x-forwarded-for",
-];
+/// What the gateway says of the request, as `x-forwarded-` and this name: those that Traefik gave them. A
+/// client cannot send these: they are never copied from it.
+#[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    Method,
+    Proto,
+    Host,
+    Uri,
+    For,
+}
+
+impl Said {
+    pub const ALL: [Said; 5] = [Said::Method, Said::Proto, Said::Host, Said::Uri, Said::For];
+
+    fn header(self) -> &'static str {
+        match self {
+            Said::Method => "x-forwarded-method",
+            Said::Proto => "x-forwarded-proto",
+            Said::Host => "x-forwarded-host",
+            Said::Uri => "x-forwarded-uri",
+            Said::For => "x-forwarded-for",
+        }
+    }
+
+    fn of(self, request: &Request) -> String {
+        match self {
+            Said::Method => request.method(),
+            Said::Proto => request.scheme(),
+            Said::Host => request.authority(),
+            Said::Uri => own(request),
+            Said::For => request.client_address(),
+        }
+    }
+}
+
+/// The request's path and query.
+fn own(request: &Request) -> String {
+    match request.query() {
+        Some(query) => format!("{}?{query}", request.path()),
+        None => request.path(),
+    }
+}
 
 impl Method {
     pub fn new(name: &str) -> Result<Method, String> {
@@ -67,11 +103,14 @@ impl Question {
         prefix: Option<String>,
         method: Method,
         headers: Vec<String>,
+        said: Vec<Said>,
         timeout: Duration,
     ) -> Result<Question, String> {
-        if let Some(name) = headers.iter().find(|name| SAID.contains(&name.as_str())) {
+        let is_said = |name: &&String| Said::ALL.iter().any(|said| said.header() == **name);
+        if let Some(name) = headers.iter().find(is_said) {
             return Err(format!(
-                "`headers`: `{name}` is always sent, and says what is true"
+                "`headers`: `{name}` is not taken from the client: the gateway says it, as named in \
+                 `x-forwarded`"
             ));
         }
         let is_target = |text: &str| {
@@ -103,18 +142,17 @@ impl Question {
             path,
             method,
             headers,
+            said,
             timeout,
         })
     }
 
+    /// Asks the request for nothing but what the service is told, since a remembered answer holds for
+    /// requests that are alike in what was asked.
     pub fn about(&self, request: &Request) -> Fetch {
-        let own = match request.query() {
-            Some(query) => format!("{}?{query}", request.path()),
-            None => request.path(),
-        };
         let target = match &self.path {
             Path::Fixed(path) => path.clone(),
-            Path::Prefix(prefix) => format!("{prefix}{own}"),
+            Path::Prefix(prefix) => format!("{prefix}{}", own(request)),
         };
         let mut fetch = Fetch::new(self.method.of(request), target).timeout(self.timeout);
         for name in &self.headers {
@@ -122,15 +160,8 @@ impl Question {
                 fetch = fetch.header(name, value);
             }
         }
-        let said = [
-            request.method(),
-            request.scheme(),
-            request.authority(),
-            own,
-            request.client_address(),
-        ];
-        for (name, value) in SAID.iter().zip(said) {
-            fetch = fetch.header(name, value);
+        for said in &self.said {
+            fetch = fetch.header(said.header(), said.of(request));
         }
         fetch
     }

@@ -8,6 +8,7 @@ use tollgate_plugin::{Decision, Grant, Outcome, Reply, Verdict};
 use super::ExtAuth;
 
 mod refused;
+mod remembered;
 
 fn config(more: Value) -> Value {
     let mut config = json!({

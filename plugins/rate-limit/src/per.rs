@@ -165,7 +165,7 @@ impl Counter {
                 }
                 Some((kind, value)) => {
                     let digest = crypto::sha256(value.as_bytes());
-                    parts.extend([format!("{kind} sha256"), name, hex(&digest)]);
+                    parts.extend([format!("{kind} sha256"), name, crypto::hex(&digest)]);
                 }
                 None => {
                     missed = true;
@@ -280,8 +280,4 @@ fn network(address: &str, prefixes: Prefixes) -> String {
         }
         Err(_) => address.to_owned(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,18 +1,44 @@
 //! The upstream of the demo: a few pets, and an echo of whatever else is asked.
 //!
 //!     upstream 127.0.0.1:9001
+//!
+//! 0 is said after `--help`; 2 of arguments that are none, and where it cannot listen.
 
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tollgate_tests::{Origin, Request, Step, echo};
 
+const USAGE: &str = "\
+An HTTP/1.1 server to try a gateway with: a few pets under /pets, and under every other path an echo, as JSON, of
+the request that it got.
+
+usage: upstream ADDRESS
+
+ADDRESS is a host and a port, such as 127.0.0.1:9001. Port 0 is any free one; the first line of output names
+it. It serves until it is killed.";
+
 fn main() -> ExitCode {
-    let Some(address) = std::env::args().nth(1) else {
-        eprintln!("usage: upstream ADDRESS");
-        return ExitCode::FAILURE;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wrong = |why: &str| {
+        eprintln!("{why}\n\n{USAGE}");
+        ExitCode::from(2)
     };
-    let origin = Origin::forgetful(&address, |request| vec![Step::Send(answer(request))]);
+    let address = match arguments.as_slice() {
+        [help] if help == "--help" || help == "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [address] => address,
+        [] => return wrong("an address is missing"),
+        _ => return wrong("there is one argument, the address"),
+    };
+    // Tried first: a test's origin may panic, and this is a program.
+    if let Err(error) = TcpListener::bind(address) {
+        return wrong(&format!("cannot listen on `{address}`: {error}"));
+    }
+    let origin = Origin::forgetful(address, |request| vec![Step::Send(answer(request))]);
     println!("upstream listening on {}", origin.address());
     loop {
         std::thread::park();

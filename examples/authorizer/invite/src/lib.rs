@@ -42,7 +42,7 @@ impl Authorizer for Invite {
         let Some((name, table)) = guest.split_once('.') else {
             return refuse("an invite is NAME.TABLE.SEAL");
         };
-        let right = hex(&crypto::hmac_sha256(&self.key, guest.as_bytes()));
+        let right = crypto::hex(&crypto::hmac_sha256(&self.key, guest.as_bytes()));
         if !crypto::constant_time_equal(right.as_bytes(), seal.as_bytes()) {
             return refuse("this seal is not ours");
         }
@@ -56,10 +56,6 @@ impl Authorizer for Invite {
         // requests that have the same two. Guesses, above, would only fill its memory.
         Ok(decision.remember(self.remember))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 export!(Invite: Authorizer);

@@ -141,6 +141,15 @@ fn policies() {
         "policies.q = { plugin = \"api-key\", on-fault = \"shut\" }",
         "must be \"closed\" or \"open\"",
     );
+    for (value, wanted) in [
+        ("\"25h\"", "must be from 0ms to 24h"),
+        ("\"1d\"", "the units ms, s, m, h"),
+        ("5", "must be a string with a unit"),
+        ("false", "must be a string with a unit"),
+    ] {
+        let entry = "policies.q = { plugin = \"api-key\", remember-at-most = ";
+        added(&format!("{entry}{value} }}"), wanted);
+    }
     let long = format!(
         "policies.q = {{ plugin = \"api-key\", config.{} = 1 }}",
         "k".repeat(1_024)

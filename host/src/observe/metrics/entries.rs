@@ -77,6 +77,7 @@ pub(super) struct Entries {
     seconds: Family<EntryLabel, Histogram>,
     faults: Family<FaultLabel, Counter>,
     remembered: Family<PolicyLabel, Counter>,
+    not_remembered: Family<PolicyLabel, Counter>,
     limits: Family<LimitLabel, Counter>,
     cpu: Family<UseLabel, Histogram>,
     memory: Family<UseLabel, Gauge<i64, AtomicI64>>,
@@ -93,6 +94,7 @@ pub struct EntryMetrics {
     /// In the order of [`FaultKind::ALL`].
     faults: [Counter; FaultKind::ALL.len()],
     remembered: Counter,
+    not_remembered: Counter,
     limits: Arc<LimitMetrics>,
     streams: Gauge<i64, AtomicI64>,
     cpu: Histogram,
@@ -138,6 +140,7 @@ impl Entries {
             ),
             faults: Family::default(),
             remembered: Family::default(),
+            not_remembered: Family::default(),
             limits: Family::default(),
             cpu: Family::new_with_constructor(
                 (|| Histogram::new(CPU_BUCKETS)) as fn() -> Histogram,
@@ -166,6 +169,11 @@ impl Entries {
             "decisions_remembered",
             "Decisions of authorizers that were not asked again",
             entries.remembered.clone(),
+        );
+        registry.register(
+            "decisions_not_remembered",
+            "Decisions of authorizers that asked to be remembered in vain",
+            entries.not_remembered.clone(),
         );
         registry.register(
             "limit_requests",
@@ -218,6 +226,7 @@ impl Entries {
             way_out,
             faults: FaultKind::ALL.map(fault),
             remembered: self.remembered.get_or_create_owned(&name.on_route()),
+            not_remembered: self.not_remembered.get_or_create_owned(&name.on_route()),
             limits: Arc::new(LimitMetrics {
                 family: self.limits.clone(),
                 policy: name.policy.to_string(),
@@ -250,6 +259,7 @@ impl Entries {
             self.memory.remove(&name.in_use());
             if !places.contains(&name.on_route()) {
                 self.remembered.remove(&name.on_route());
+                self.not_remembered.remove(&name.on_route());
                 metrics.limits.end();
             }
             false
@@ -318,6 +328,11 @@ impl EntryMetrics {
     /// Counts a decision that was remembered.
     pub fn count_remembered(&self) {
         self.remembered.inc();
+    }
+
+    /// Counts a decision that asked to be remembered, and is not.
+    pub fn count_not_remembered(&self) {
+        self.not_remembered.inc();
     }
 
     pub fn count(&self, side: Side, seconds: f64, fault: Option<FaultKind>) {

@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::bodies::{self, BodyError};
+use super::super::reads::Source;
 use super::super::state::{
     MissedBody, RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State,
 };
@@ -43,7 +44,7 @@ impl bodies::Host for State {
         _: Resource<RequestHandle>,
     ) -> Result<std::result::Result<Vec<u8>, BodyError>> {
         self.only_in_calls("bodies.read-request")?;
-        self.spoil_reads();
+        self.depends_on(Source::Body);
         let max = self.body_bytes_max()?;
         if self.exchange()?.response.is_some() {
             let text = "the request's body is gone: it can be read on the way in";

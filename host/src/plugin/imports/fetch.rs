@@ -9,6 +9,7 @@ use wasmtime::Result;
 
 use super::super::bindings::tollgate::plugin::fetch::{self, FetchError, Outbound};
 use super::super::bindings::tollgate::plugin::http::Reply;
+use super::super::reads::Source;
 use super::super::state::State;
 use super::{NO_WAITING, lines};
 use crate::error::FailureKind;
@@ -32,7 +33,7 @@ impl fetch::Host for State {
             .map(|(n, v)| n.len() + v.len())
             .sum();
         self.works(upstream.len() + outbound.target.len() + headers + outbound.body.len())?;
-        self.spoil_reads();
+        self.depends_on(Source::Fetch);
         let Some(upstream) = self.granted.fetch.get(&upstream).cloned() else {
             let name = quoted(&upstream);
             return Ok(Err(FetchError::Failed(format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::kv;
+use super::super::reads::Source;
 use super::super::state::State;
 use crate::store::memory::Kv;
 
@@ -15,7 +16,7 @@ impl State {
     fn store(&mut self, import: &str, bytes: usize) -> Result<(Arc<Kv>, Arc<str>)> {
         self.only_in_calls(import)?;
         self.works(bytes)?;
-        self.spoil_reads();
+        self.depends_on(Source::Kv);
         match &self.granted.kv {
             Some(kv) => Ok((Arc::clone(kv), Arc::clone(&self.identity.plugin))),
             None => bail!("`kv` is not granted to this plugin"),

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod capabilities;
+mod decisions;
 mod fetch;
 mod kv;
 mod metrics;
@@ -16,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::http as wit;
+use super::reads::Source;
 use super::state::{Phase, State};
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::http::facts::{Fact, Facts};
@@ -180,9 +182,9 @@ impl State {
     }
 
     /// Notes that what the call answers depends on more than the request shows.
-    fn spoil_reads(&mut self) {
+    fn depends_on(&mut self, source: Source) {
         if let Some(reads) = &mut self.reads {
-            reads.spoil();
+            reads.depends_on(source);
         }
     }
 

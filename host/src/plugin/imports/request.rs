@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::Method;
+use http::{HeaderName, Method};
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::http as wit;
+use super::super::reads::Source;
 use super::super::state::{RequestEditsHandle, RequestHandle, State};
 use super::{EDIT_BYTES, Edit, lines};
 use crate::http::facts::Fact;
@@ -14,6 +15,27 @@ use crate::http::fields::{self, Side};
 use crate::http::target::Target;
 use crate::limits;
 use crate::shown::quoted;
+
+/// The header that has the request's identifier, unless an entry before changed it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl State {
+    /// Whether `x-request-id` is the request's own identifier, which no other request has: a decision
+    /// that hung on it would be kept and never used.
+    fn shows_id(&self) -> Result<bool> {
+        let exchange = self.exchange()?;
+        let shown = exchange.request.headers.get(REQUEST_ID);
+        Ok(shown.is_some_and(|shown| shown.as_bytes() == exchange.id.as_bytes()))
+    }
+
+    fn looks_at_header(&mut self, name: &str, fact: fn(String) -> Fact) -> Result<()> {
+        if name.eq_ignore_ascii_case(REQUEST_ID.as_str()) && self.shows_id()? {
+            self.depends_on(Source::Id);
+        }
+        self.looks_at(|| fact(name.to_owned()));
+        Ok(())
+    }
+}
 
 impl wit::HostRequest for State {
     fn method(&mut self, _: Resource<RequestHandle>) -> Result<String> {
@@ -68,13 +90,13 @@ impl wit::HostRequest for State {
 
     fn header(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<Vec<u8>>> {
         self.works(name.len())?;
-        self.looks_at(|| Fact::Header(name.clone()));
+        self.looks_at_header(&name, Fact::Header)?;
         Ok(self.facts()?.header(&name).map(<[u8]>::to_vec))
     }
 
     fn header_values(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Vec<Vec<u8>>> {
         self.works(name.len())?;
-        self.looks_at(|| Fact::HeaderValues(name.clone()));
+        self.looks_at_header(&name, Fact::HeaderValues)?;
         Ok(self
             .facts()?
             .header_values(&name)
@@ -91,6 +113,9 @@ impl wit::HostRequest for State {
     fn headers(&mut self, _: Resource<RequestHandle>) -> Result<Vec<(String, Vec<u8>)>> {
         self.works(0)?;
         self.looks_at(|| Fact::Headers);
+        if self.shows_id()? {
+            self.depends_on(Source::Id);
+        }
         Ok(lines(&self.exchange()?.request.headers))
     }
 
@@ -108,7 +133,7 @@ impl wit::HostRequest for State {
 
     fn id(&mut self, _: Resource<RequestHandle>) -> Result<String> {
         self.works(0)?;
-        self.spoil_reads();
+        self.depends_on(Source::Id);
         Ok(self.exchange()?.id.to_string())
     }
 
@@ -183,7 +208,7 @@ impl wit::HostRequest for State {
         match (&mut self.reads, &set) {
             (Some(reads), Ok(())) => reads.wrote(&name, &value),
             // It hung on how much others wrote.
-            (Some(reads), Err(_)) => reads.spoil(),
+            (Some(reads), Err(_)) => reads.depends_on(Source::Notes),
             (None, _) => {}
         }
         Ok(set)

@@ -3,6 +3,7 @@
 use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::signatures;
+use super::super::reads::Source;
 use super::super::state::State;
 use crate::limits;
 use crate::policy::key_sets;
@@ -16,7 +17,7 @@ impl signatures::Host for State {
         self.only_in_calls("signatures.verify-jws")?;
         self.works(token.len() + limits::SIGNATURE_WORK_BYTES)?;
         // Keys come and go.
-        self.spoil_reads();
+        self.depends_on(Source::KeySet);
         let Some(key_sets) = &self.granted.key_sets else {
             bail!("a plugin that does not import `signatures` has no key sets");
         };

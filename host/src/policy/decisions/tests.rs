@@ -20,7 +20,7 @@ const STORE: u64 = 1 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn memory() -> Memory<Decided> {
-    Memory::new(&Decisions::new(STORE), Arc::from("policy"))
+    Memory::new(&Decisions::new(STORE), Arc::from("policy"), REMEMBER_MAX)
 }
 
 fn header(name: &str) -> Fact {
@@ -48,14 +48,43 @@ async fn ask<'m>(memory: &'m Memory<Decided>, exchange: &Exchange) -> Asking<'m,
 
 /// Asks, and remembers for a minute.
 async fn teach(memory: &Memory<Decided>, exchange: &Exchange, reads: &[Fact], text: &str) {
+    let _ = taught(memory, exchange, reads, text).await;
+}
+
+async fn taught(
+    memory: &Memory<Decided>,
+    exchange: &Exchange,
+    reads: &[Fact],
+    text: &str,
+) -> Result<(), NotKept> {
     let asking = ask(memory, exchange).await;
-    asking.learn(Facts::of(exchange), reads.to_vec(), MINUTE, &decided(text));
+    asking.learn(Facts::of(exchange), reads.to_vec(), MINUTE, &decided(text))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_operators_bound_holds() {
+    let (decisions, request) = (Decisions::new(STORE), exchange("/", &[]));
+    let of = |at_most| Memory::new(&decisions, Arc::from("policy"), at_most);
+    let memory = of(MINUTE / 2);
+    teach(&memory, &request, &[Fact::Path], "1").await;
+    tokio::time::advance(MINUTE / 2 - Duration::from_millis(1)).await;
+    assert!(known(&memory, &request).await.is_some());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(known(&memory, &request).await.is_none());
+
+    let memory = of(Duration::ZERO);
+    assert_eq!(memory.allowed(MINUTE), None);
+    assert_eq!(taught(&memory, &request, &[Fact::Path], "1").await, Ok(()));
+    assert!(known(&memory, &request).await.is_none());
+
+    assert!(of(MINUTE).is_bounded_by(MINUTE) && !of(MINUTE).is_bounded_by(MINUTE / 2));
+    assert!(of(Duration::MAX).is_bounded_by(REMEMBER_MAX));
 }
 
 #[tokio::test(start_paused = true)]
 async fn equal_values_share_and_others_do_not() {
     type Lines = &'static [(&'static str, &'static str)];
-    let taught = exchange("/a?q=1", &[("x-key", "k"), ("x-other", "1")]);
+    let known_request = exchange("/a?q=1", &[("x-key", "k"), ("x-other", "1")]);
     let cases: &[(&[Fact], &str, Lines, bool)] = &[
         // What was not read may differ.
         (&[header("x-key")], "/b?q=2", &[("x-key", "k")], true),
@@ -94,8 +123,8 @@ async fn equal_values_share_and_others_do_not() {
     ];
     for (index, (reads, target, lines, shared)) in cases.iter().enumerate() {
         let memory = memory();
-        teach(&memory, &taught, reads, "yes").await;
-        assert_eq!(known(&memory, &taught).await.as_deref(), Some("yes"));
+        teach(&memory, &known_request, reads, "yes").await;
+        assert_eq!(known(&memory, &known_request).await.as_deref(), Some("yes"));
         let other = exchange(target, lines);
         assert_eq!(
             known(&memory, &other).await.is_some(),
@@ -109,10 +138,10 @@ async fn equal_values_share_and_others_do_not() {
 async fn memories_share_nothing_but_their_bound() {
     let decisions = Decisions::new(STORE);
     let request = exchange("/", &[]);
-    let before = Memory::new(&decisions, Arc::from("policy"));
+    let before = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     teach(&before, &request, &[Fact::Path], "before").await;
     // As a new configuration does, while the old one still serves.
-    let after = Memory::new(&decisions, Arc::from("policy"));
+    let after = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     assert_eq!(known(&after, &request).await, None);
     teach(&after, &request, &[Fact::Path], "after").await;
     assert_eq!(known(&before, &request).await.as_deref(), Some("before"));
@@ -131,7 +160,7 @@ async fn decisions_expire_to_the_moment() {
     assert!(known(&memory, &request).await.is_none());
 
     let asking = ask(&memory, &request).await;
-    asking.learn(
+    let _ = asking.learn(
         Facts::of(&request),
         vec![Fact::Path],
         Duration::MAX,
@@ -154,7 +183,7 @@ async fn what_the_visit_changed_is_not_what_the_plugin_saw() {
     let before = exchange("/", &[]);
     for known_then in [false, true] {
         let asking = ask(&memory, &before).await;
-        asking.learn(Facts::of(&after), reads.to_vec(), MINUTE, &decided("first"));
+        let _ = asking.learn(Facts::of(&after), reads.to_vec(), MINUTE, &decided("first"));
         assert_eq!(known(&memory, &before).await.is_some(), known_then);
         assert_eq!(known(&memory, &after).await, None);
     }
@@ -163,7 +192,7 @@ async fn what_the_visit_changed_is_not_what_the_plugin_saw() {
 #[tokio::test(start_paused = true)]
 async fn the_store_is_bounded_in_bytes() {
     let decisions = Decisions::new(STORE);
-    let memory = Memory::new(&decisions, Arc::from("policy"));
+    let memory = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     let text = "x".repeat(1_000);
     for path in 0..5_000 {
         let request = exchange(&format!("/{path}"), &[]);
@@ -174,7 +203,8 @@ async fn the_store_is_bounded_in_bytes() {
 
     let request = exchange("/large", &[]);
     let large = "x".repeat(DECISION_BYTES_MAX);
-    teach(&memory, &request, &[Fact::Path], &large).await;
+    let kept = taught(&memory, &request, &[Fact::Path], &large).await;
+    assert!(matches!(kept, Err(NotKept::TooLarge { .. })));
     assert_eq!(known(&memory, &request).await, None);
 }
 
@@ -194,7 +224,7 @@ async fn lists_and_their_use_are_bounded() {
             break;
         };
         let reads = vec![header(&name.to_string()), Fact::Query];
-        asking.learn(
+        let _ = asking.learn(
             Facts::of(&request),
             reads,
             Duration::from_nanos(1),
@@ -203,7 +233,8 @@ async fn lists_and_their_use_are_bounded() {
         tokio::time::advance(Duration::from_nanos(1)).await;
     }
     assert_eq!(memory.lists.len(), FACT_LISTS_MAX);
-    teach(&memory, &request, &[header("other")], "x").await;
+    let kept = taught(&memory, &request, &[header("other")], "x").await;
+    assert!(matches!(kept, Err(NotKept::TooManyLists { .. })));
     assert_eq!(known(&memory, &request).await, None);
 
     let memory = self::memory();
@@ -225,6 +256,6 @@ async fn a_request_too_costly_to_hold_against_the_lists_is_asked_for() {
     let first = ask(&memory, &costly).await;
     let second = ask(&memory, &costly).await;
     second.decline(None);
-    first.learn(Facts::of(&costly), vec![Fact::Path], MINUTE, &decided("y"));
+    let _ = first.learn(Facts::of(&costly), vec![Fact::Path], MINUTE, &decided("y"));
     assert_eq!(memory.lists.len(), 1);
 }

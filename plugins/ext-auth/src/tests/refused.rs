@@ -44,7 +44,7 @@ fn bad_configurations_are_refused_by_place() {
         ),
         (
             json!({ "headers": ["X-Forwarded-For"] }),
-            "`x-forwarded-for` is always sent",
+            "`x-forwarded-for` is not taken from the client",
         ),
         (json!({ "forward": ["content-length"] }), "`forward[0]`"),
         (json!({ "deny-headers": [""] }), "`deny-headers[0]`"),
@@ -79,7 +79,22 @@ fn bad_configurations_are_refused_by_place() {
             "`claims` has an empty name",
         ),
         (json!({ "anonymous": "" }), "`anonymous`: \"\""),
-        (json!({ "remember": "1s" }), "unknown field `remember`"),
+        (
+            json!({ "remember": "2" }),
+            "`remember`: \"2\" must be 0s to 60m",
+        ),
+        (json!({ "remember": "61m" }), "must be 0s to 60m"),
+        (json!({ "remember": "1.5s" }), "must be 0s to 60m"),
+        (json!({ "remember": 2 }), "expected a string"),
+        (
+            json!({ "remember": "1s", "headers": ["a", "X-Request-Id"] }),
+            "`headers`: `x-request-id` is another in each request",
+        ),
+        (json!({ "remembers": "1s" }), "unknown field `remembers`"),
+        (
+            json!({ "x-forwarded": ["path"] }),
+            "unknown variant `path`, expected one of `method`, `proto`, `host`, `uri`, `for`",
+        ),
     ] {
         let Err(error) = testing::configure::<ExtAuth>(config(more.clone())) else {
             panic!("must be refused: {more}");

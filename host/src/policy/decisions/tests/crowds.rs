@@ -22,7 +22,7 @@ async fn calls_of_a_crowd(memory: Arc<Memory<Decided>>, make: fn() -> Exchange) 
                     tokio::task::yield_now().await;
                 }
                 let reads = vec![Fact::Path, header("k")];
-                asking.learn(Facts::of(&request), reads, MINUTE, &decided("yes"));
+                let _ = asking.learn(Facts::of(&request), reads, MINUTE, &decided("yes"));
             }
         });
     }
@@ -89,7 +89,7 @@ async fn another_asks_in_the_place_of_one_that_vanished() {
     drop(first);
     let second = second.await;
     assert!(polled(third.as_mut()).await.is_none());
-    second.learn(
+    let _ = second.learn(
         Facts::of(&request),
         vec![Fact::Path],
         MINUTE,
@@ -145,7 +145,7 @@ async fn some_are_remembered_and_some_are_not() {
     let first = ask(&memory, &bad).await;
     let mut second = Box::pin(memory.recall(Facts::of(&bad)));
     assert!(polled(second.as_mut()).await.is_none());
-    first.learn(Facts::of(&bad), reads(), MINUTE, &decided("again"));
+    let _ = first.learn(Facts::of(&bad), reads(), MINUTE, &decided("again"));
     assert!(matches!(second.await, Recalled::Known(_)));
 }
 
@@ -173,14 +173,14 @@ async fn waiting_is_bounded() {
     let own = ask(&memory, &request).await;
     assert_eq!(start.elapsed(), ANSWER_WAIT_MAX);
     // Its answer counts as any other, and the slow one's still arrives.
-    own.learn(
+    let _ = own.learn(
         Facts::of(&request),
         vec![Fact::Path],
         MINUTE,
         &decided("own"),
     );
     assert_eq!(known(&memory, &request).await.as_deref(), Some("own"));
-    slow.learn(
+    let _ = slow.learn(
         Facts::of(&request),
         vec![Fact::Path],
         MINUTE,

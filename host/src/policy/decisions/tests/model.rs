@@ -123,7 +123,7 @@ proptest! {
                         let after = Facts::of(&request);
                         match decides {
                             Plugin::Decides(number) => {
-                                asking.learn(after, reads, MINUTE, &decided(&number.to_string()));
+                                let _ = asking.learn(after, reads, MINUTE, &decided(&number.to_string()));
                             }
                             Plugin::DoesNotRemember => asking.decline(Some(reads)),
                             _ => asking.decline(None),
@@ -170,7 +170,7 @@ proptest! {
                             match decides {
                                 Plugin::Decides(number) => {
                                     let decision = decided(&number.to_string());
-                                    asking.learn(after, reads, MINUTE, &decision);
+                                    let _ = asking.learn(after, reads, MINUTE, &decision);
                                 }
                                 Plugin::DoesNotRemember => asking.decline(Some(reads)),
                                 _ => asking.decline(None),
