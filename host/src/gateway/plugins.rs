@@ -171,6 +171,7 @@ fn load_policy(
         // The entry's, which every gateway makes anew.
         on_fault: _,
         on_fault_position: _,
+        remember_at_most: _,
         position: _,
     } = written;
     let instances = Instances {
