@@ -5,11 +5,13 @@ use crate::limits;
 
 /// In backquotes, without control characters.
 pub fn quoted(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(limits::QUOTED_CHARS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown = String::new();
+    for character in text.chars().take(limits::QUOTED_CHARS_MAX) {
+        match disturbs(character) {
+            true => shown.extend(character.escape_unicode()),
+            false => shown.extend(character.escape_debug()),
+        }
+    }
     if text.chars().nth(limits::QUOTED_CHARS_MAX).is_some() {
         shown.push('…');
     }
@@ -24,14 +26,50 @@ pub fn one_line(text: &str) -> String {
     for character in kept.chars() {
         match character {
             '\n' => line.push_str("\\n"),
-            character if character.is_control() => line.push(char::REPLACEMENT_CHARACTER),
-            character => line.push(character),
+            character => line.push(clear(character)),
         }
     }
     if kept.len() < text.len() {
         line.push_str(&format!("… ({} bytes)", text.len()));
     }
     line
+}
+
+/// A character as it may be shown beside others: a sign that something stood there, of one that is not
+/// seen itself.
+pub fn clear(character: char) -> char {
+    match character.is_control() || disturbs(character) {
+        true => char::REPLACEMENT_CHARACTER,
+        false => character,
+    }
+}
+
+/// Whether a character that is no control character begins a line for some readers, or changes how what
+/// stands around it is shown without being seen itself: Unicode's separators of lines and paragraphs, and
+/// its characters of the category Cf (format), among them those that turn the direction of text.
+fn disturbs(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -60,5 +98,15 @@ mod tests {
         );
         assert_eq!(quoted("a\nb"), "`a\\nb`");
         assert_eq!(one_line("a\nb\u{1b}[m"), "a\\nb\u{fffd}[m");
+        for character in
+            "\u{85}\u{ad}\u{200b}\u{200e}\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}\u{e0041}".chars()
+        {
+            assert_eq!(one_line(&format!("a{character}b")), "a\u{fffd}b");
+            let escaped = character.escape_unicode();
+            assert_eq!(quoted(&format!("a{character}b")), format!("`a{escaped}b`"));
+        }
+        for text in ["ä", "日本", "🦀", "a b", "e\u{301}", "\u{a0}"] {
+            assert_eq!(one_line(text), text);
+        }
     }
 }

@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "bounded", "chain", "config", "error", "http", "limits", "observe", "plugin", "policy",
-            "route", "store", "upstream",
+            "route", "shown", "store", "upstream",
         ],
     ),
     (
@@ -50,7 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("upstream", &["error", "http", "limits", "observe"]),
     // What was written is checked with what routes are.
     ("config", &["bounded", "limits", "route", "shown"]),
-    ("observe", &["error", "limits"]),
+    ("observe", &["error", "limits", "shown"]),
     // A failure is answered with a response.
     ("error", &["http"]),
     ("http", &["limits", "shown"]),

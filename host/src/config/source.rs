@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Position;
 use crate::limits::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
-use crate::shown::quoted;
+use crate::shown::{clear, quoted};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,10 +235,9 @@ impl Source {
 }
 
 fn printable(character: char) -> char {
-    if character.is_control() && character != '\t' {
-        char::REPLACEMENT_CHARACTER
-    } else {
-        character
+    match character {
+        '\t' => '\t',
+        character => clear(character),
     }
 }
 

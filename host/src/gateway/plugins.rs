@@ -13,6 +13,7 @@ use crate::config::{self, Config, PluginCache, PluginCode, Problem};
 use crate::observe::PluginInstances;
 use crate::plugin::{Granted, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets};
 use crate::policy::key_sets::KeySets;
+use crate::shown::clear;
 
 /// Half the cores: requests may be served beside.
 pub fn loading_threads() -> usize {
@@ -280,12 +281,11 @@ fn policy_problems(written: &config::Policy, error: LoadError) -> Vec<Problem> {
 /// A text that may come from a plugin, for a terminal: without control characters, and with its later
 /// lines indented, so that none can look like a line of ours.
 fn printable(text: &str) -> String {
-    let clean = |character: char| match character {
+    let cleared = |character: char| match character {
         '\n' => '\n',
-        character if character.is_control() => char::REPLACEMENT_CHARACTER,
-        character => character,
+        character => clear(character),
     };
-    let text: String = text.chars().map(clean).collect();
+    let text: String = text.chars().map(cleared).collect();
     text.replace('\n', "\n    ")
 }
 

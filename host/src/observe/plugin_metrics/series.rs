@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::{METRIC_LABEL_BYTES_MAX, METRIC_NAME_BYTES_MAX, Reason};
+use crate::shown::clear;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -120,12 +121,7 @@ fn is_name(text: &str) -> bool {
 /// A label's value without control characters, cut to the bound.
 fn printable(value: &str) -> String {
     let mut text = String::new();
-    for character in value.chars() {
-        let character = if character.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            character
-        };
+    for character in value.chars().map(clear) {
         if text.len() + character.len_utf8() > METRIC_LABEL_BYTES_MAX {
             break;
         }
