@@ -110,6 +110,11 @@ impl KeySet {
                          should hold"
                     ));
                 }
+                for oddity in oddities(written) {
+                    self.warnings.push(format!(
+                        "{name} is used, though {oddity}: the number is the same"
+                    ));
+                }
                 self.keys.push(key);
             }
             Err(why) => self.warnings.push(format!("{name} is not used: {why}")),
@@ -205,15 +210,20 @@ fn ec(members: &Map<String, Value>, fits: impl Fn(Algorithm) -> bool) -> Result<
         Curve::named(name).ok_or_else(|| format!("its curve {} is not supported", shown(name)))?;
     let mut point = vec![0x04];
     for coordinate in ["x", "y"] {
-        let bytes = octets(members, coordinate)?;
-        if bytes.len() != curve.coordinate_bytes() {
+        let (written, length) = (octets(members, coordinate)?, curve.coordinate_bytes());
+        let zeros = written.iter().take_while(|byte| **byte == 0).count();
+        let number = &written[zeros..];
+        let Some(missing) = length
+            .checked_sub(number.len())
+            .filter(|_| !written.is_empty())
+        else {
             return Err(format!(
-                "`{coordinate}` has {} bytes, not {} (RFC 7518, section 6.2.1.2)",
-                bytes.len(),
-                curve.coordinate_bytes()
+                "`{coordinate}` has {} bytes, not {length} (RFC 7518, section 6.2.1.2)",
+                written.len(),
             ));
-        }
-        point.extend_from_slice(&bytes);
+        };
+        point.resize(point.len() + missing, 0);
+        point.extend_from_slice(number);
     }
     let algorithm = Algorithm::Ecdsa(curve);
     let verifier = Verifier::ecdsa(curve, &point)?;
@@ -280,12 +290,52 @@ fn octets(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
         .map_err(|_| format!("`{name}` is not base64url without padding"))
 }
 
-/// A Base64urlUInt (RFC 7518, section 2).
+/// A Base64urlUInt (RFC 7518, section 2), without zeros before it: some issuers write them, and the number
+/// is the same.
 fn number(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
     let bytes = octets(members, name)?;
-    match bytes.first() {
-        None => Err(format!("`{name}` is empty")),
-        Some(0) => Err(format!("`{name}` begins with a zero (RFC 7518, section 2)")),
-        Some(_) => Ok(bytes),
+    match bytes.iter().position(|byte| *byte != 0) {
+        None => Err(format!("`{name}` is empty or zero")),
+        Some(zeros) => Ok(bytes[zeros..].to_vec()),
     }
+}
+
+/// The numbers of a usable key that have zeros before them where RFC 7518 has none (`n` and `e`), or not as
+/// many as it has (the coordinates of a curve, section 6.2.1.2), with what is wrong.
+fn oddities(written: &Value) -> Vec<String> {
+    let bytes = |name: &str| {
+        let text = written.get(name).and_then(Value::as_str)?;
+        BASE64URL_NOPAD.decode(text.as_bytes()).ok()
+    };
+    let text = |name: &str| {
+        written
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let mut oddities = Vec::new();
+    match text("kty") {
+        "RSA" => {
+            for name in ["n", "e"] {
+                if bytes(name).is_some_and(|bytes| bytes.first() == Some(&0)) {
+                    oddities.push(format!("`{name}` begins with a zero (RFC 7518, section 2)"));
+                }
+            }
+        }
+        "EC" => {
+            let length = Curve::named(text("crv")).map(Curve::coordinate_bytes);
+            for name in ["x", "y"] {
+                let Some(bytes) = bytes(name).filter(|bytes| Some(bytes.len()) != length) else {
+                    continue;
+                };
+                oddities.push(format!(
+                    "`{name}` has {} bytes, not {} (RFC 7518, section 6.2.1.2)",
+                    bytes.len(),
+                    length.unwrap_or_default()
+                ));
+            }
+        }
+        _ => {}
+    }
+    oddities
 }
