@@ -10,13 +10,13 @@ const NS_PER_SECOND: u128 = 1_000_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// A token bucket, by what is missing from it: in units of which a token has as many as the period
-    /// has nanoseconds, so that `amount` units flow in each nanosecond, exactly. So a change of `burst`
-    /// keeps what is used. In two words, upper first: as one it would be aligned to 16 bytes.
     Rate {
-        missing: [u64; 2],
+        /// Of the amount that was asked for last.
+        own: Bucket,
+        /// Of another one, where limits of different amounts count the same. Each flows by its own:
+        /// else the loose limit would fill up the tight one, or the tight one hold up the loose one.
+        other: Bucket,
         at_ns: u64,
-        amount: u64,
     },
     Quota {
         window: Window,
@@ -25,6 +25,70 @@ pub enum Counter {
     Concurrent {
         held: u64,
     },
+}
+
+/// A token bucket, by what is missing from it: in units of which a token has as many as the period has
+/// nanoseconds, so that `amount` units flow in each nanosecond, exactly. So a change of `burst` keeps what
+/// is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// In two words, upper first: as one it would be aligned to 16 bytes.
+    missing: [u64; 2],
+    /// 0: there is none.
+    amount: u64,
+}
+
+impl Bucket {
+    const NONE: Bucket = Bucket {
+        missing: [0, 0],
+        amount: 0,
+    };
+
+    /// As it is when this much time has passed.
+    fn flow(self, at_ns: u64, now: Now) -> Bucket {
+        let elapsed = u128::from(now.monotonic_ns.saturating_sub(at_ns));
+        let missing = join(self.missing).saturating_sub(elapsed * u128::from(self.amount));
+        Bucket {
+            missing: split(missing),
+            ..self
+        }
+    }
+
+    fn is_full(self) -> bool {
+        self.missing == [0, 0]
+    }
+
+    /// Nanoseconds until it is full.
+    fn rest(self) -> u128 {
+        join(self.missing) / u128::from(self.amount.max(1))
+    }
+
+    /// Takes what was used under another amount: at most a period's worth, so that whoever uses a loose
+    /// limit has not used up a tight one for longer than that.
+    fn share(&mut self, more: u128, period_ms: u64) {
+        let missing = join(self.missing);
+        let most = u128::from(self.amount) * units(period_ms);
+        self.missing = split(missing.max(missing.saturating_add(more).min(most)));
+    }
+}
+
+/// The buckets as a limit of this amount sees them, its own first. One that was not asked for before begins
+/// with what is used, so that a caller whose amount changes keeps that; of three the tightest two are kept.
+fn seen_by(amount: u64, own: Bucket, other: Bucket) -> [Bucket; 2] {
+    let begun = |missing| Bucket { missing, amount };
+    if own.is_full() && other.is_full() {
+        [begun([0, 0]), Bucket::NONE]
+    } else if own.amount == amount {
+        [own, other]
+    } else if other.amount == amount {
+        [other, own]
+    } else if other.amount == 0 {
+        [begun(own.missing), own]
+    } else if own.amount < other.amount {
+        [begun(other.missing), own]
+    } else {
+        [begun(own.missing), other]
+    }
 }
 
 /// Units of one token. The greatest period in nanoseconds is below 2^55, so products with any number
@@ -41,30 +105,29 @@ fn split(units: u128) -> [u64; 2] {
     [(units >> 64) as u64, units as u64]
 }
 
-/// What is missing when this much time has passed.
-fn flow(missing: [u64; 2], at_ns: u64, amount: u64, now: Now) -> u128 {
-    let elapsed = now.monotonic_ns.saturating_sub(at_ns);
-    join(missing).saturating_sub(u128::from(elapsed) * u128::from(amount))
-}
-
 impl Counter {
     /// The counter as it is now, seen by this bound; a full bucket, an untouched window or no holder if
     /// there is none yet.
     pub fn at(stored: Option<Counter>, bound: &Bound, calendar: &Calendar, now: Now) -> Counter {
         match (*bound, stored) {
-            (Bound::Rate { amount, .. }, Some(Counter::Rate { missing, at_ns, .. })) => {
+            (Bound::Rate { amount, .. }, Some(Counter::Rate { own, other, at_ns })) => {
+                let [own, other] = [own, other].map(|bucket| bucket.flow(at_ns, now));
+                let [own, other] = seen_by(amount, own, other);
                 Counter::Rate {
-                    missing: split(flow(missing, at_ns, amount, now)),
+                    own,
+                    other,
                     // Threads read the clock one after another: an earlier reading takes nothing back.
                     at_ns: at_ns.max(now.monotonic_ns),
-                    amount,
                 }
             }
-            (Bound::Rate { amount, .. }, _) => Counter::Rate {
-                missing: [0, 0],
-                at_ns: now.monotonic_ns,
-                amount,
-            },
+            (Bound::Rate { amount, .. }, _) => {
+                let [own, other] = seen_by(amount, Bucket::NONE, Bucket::NONE);
+                Counter::Rate {
+                    own,
+                    other,
+                    at_ns: now.monotonic_ns,
+                }
+            }
             (Bound::Quota { period, .. }, stored) => {
                 let current = calendar.window(period, now.unix_ms);
                 match stored {
@@ -88,13 +151,13 @@ impl Counter {
     pub fn left(&self, bound: &Bound) -> u64 {
         match (*self, *bound) {
             (
-                Counter::Rate { missing, .. },
+                Counter::Rate { own, .. },
                 Bound::Rate {
                     period_ms, burst, ..
                 },
             ) => {
                 let unit = units(period_ms);
-                let there = (u128::from(burst) * unit).saturating_sub(join(missing));
+                let there = (u128::from(burst) * unit).saturating_sub(join(own.missing));
                 u64::try_from(there / unit).unwrap_or(u64::MAX)
             }
             (Counter::Quota { used, .. }, bound) => bound.most().saturating_sub(used),
@@ -117,9 +180,10 @@ impl Counter {
     /// Takes this much, whether it is there or not; says how much could be written down.
     pub fn take(&mut self, bound: &Bound, cost: u64) -> u64 {
         match (self, *bound) {
-            (Counter::Rate { missing, .. }, Bound::Rate { period_ms, .. }) => {
+            (Counter::Rate { own, other, .. }, Bound::Rate { period_ms, .. }) => {
                 let more = u128::from(cost) * units(period_ms);
-                *missing = split(join(*missing).saturating_add(more));
+                own.missing = split(join(own.missing).saturating_add(more));
+                other.share(more, period_ms);
                 cost
             }
             (Counter::Quota { used: sum, .. } | Counter::Concurrent { held: sum }, _) => {
@@ -131,11 +195,12 @@ impl Counter {
         }
     }
 
+    /// To the own bucket alone: the other may have been charged less than it would get back.
     pub fn give_back(&mut self, bound: &Bound, cost: u64) {
         match (self, *bound) {
-            (Counter::Rate { missing, .. }, Bound::Rate { period_ms, .. }) => {
+            (Counter::Rate { own, .. }, Bound::Rate { period_ms, .. }) => {
                 let less = u128::from(cost) * units(period_ms);
-                *missing = split(join(*missing).saturating_sub(less));
+                own.missing = split(join(own.missing).saturating_sub(less));
             }
             (Counter::Quota { used: sum, .. } | Counter::Concurrent { held: sum }, _) => {
                 *sum = sum.saturating_sub(cost);
@@ -149,7 +214,7 @@ impl Counter {
         match (*self, *bound) {
             _ if cost > bound.most() => None,
             (
-                Counter::Rate { missing, .. },
+                Counter::Rate { own, .. },
                 Bound::Rate {
                     amount,
                     period_ms,
@@ -158,7 +223,7 @@ impl Counter {
             ) => {
                 let unit = units(period_ms);
                 let most = u128::from(burst) * unit;
-                let after = join(missing).saturating_add(u128::from(cost) * unit);
+                let after = join(own.missing).saturating_add(u128::from(cost) * unit);
                 Some(seconds_of_flow(after.saturating_sub(most), amount))
             }
             (Counter::Quota { window, .. }, _) => Some(seconds_to(window, now)),
@@ -189,11 +254,9 @@ impl Counter {
     /// Whether it is as good as none.
     pub fn idle(&self, now: Now) -> bool {
         match *self {
-            Counter::Rate {
-                missing,
-                at_ns,
-                amount,
-            } => flow(missing, at_ns, amount, now) == 0,
+            Counter::Rate { own, other, at_ns } => {
+                own.flow(at_ns, now).is_full() && other.flow(at_ns, now).is_full()
+            }
             Counter::Quota { window, used } => {
                 used == 0 || now.unix_ms >= window.end_ms || is_reset(window, now)
             }
@@ -208,13 +271,9 @@ impl Counter {
             return Some((0, 0));
         }
         match *self {
-            Counter::Rate {
-                missing,
-                at_ns,
-                amount,
-            } => {
-                let units = flow(missing, at_ns, amount, now);
-                Some((units / u128::from(amount.max(1)), 0))
+            Counter::Rate { own, other, at_ns } => {
+                let rest = |bucket: Bucket| bucket.flow(at_ns, now).rest();
+                Some((rest(own).max(rest(other)), 0))
             }
             Counter::Quota { window, used } => {
                 let ms = window.end_ms.saturating_sub(now.unix_ms);

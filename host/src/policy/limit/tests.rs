@@ -6,6 +6,7 @@ mod keys;
 mod model;
 mod parallel;
 mod respond;
+mod shared;
 
 use std::sync::Arc;
 
