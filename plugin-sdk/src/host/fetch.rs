@@ -159,12 +159,14 @@ impl Answer {
         self.0.body
     }
 
-    /// The body, read as JSON.
+    /// The body, read as JSON. A byte order mark before it is left out (RFC 8259, section 8.1).
     ///
     /// # Errors
     /// If it is not JSON, or not a `T`.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        Ok(serde_json::from_slice(&self.0.body)?)
+        let body = self.0.body.as_slice();
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        Ok(serde_json::from_slice(body)?)
     }
 }
 

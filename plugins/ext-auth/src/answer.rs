@@ -97,7 +97,7 @@ impl Reading {
             return Ok(Value::Null);
         }
         let error = |error| format!("the service allowed, and its body is not JSON: {error}");
-        serde_json::from_slice(answer.body()).map_err(error)
+        answer.json().map_err(error)
     }
 }
 

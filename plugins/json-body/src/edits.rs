@@ -52,6 +52,9 @@ impl From<serde_json::Error> for Trouble {
     }
 }
 
+/// A byte order mark.
+const MARK: &str = "\u{feff}";
+
 /// The values of `lines`; none where something absent is referred to.
 pub type Values = Vec<Option<String>>;
 
@@ -134,6 +137,12 @@ impl Edits {
         values: Values,
         strict: bool,
     ) -> Result<Option<String>, Trouble> {
+        // Some writers begin a document with a byte order mark (RFC 8259, section 8.1). Whoever reads it
+        // is used to it.
+        let (mark, text) = match text.strip_prefix(MARK.as_bytes()) {
+            Some(text) => (MARK, text),
+            None => ("", text),
+        };
         let mut root = Node::parse(text)?;
         let mut changed = false;
         if let Some(keep) = &self.keep
@@ -163,7 +172,8 @@ impl Edits {
             }
         }
         Ok(changed.then(|| {
-            let mut out = String::with_capacity(text.len() + 256);
+            let mut out = String::with_capacity(mark.len() + text.len() + 256);
+            out.push_str(mark);
             root.write(&mut out);
             out
         }))

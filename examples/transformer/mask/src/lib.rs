@@ -73,7 +73,9 @@ impl Mask {
         if body.is_empty() {
             return Ok(None);
         }
-        let parsed = serde_json::from_slice(&body);
+        // Some writers begin with a byte order mark, which is no part of the document.
+        let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+        let parsed = serde_json::from_slice(json);
         let mut document = parsed.map_err(|error| BodyError::Failed(error.to_string()))?;
         Ok(self
             .mask(&mut document)

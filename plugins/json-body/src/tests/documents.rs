@@ -236,6 +236,16 @@ fn setting_and_adding() {
     }
 }
 
+/// It is no part of the document (RFC 8259, section 8.1), and whoever reads it is used to it.
+#[test]
+fn a_byte_order_mark_is_kept() {
+    let remove = || json!({ "remove": ["secret"] });
+    let body = "\u{feff}{\"a\":1,\"secret\":2}";
+    assert_eq!(edited(remove(), body), "\u{feff}{\"a\":1}");
+    let unchanged = "\u{feff}{ \"a\" : 1 }";
+    assert_eq!(edited(remove(), unchanged), unchanged);
+}
+
 #[test]
 fn the_order_is_keep_remove_rename_add_set() {
     let changes = json!({
