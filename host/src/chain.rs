@@ -185,13 +185,17 @@ impl Entry {
     fn is_for(&self, exchange: &Exchange) -> bool {
         let Some(when) = &self.when else { return true };
         let request = &exchange.request;
-        when.holds(
-            exchange.preflight.as_ref().unwrap_or(&request.method),
-            request.authority(),
-            request.uri.path(),
-            &request.headers,
-            request.uri.query(),
-        )
+        let holds_at = |host| {
+            when.holds(
+                exchange.preflight.as_ref().unwrap_or(&request.method),
+                host,
+                request.uri.path(),
+                &request.headers,
+                request.uri.query(),
+            )
+        };
+        // A proxy may pass on what its client said of the host: neither way gets around the entry.
+        holds_at(request.authority()) || (request.asked.is_some() && holds_at(request.host()))
     }
 
     fn failure(&self, fault: &Fault) -> Failure {

@@ -41,7 +41,7 @@ pub async fn handle(
     let mut record = gateway.record(Arrival {
         listener: Arc::clone(&listener.name),
         id: Arc::clone(&id),
-        client: peer.to_canonical(),
+        client: Some(peer.to_canonical()),
         method: request.method().clone(),
         target: request.uri().clone(),
     });

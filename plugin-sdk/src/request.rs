@@ -26,7 +26,7 @@ impl Request {
         self.0.method()
     }
 
-    /// `http` or `https`: how the client reached the gateway.
+    /// `http` or `https`: how the client reached the gateway, or the trusted proxy before it.
     pub fn scheme(&self) -> String {
         self.0.scheme()
     }
@@ -81,7 +81,8 @@ impl Request {
         self.0.headers()
     }
 
-    /// The client's IP address, for example `192.0.2.1` or `2001:db8::1`.
+    /// The client's IP address, for example `192.0.2.1` or `2001:db8::1`; `unknown` if a trusted proxy does
+    /// not say it.
     pub fn client_address(&self) -> String {
         self.0.client_address()
     }

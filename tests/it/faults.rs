@@ -6,6 +6,30 @@ use tollgate_tests::{Folder, Gateway, Origin, Step, echo};
 use crate::components::hostile_transformer;
 use crate::scene::Scene;
 
+/// What an entry noted in a call that faulted is no note.
+#[test]
+fn notes_of_a_call_that_faulted_are_undone() {
+    let origin = Origin::echo();
+    let trap = |hook: &str| {
+        format!("on-fault = \"open\"\nconfig = {{ act = \"note-and-trap\", hook = \"{hook}\" }}")
+    };
+    let tell = "config = { act = \"note\", plugin = \"hostile\" }";
+    let scene = Scene::new(&origin)
+        .hostile("limits.wall = \"5s\"")
+        .policy("tell", "hostile", tell)
+        .policy("in", "hostile", &trap("transform-request"))
+        .policy("out", "hostile", &trap("transform-response"));
+    let gateway = Gateway::start(&scene.toml());
+    let answer = gateway.get("/a");
+    assert_eq!(answer.status, 200);
+    // Outermost stands what `tell` noted itself; the entry that trapped on the way in has no note.
+    assert_eq!(answer.headers("x-note"), ["noted"]);
+    for policy in ["in", "out"] {
+        let faults = [("policy", policy), ("kind", "trap")];
+        assert!(gateway.metric("tollgate_plugin_faults_total", &faults) >= 1.0);
+    }
+}
+
 /// Edits until no more lines fit, and then fails over one that is refused.
 fn edits_then_error(hook: &str, first: &str) -> String {
     let fill = "[\"append\", \"x-fill\", \"v\"], ".repeat(120);

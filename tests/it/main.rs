@@ -14,6 +14,7 @@ mod decisions;
 mod edits;
 mod faults;
 mod fidelity;
+mod forwarded;
 mod h1;
 mod hostile;
 mod http_cache;

@@ -109,7 +109,7 @@ fn exchange() -> Exchange {
     Exchange {
         id: "01a2055c-45f4-72f5-ab49-597f80ffca40".into(),
         scheme: "http",
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         route: "r0".into(),
         variables: Arc::new(BTreeMap::new()),
         parameters: vec![("id".to_owned(), "4711".to_owned())],
@@ -118,7 +118,9 @@ fn exchange() -> Exchange {
             method: Method::GET,
             uri: Uri::from_static("/api-0/items-0/4711/parts"),
             headers: headers(),
+            asked: None,
         },
+        written: Vec::new(),
         request_body: RequestBody::whole(Bytes::new()),
         response: None,
         response_body: Content::default(),

@@ -274,7 +274,10 @@ async fn ask(
         let charge = mechanisms
             .limiter
             .charge(place, &limits, Now::read())
-            .map_err(|bad| Fault::new(FaultKind::BadReply, bad.0))?;
+            .map_err(|bad| {
+                visit.undo();
+                Fault::new(FaultKind::BadReply, bad.0)
+            })?;
         for standing in charge.standings() {
             let outcome = match standing.finding {
                 Finding::Within => LimitOutcome::Within,

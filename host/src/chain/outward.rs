@@ -142,9 +142,10 @@ async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Resu
         let settlements = visit.settle().await?;
         if let Some(charge) = passage.charges.get_mut(index) {
             for (limit, cost) in settlements {
-                charge
-                    .settle(&limit, cost, Now::read())
-                    .map_err(|text| Fault::new(FaultKind::BadReply, text))?;
+                charge.settle(&limit, cost, Now::read()).map_err(|text| {
+                    visit.undo();
+                    Fault::new(FaultKind::BadReply, text)
+                })?;
             }
         }
     }

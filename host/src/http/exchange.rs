@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::body::{Content, RequestBody};
@@ -15,8 +15,10 @@ use crate::limits;
 /// A message pair on its way through a chain.
 pub struct Exchange {
     pub id: Arc<str>,
+    /// As settled in [`super::forwarded`], as `client` is.
     pub scheme: &'static str,
-    pub client: IpAddr,
+    /// None: a trusted proxy does not say who it is.
+    pub client: Option<IpAddr>,
     pub route: Arc<str>,
     /// Of the route, its API and the gateway.
     pub variables: Arc<BTreeMap<String, String>>,
@@ -25,6 +27,8 @@ pub struct Exchange {
     /// Of a CORS preflight: the method that it asks for, by which it was routed.
     pub preflight: Option<Method>,
     pub request: RequestHead,
+    /// The names of the request's fields that entries wrote: the others are the client's.
+    pub written: Vec<HeaderName>,
     pub request_body: RequestBody,
     /// There from the moment the upstream, a plugin or the gateway answered.
     pub response: Option<ResponseHead>,
@@ -45,6 +49,7 @@ impl Exchange {
             parameters: self.parameters.clone(),
             preflight: self.preflight.clone(),
             request: self.request.clone(),
+            written: self.written.clone(),
             request_body: RequestBody::whole(Bytes::new()),
             response: None,
             response_body: Content::default(),
@@ -74,14 +79,29 @@ pub struct RequestHead {
     pub method: Method,
     /// Path and query only.
     pub uri: Uri,
-    /// `host` is always right: it is the authority.
+    /// `host` is what the upstream is told.
     pub headers: HeaderMap,
+    /// The authority that the client asked for, where a trusted proxy says another than `host`.
+    pub asked: Option<HeaderValue>,
 }
 
 impl RequestHead {
-    /// The host, with the port if one was named; none where it is missing or not text.
+    /// The host that the client asked for, with the port if one was named; none where it is missing or
+    /// not text.
     pub fn authority(&self) -> Option<&str> {
+        let asked = self.asked.as_ref();
+        asked.or(self.headers.get(HOST))?.to_str().ok()
+    }
+
+    /// The host that the upstream is told.
+    pub fn host(&self) -> Option<&str> {
         self.headers.get(HOST)?.to_str().ok()
+    }
+
+    /// Makes this both the host that the upstream is told and the one that was asked for.
+    pub fn set_authority(&mut self, authority: HeaderValue) {
+        self.headers.insert(HOST, authority);
+        self.asked = None;
     }
 }
 
@@ -127,7 +147,8 @@ impl Grant {
 /// The notes of plugins, each under the plugin and the chain entry that wrote it.
 #[derive(Debug, Default, Clone)]
 pub struct Attributes {
-    notes: Vec<Note>,
+    /// Shared with what they were before a call, and with the same request asked again.
+    notes: Vec<Arc<Note>>,
     bytes: usize,
 }
 
@@ -183,12 +204,12 @@ impl Attributes {
         if let Some(index) = old {
             self.notes.remove(index);
         }
-        self.notes.push(Note {
+        self.notes.push(Arc::new(Note {
             plugin: Arc::clone(plugin),
             policy: Arc::clone(policy),
             name: name.to_owned(),
             value: value.to_owned(),
-        });
+        }));
         self.bytes = bytes;
         Ok(())
     }

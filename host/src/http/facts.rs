@@ -71,7 +71,7 @@ impl Fact {
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'e> {
     scheme: &'static str,
-    client: IpAddr,
+    client: Option<IpAddr>,
     route: &'e str,
     variables: &'e BTreeMap<String, String>,
     parameters: &'e [(String, String)],
@@ -102,11 +102,8 @@ impl<'e> Facts<'e> {
         self.scheme
     }
 
-    pub fn authority(self) -> Cow<'e, str> {
-        match self.request.headers.get(http::header::HOST) {
-            Some(value) => String::from_utf8_lossy(value.as_bytes()),
-            None => Cow::Borrowed(""),
-        }
+    pub fn authority(self) -> &'e str {
+        self.request.authority().unwrap_or_default()
     }
 
     pub fn path(self) -> &'e str {
@@ -147,8 +144,12 @@ impl<'e> Facts<'e> {
         lines.map(|(name, value)| (name.as_str(), value.as_bytes()))
     }
 
+    /// `unknown` (RFC 7239, section 6.2) is in no network.
     pub fn client_address(self) -> String {
-        self.client.to_string()
+        match self.client {
+            Some(address) => address.to_string(),
+            None => "unknown".to_owned(),
+        }
     }
 
     /// No listener asks for certificates in this release, so no client has shown one.
@@ -192,7 +193,7 @@ impl<'e> Facts<'e> {
         match fact {
             Fact::Method => framed.text(self.method()),
             Fact::Scheme => framed.text(self.scheme()),
-            Fact::Authority => framed.text(&self.authority()),
+            Fact::Authority => framed.text(self.authority()),
             Fact::Path => framed.text(self.path()),
             Fact::Query => framed.maybe(self.query()),
             Fact::QueryParameter(name) => framed.maybe(self.query_parameter(name).as_deref()),

@@ -5,6 +5,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
+use super::families;
 use crate::limits;
 use crate::shown::quoted;
 
@@ -22,16 +23,33 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// Fields that a `Connection` option cannot remove: framing and routing depend on them, and a client
 /// that could strip what the gateway or a plugin adds would get around them.
-const NEVER_CONNECTION_OPTIONS: [&str; 10] = [
+/// So with the fields that speak for a proxy ([`families`]).
+const NEVER_CONNECTION_OPTIONS: [&str; 7] = [
     "host",
     "content-length",
     "content-type",
     "authorization",
     "cookie",
     "set-cookie",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
+    "x-request-id",
+];
+
+/// Fields that the gateway itself writes, takes off or goes by, and that servers may read under another
+/// name too (see [`families`]).
+const SHADOWED: [&str; 13] = [
+    "content-length",
+    "transfer-encoding",
+    "keep-alive",
+    "proxy-connection",
+    "content-type",
+    "content-encoding",
+    "accept-encoding",
+    // Whose answers the cache takes for what it asked itself.
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
     "x-request-id",
 ];
 
@@ -45,6 +63,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse::<HeaderName>().ok())
             .filter(|name| !NEVER_CONNECTION_OPTIONS.contains(&name.as_str()))
+            .filter(|name| families::says(name).is_none())
             .collect();
         for name in named {
             headers.remove(name);
@@ -57,6 +76,26 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// Removes the fields of a request that a server may take for one that is the gateway's own business.
+pub fn remove_shadows(headers: &mut HeaderMap) {
+    let is_shadow = |name: &&HeaderName| {
+        let reads_as = |own: &&str| families::reads_alike(own.as_bytes(), name.as_str().as_bytes());
+        !families::is_plain(name) && SHADOWED.iter().any(|own| reads_as(&own))
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(is_shadow).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// The other names in this message that servers may take for `name`.
+pub fn shadows(headers: &HeaderMap, name: &HeaderName) -> Vec<HeaderName> {
+    let is_shadow = |other: &&HeaderName| {
+        *other != name && families::reads_alike(other.as_str().as_bytes(), name.as_str().as_bytes())
+    };
+    headers.keys().filter(is_shadow).cloned().collect()
 }
 
 /// Whether the message's framing is one that every reader understands alike: no transfer coding, or
@@ -194,6 +233,24 @@ mod tests {
         let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "host", "x-forwarded-for"]);
+    }
+
+    #[test]
+    fn names_that_are_read_as_ours_are_removed() {
+        let mut map = headers(&[
+            ("content_length", "5"),
+            ("transfer.encoding", "chunked"),
+            ("x_request_id", "mine"),
+            ("x-request-id", "ours"),
+            ("x_custom", "1"),
+            ("x-custom", "2"),
+        ]);
+        remove_shadows(&mut map);
+        let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["x-custom", "x-request-id", "x_custom"]);
+        let name = HeaderName::from_static("x-custom");
+        assert_eq!(shadows(&map, &name), ["x_custom"]);
     }
 
     #[test]

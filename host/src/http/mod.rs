@@ -5,6 +5,7 @@ pub mod cause;
 mod content;
 pub mod exchange;
 pub mod facts;
+pub mod families;
 pub mod fields;
 pub mod forwarded;
 mod gathered;

@@ -14,7 +14,8 @@ use crate::error::{Failure, FailureKind};
 pub struct Arrival {
     pub listener: Arc<str>,
     pub id: Arc<str>,
-    pub client: IpAddr,
+    /// None: nobody who is believed says who it is.
+    pub client: Option<IpAddr>,
     pub method: Method,
     pub target: Uri,
 }
@@ -28,7 +29,8 @@ pub struct Record {
     time: jiff::Timestamp,
     pub id: Arc<str>,
     pub listener: Arc<str>,
-    pub client: IpAddr,
+    /// None: nobody who is believed says who it is.
+    pub client: Option<IpAddr>,
     pub method: Method,
     pub host: String,
     /// What was asked for. The log has it without the query, which may hold keys.
@@ -123,7 +125,7 @@ struct Line<'a> {
     time: jiff::Timestamp,
     id: &'a str,
     listener: &'a str,
-    client: IpAddr,
+    client: Option<IpAddr>,
     method: &'a str,
     host: &'a str,
     path: &'a str,

@@ -3,15 +3,17 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::body::{Content, RequestBody};
-use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::exchange::{Attributes, Exchange, RequestHead, ResponseHead};
 use crate::limits;
 
 #[derive(Default)]
 pub struct Before {
     request: Head<RequestHead>,
+    written: Option<Vec<HeaderName>>,
     pub request_body: Option<RequestBody>,
     response: Head<ResponseHead>,
     pub response_body: Option<Content>,
+    attributes: Option<Attributes>,
 }
 
 /// A head before its first edit: the fields that were edited since, one by one, which is most of what
@@ -91,8 +93,11 @@ impl Before {
     }
 
     /// Notes a request before an edit of one field.
-    pub fn request_field(&mut self, head: &mut RequestHead, name: &HeaderName) {
-        self.request.keep_field(head, name);
+    pub fn request_field(&mut self, exchange: &mut Exchange, name: &HeaderName) {
+        self.request.keep_field(&mut exchange.request, name);
+        if self.written.is_none() {
+            self.written = Some(exchange.written.clone());
+        }
     }
 
     /// Notes a response before an edit of any kind.
@@ -105,9 +110,19 @@ impl Before {
         self.response.keep_field(head, name);
     }
 
-    /// Takes back the edits of a call that faulted.
+    /// Remembers the notes before one is written.
+    pub fn attributes(&mut self, attributes: &Attributes) {
+        if self.attributes.is_none() {
+            self.attributes = Some(attributes.clone());
+        }
+    }
+
+    /// Takes back the edits and the notes of a call that faulted.
     pub fn restore(&mut self, exchange: &mut Exchange) {
         self.request.restore(&mut exchange.request);
+        if let Some(written) = self.written.take() {
+            exchange.written = written;
+        }
         if let Some(body) = self.request_body.take() {
             exchange.request_body = body;
         }
@@ -117,14 +132,19 @@ impl Before {
         if let Some(body) = self.response_body.take() {
             exchange.response_body = body;
         }
+        if let Some(attributes) = self.attributes.take() {
+            exchange.attributes = attributes;
+        }
     }
 
     /// A new call begins, or none does.
     pub fn forget(&mut self) {
         self.request.forget();
+        self.written = None;
         self.request_body = None;
         self.response.forget();
         self.response_body = None;
+        self.attributes = None;
     }
 }
 
@@ -142,6 +162,7 @@ mod tests {
             method: Method::GET,
             uri: Uri::from_static("/"),
             headers,
+            asked: None,
         }
     }
 

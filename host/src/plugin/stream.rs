@@ -60,13 +60,16 @@ impl Visit<'_> {
         let streaming = &self.lease.policy().plugin.spec.granted.streaming;
         match permit(streaming).await {
             Some(_permit) => Ok(Some(Streaming { _permit })),
-            None => Err(Fault::new(
-                FaultKind::Busy,
-                format!(
-                    "as many bodies go through plugins as may, and none ended within {:?}",
-                    limits::INSTANCE_WAIT
-                ),
-            )),
+            None => {
+                self.undo();
+                Err(Fault::new(
+                    FaultKind::Busy,
+                    format!(
+                        "as many bodies go through plugins as may, and none ended within {:?}",
+                        limits::INSTANCE_WAIT
+                    ),
+                ))
+            }
         }
     }
 

@@ -78,6 +78,11 @@ impl Visit<'_> {
         self.lease.exchange()
     }
 
+    /// Takes back what the last call did to the message: it ended well, and its answer cannot be used.
+    pub fn undo(&mut self) {
+        self.lease.undo();
+    }
+
     /// Ends the visit; the message comes out.
     pub async fn end(self) -> Visited {
         self.lease.finish(self.started).await
@@ -116,6 +121,7 @@ impl Visit<'_> {
                 let bytes: usize = parts.iter().map(String::len).sum();
                 if bytes > limits::CACHE_KEY_BYTES_MAX || parts.len() > limits::CACHE_KEY_PARTS_MAX
                 {
+                    self.undo();
                     return Err(Fault::new(
                         FaultKind::BadReply,
                         format!(

@@ -52,7 +52,8 @@ pub(super) fn admit(
     if let Some(authority) = authority {
         headers.insert(HOST, authority);
     }
-    let client = forwarded::resolve(&mut headers, peer, &listener.trusted_proxies, "http");
+    let settled = forwarded::settle(&mut headers, peer, &listener.trusted_proxies, "http");
+    fields::remove_shadows(&mut headers);
     if let Ok(value) = HeaderValue::try_from(&**id) {
         headers.insert(REQUEST_ID, value);
     }
@@ -83,8 +84,8 @@ pub(super) fn admit(
     };
     let exchange = Box::new(Exchange {
         id: Arc::clone(id),
-        scheme: "http",
-        client,
+        scheme: settled.scheme,
+        client: settled.client,
         route: Arc::clone(&route.name),
         variables: Arc::clone(&route.variables),
         parameters,
@@ -93,7 +94,9 @@ pub(super) fn admit(
             method: head.method,
             uri,
             headers,
+            asked: settled.asked,
         },
+        written: Vec::new(),
         request_body: body,
         response: None,
         response_body: Content::default(),

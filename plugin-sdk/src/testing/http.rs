@@ -31,6 +31,8 @@ pub struct RequestState {
     pub id: String,
     pub route_name: String,
     pub headers: Vec<Header>,
+    /// The names of those that plugins wrote, in lower case.
+    pub written: Vec<String>,
     pub body: Body,
     pub path_parameters: BTreeMap<String, String>,
     pub variables: BTreeMap<String, String>,
@@ -112,6 +114,15 @@ fn not_host(name: &str) -> Result<(), String> {
         return Err("`host` is set as the authority".into());
     }
     Ok(())
+}
+
+/// Whether two names are the same where every character that is no letter or digit is `-`.
+fn reads_alike(one: &str, other: &str) -> bool {
+    let read = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => byte.to_ascii_lowercase(),
+        false => b'-',
+    };
+    one.bytes().map(read).eq(other.bytes().map(read))
 }
 
 fn is_visible(byte: u8) -> bool {
@@ -277,15 +288,36 @@ impl RequestEdits {
     }
     pub fn set_header(&self, name: &str, value: &[u8]) -> Result<(), String> {
         not_host(name)?;
-        set(&mut self.0.borrow_mut().headers, name, value)
+        set(&mut self.0.borrow_mut().headers, name, value)?;
+        self.remove_shadows(name);
+        Ok(())
     }
     pub fn append_header(&self, name: &str, value: &[u8]) -> Result<(), String> {
         not_host(name)?;
-        append(&mut self.0.borrow_mut().headers, name, value)
+        append(&mut self.0.borrow_mut().headers, name, value)?;
+        self.remove_shadows(name);
+        Ok(())
     }
     pub fn remove_header(&self, name: &str) -> Result<(), String> {
         not_host(name)?;
-        remove(&mut self.0.borrow_mut().headers, name)
+        remove(&mut self.0.borrow_mut().headers, name)?;
+        self.remove_shadows(name);
+        Ok(())
+    }
+
+    /// What the client sent under a name that reads as this one goes, as the contract has it.
+    fn remove_shadows(&self, name: &str) {
+        let state = &mut *self.0.borrow_mut();
+        let name = name.to_ascii_lowercase();
+        let is_there = state.headers.iter().any(|(other, _)| *other == name);
+        state.written.retain(|written| *written != name);
+        let written = &state.written;
+        state.headers.retain(|(other, _)| {
+            *other == name || written.contains(other) || !reads_alike(other, &name)
+        });
+        if is_there {
+            state.written.push(name);
+        }
     }
 }
 
@@ -323,5 +355,40 @@ impl ResponseEdits {
     }
     pub fn remove_header(&self, name: &str) -> Result<(), String> {
         remove(&mut self.0.borrow_mut().headers, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing;
+
+    #[test]
+    fn an_edit_also_removes_what_reads_the_same() {
+        let mut request = testing::request("GET", "/")
+            .header("x_user", "client")
+            .header("X.Both", "client")
+            .header("x_other", "client")
+            .build();
+        request.edit(|request| {
+            request.set_header("x-user", "1").unwrap();
+            request.set_header("x-both", "1").unwrap();
+            request.set_header("x_both", "2").unwrap();
+            request.remove_header("x.user").unwrap();
+        });
+        let mut headers = request.headers();
+        headers.sort();
+        let headers: Vec<(&str, &[u8])> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+            .collect();
+        assert_eq!(
+            headers,
+            [
+                ("x-both", &b"1"[..]),
+                ("x-user", b"1"),
+                ("x_both", b"2"),
+                ("x_other", b"client"),
+            ]
+        );
     }
 }

@@ -27,6 +27,7 @@ struct IpAllow {
     allow: Option<Addresses>,
     deny: Addresses,
     refusal: Reply,
+    unknown: Reply,
 }
 
 impl Plugin for IpAllow {
@@ -55,13 +56,17 @@ impl Plugin for IpAllow {
             allow,
             deny: Addresses::new("deny", &config.deny.unwrap_or_default())?,
             refusal: Reply::problem(403, "requests from this address are not accepted"),
+            unknown: Reply::problem(403, "the address of the client is not known"),
         })
     }
 }
 
 impl RequestTransformer for IpAllow {
     fn transform_request(&self, request: &mut EditableRequest<'_>) -> Result<Outcome> {
-        let client = request.client_address().parse()?;
+        // It may be any, one that `deny` names among them.
+        let Ok(client) = request.client_address().parse() else {
+            return Ok(Outcome::Respond(self.unknown.clone()));
+        };
         let allowed = match &self.allow {
             Some(allow) => allow.contains(client),
             None => true,

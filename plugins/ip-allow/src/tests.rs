@@ -268,14 +268,19 @@ fn bad_configurations_are_refused_by_place() {
 }
 
 #[test]
-fn an_address_that_is_none_is_a_fault_and_lets_nobody_in() {
-    let plugin = plugin(json!({ "deny": ["10.0.0.0/8"] }));
-    let mut request = testing::request("GET", "/")
-        .client_address("somewhere")
-        .build();
-    assert!(
-        request
-            .edit(|request| plugin.transform_request(request))
-            .is_err()
-    );
+fn a_client_that_is_not_known_is_let_in_by_no_list() {
+    for config in [
+        json!({ "deny": ["10.0.0.0/8"] }),
+        json!({ "allow": ["0.0.0.0/0", "::/0"] }),
+    ] {
+        let plugin = plugin(config);
+        let mut request = testing::request("GET", "/")
+            .client_address("unknown")
+            .build();
+        let outcome = request.edit(|request| plugin.transform_request(request));
+        match outcome.unwrap() {
+            Outcome::Respond(reply) => assert_eq!(reply.status, 403),
+            Outcome::Next => panic!("it was let in"),
+        }
+    }
 }

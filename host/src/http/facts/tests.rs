@@ -18,7 +18,7 @@ pub fn exchange(target: &str, lines: &[(&'static str, &str)]) -> Exchange {
     Exchange {
         id: "id".into(),
         scheme: "http",
-        client: IpAddr::from([192, 0, 2, 1]),
+        client: Some(IpAddr::from([192, 0, 2, 1])),
         route: Arc::from("route"),
         variables: Arc::default(),
         parameters: Vec::new(),
@@ -27,7 +27,9 @@ pub fn exchange(target: &str, lines: &[(&'static str, &str)]) -> Exchange {
             method: Method::GET,
             uri: target.parse().unwrap(),
             headers,
+            asked: None,
         },
+        written: Vec::new(),
         request_body: RequestBody::whole(Bytes::new()),
         response: None,
         response_body: Content::default(),
@@ -92,7 +94,7 @@ fn every_change_is_seen_by_its_facts_alone() {
     check(&|e| e.request.method = http::Method::PUT, &[Fact::Method]);
     check(&|e| e.scheme = "https", &[Fact::Scheme]);
     check(
-        &|e| e.client = "2001:db8::1".parse().unwrap(),
+        &|e| e.client = "2001:db8::1".parse().ok(),
         &[Fact::ClientAddress],
     );
     check(&|e| e.route = Arc::from("r"), &[Fact::RouteName]);
@@ -155,6 +157,8 @@ fn every_change_is_seen_by_its_facts_alone() {
         },
         &[Fact::Authority, Fact::Headers],
     );
+    check(&|e| e.request.asked = "g".parse().ok(), &[Fact::Authority]);
+    check(&|e| e.client = None, &[Fact::ClientAddress]);
 }
 
 #[test]

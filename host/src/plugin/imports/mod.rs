@@ -78,17 +78,36 @@ impl State {
         let Some(exchange) = &mut self.exchange else {
             bail!("there is no message outside of a call");
         };
-        match (side, &mut exchange.response) {
-            (Side::Request, _) => {
-                self.before.request_field(&mut exchange.request, name);
-                Ok(&mut exchange.request.headers)
-            }
-            (Side::Response, Some(response)) => {
-                self.before.response_field(response, name);
-                Ok(&mut response.headers)
-            }
-            (Side::Response, None) => bail!("there is no response on the way in"),
+        if side == Side::Request {
+            self.before.request_field(exchange, name);
+            return Ok(&mut exchange.request.headers);
         }
+        let Some(response) = &mut exchange.response else {
+            bail!("there is no response on the way in");
+        };
+        self.before.response_field(response, name);
+        Ok(&mut response.headers)
+    }
+
+    /// After an edit of a request's field, removes what its client sent that a server may take for it: else
+    /// the client would say it in the plugin's place. What plugins wrote stays, under any name.
+    fn remove_shadows(&mut self, side: Side, name: HeaderName) -> Result<()> {
+        if side == Side::Response {
+            return Ok(());
+        }
+        let exchange = self.exchange_mut()?;
+        let headers = &exchange.request.headers;
+        let mut shadows = fields::shadows(headers, &name);
+        shadows.retain(|shadow| !exchange.written.contains(shadow));
+        match headers.contains_key(&name) {
+            true if exchange.written.contains(&name) => {}
+            true => exchange.written.push(name),
+            false => exchange.written.retain(|written| *written != name),
+        }
+        for shadow in shadows {
+            self.edit_field(side, &shadow)?.remove(shadow);
+        }
+        Ok(())
     }
 
     fn set_field(&mut self, side: Side, name: &str, value: &[u8]) -> Edit {
@@ -104,9 +123,12 @@ impl State {
             .map(|old| name.as_str().len() + old.len())
             .sum();
         let room = fields::room(headers, replaced, name.as_str().len() + value.len());
-        Ok(room.map(|()| {
-            headers.insert(name, value);
-        }))
+        if let Err(text) = room {
+            return Ok(Err(text));
+        }
+        headers.insert(name.clone(), value);
+        self.remove_shadows(side, name)?;
+        Ok(Ok(()))
     }
 
     fn append_field(&mut self, side: Side, name: &str, value: &[u8]) -> Edit {
@@ -117,9 +139,12 @@ impl State {
         };
         let headers = self.edit_field(side, &name)?;
         let room = fields::room(headers, 0, name.as_str().len() + value.len());
-        Ok(room.map(|()| {
-            headers.append(name, value);
-        }))
+        if let Err(text) = room {
+            return Ok(Err(text));
+        }
+        headers.append(name.clone(), value);
+        self.remove_shadows(side, name)?;
+        Ok(Ok(()))
     }
 
     fn remove_field(&mut self, side: Side, name: &str) -> Edit {
@@ -128,7 +153,8 @@ impl State {
             Ok(name) => name,
             Err(text) => return Ok(Err(text)),
         };
-        self.edit_field(side, &name)?.remove(name);
+        self.edit_field(side, &name)?.remove(&name);
+        self.remove_shadows(side, name)?;
         Ok(Ok(()))
     }
 

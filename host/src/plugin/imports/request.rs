@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use http::{Method, Uri};
-use wasmtime::Result;
 use wasmtime::component::Resource;
+use wasmtime::{Result, bail};
 
 use super::super::bindings::tollgate::plugin::http as wit;
 use super::super::state::{RequestEditsHandle, RequestHandle, State};
@@ -46,7 +46,7 @@ impl wit::HostRequest for State {
     fn authority(&mut self, _: Resource<RequestHandle>) -> Result<String> {
         self.works(0)?;
         self.looks_at(|| Fact::Authority);
-        Ok(self.facts()?.authority().into_owned())
+        Ok(self.facts()?.authority().to_owned())
     }
 
     fn path(&mut self, _: Resource<RequestHandle>) -> Result<String> {
@@ -188,8 +188,13 @@ impl wit::HostRequest for State {
     fn set_attribute(&mut self, _: Resource<RequestHandle>, name: String, value: String) -> Edit {
         self.works(name.len() + value.len())?;
         let identity = self.identity.clone();
-        let attributes = &mut self.exchange_mut()?.attributes;
-        let set = attributes.set(&identity.plugin, &identity.policy, &name, &value);
+        let Some(exchange) = &mut self.exchange else {
+            bail!("there is no message outside of a call");
+        };
+        self.before.attributes(&exchange.attributes);
+        let set = exchange
+            .attributes
+            .set(&identity.plugin, &identity.policy, &name, &value);
         match (&mut self.reads, &set) {
             (Some(reads), Ok(())) => reads.wrote(&name, &value),
             // It hung on how much others wrote.
@@ -249,8 +254,7 @@ impl wit::HostRequestEdits for State {
             .filter(|_| valid);
         Ok(match value {
             Some(value) => {
-                let headers = &mut self.edit_request()?.headers;
-                headers.insert(http::header::HOST, value);
+                self.edit_request()?.set_authority(value);
                 Ok(())
             }
             None => Err(format!("{} is not a host with a port", quoted(&authority))),

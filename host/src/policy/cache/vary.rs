@@ -1,17 +1,20 @@
 //! `Vary` (RFC 9111, section 4.1): which of the responses under one key a request selects.
 
 use http::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HOST, HeaderMap,
     HeaderName, VARY,
 };
 
 use super::bounds::CACHE_VARY_NAMES_MAX;
 use super::directives::members;
+use crate::http::families::{self, Says};
 
 /// The fields of a request that selected a response, with the values they had.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     fields: Vec<(HeaderName, Option<Vec<u8>>)>,
+    /// See [`told`].
+    told: Vec<u8>,
 }
 
 impl Selection {
@@ -37,15 +40,17 @@ impl Selection {
         };
         Some(Selection {
             fields: names.into_iter().map(field).collect(),
+            told: told(request),
         })
     }
 
     /// Whether `request` selects the response that has `response` for a head.
     pub fn selects(&self, request: &HeaderMap, response: &HeaderMap) -> bool {
-        self.fields.iter().all(|(name, value)| {
-            normal(name, request) == *value
-                || (*name == ACCEPT_LANGUAGE && prefers_language(request, response))
-        })
+        self.told == told(request)
+            && self.fields.iter().all(|(name, value)| {
+                normal(name, request) == *value
+                    || (*name == ACCEPT_LANGUAGE && prefers_language(request, response))
+            })
     }
 
     /// The fields' names and what `request` has for them, as bytes: requests with the same bytes
@@ -63,6 +68,7 @@ impl Selection {
                 None => key.push(b'-'),
             }
         }
+        key.extend(told(request));
         key
     }
 
@@ -72,9 +78,44 @@ impl Selection {
                 + name.as_str().len()
                 + value.as_ref().map_or(0, Vec::len)
         };
-        self.fields.iter().map(field).sum()
+        self.fields.iter().map(field).sum::<usize>() + self.told.len()
     }
 }
+
+/// What the upstream is told of the client's request that is not in the key, as bytes that nothing else
+/// is written as: what a trusted proxy says beside scheme, host and client, such as the prefix that it
+/// took off the path, and the host that was asked for where an entry put another in its place. Upstreams
+/// make links and redirects of it, and do not say so in `Vary`.
+fn told(request: &HeaderMap) -> Vec<u8> {
+    let mut told = Vec::new();
+    for name in request.keys() {
+        let decides = match families::says(name) {
+            Some(Says::Other) if *name == X_FORWARDED_HOST => {
+                request.get(name) != request.get(HOST)
+            }
+            Some(Says::Other) => !NOT_TOLD.contains(name) && !name.as_str().ends_with("-for"),
+            Some(Says::Address) | None => false,
+        };
+        if !decides {
+            continue;
+        }
+        for value in request.get_all(name) {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                told.extend((part.len() as u64).to_be_bytes());
+                told.extend(part);
+            }
+        }
+    }
+    told
+}
+
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// These are functions of the scheme and the authority, which the key has where they matter.
+const NOT_TOLD: [HeaderName; 2] = [
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+];
 
 /// A field's lines as one (RFC 9110, section 5.3), byte for byte: what looks like white space or an
 /// empty member of a list may be of meaning in a field that is no list, and who can send what is

@@ -39,7 +39,7 @@ pub struct Config {
     /// What `edit` does; see `Edit::read`. Each character of a value is one byte, up to U+00FF.
     #[serde(default)]
     edits: Vec<Vec<String>>,
-    /// The plugin whose note `report` reads.
+    /// The plugin whose note `report` reads, and `note` tells in place of its own.
     #[serde(default)]
     plugin: String,
 }
@@ -92,6 +92,8 @@ pub enum Act {
     /// `transform-request` writes the note `note` (the request's header `x-note`, or `noted`), and
     /// `transform-response` tells it in `x-note`, or `absent`.
     Note,
+    /// Writes the note `note` (`faulted`), and traps; otherwise as `note`, but writes none.
+    NoteAndTrap,
     /// `configure` grows the memory as far as it goes.
     MemoryFill,
     /// `configure` grows the memory until `amount` pages are left of `memory-pages`.
@@ -233,6 +235,12 @@ impl Hostile {
                 black_box(vec![0xA5_u8; 1 << 30]);
             }
             Act::Trap => memory::trap(),
+            Act::NoteAndTrap => {
+                if let Some(request) = request {
+                    request.set_attribute("note", "faulted")?;
+                }
+                memory::trap()
+            }
             Act::Panic => panic!("boom from {}", self.hook.name()),
             Act::Error => return Err("deliberate error".into()),
             Act::HugeLog => {
@@ -325,8 +333,11 @@ impl ResponseTransformer for Hostile {
         response: &mut EditableResponse<'_>,
     ) -> Result<Outcome> {
         let done = self.called(Hook::TransformResponse, request)?;
-        if self.act == Act::Note {
-            let note = request.own_attribute("note");
+        if matches!(self.act, Act::Note | Act::NoteAndTrap) {
+            let note = match self.plugin.as_str() {
+                "" => request.own_attribute("note"),
+                plugin => request.attribute(plugin, "note"),
+            };
             response.set_header("x-note", note.as_deref().unwrap_or("absent"))?;
         }
         self.write(response, Hook::TransformResponse, done)
