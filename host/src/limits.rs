@@ -363,3 +363,8 @@ pub const CONTENT_CODINGS_MAX: usize = 2;
 /// Bytes that are inflated between two looks at the processor time: the worst of them, made of empty
 /// blocks, take some 3 ms.
 pub const INFLATE_PIECE_BYTES: usize = 1 << 10;
+/// How much of an encoded body is read, in bytes, before its head goes on: what does not begin as its
+/// encoding has it is mostly told by the first bytes, and no head waits for more than this.
+pub const CODED_TRIAL_BYTES_MAX: usize = 4 << 10;
+/// How much is decoded of what was read, in bytes: random data breaks within a few.
+pub const DECODED_TRIAL_BYTES_MAX: usize = 4 << 10;

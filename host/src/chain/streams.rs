@@ -72,8 +72,10 @@ pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>
         return Ok(None);
     };
     let headers = visit.exchange().map(|exchange| &exchange.request.headers);
-    let inflater = headers.map_or(Ok(None), inflater);
-    let inflater = inflater.map_err(|text| Fault::new(FaultKind::BodyEncoding, text))?;
+    let inflater = headers.map_or(Ok(None), inflater).map_err(|text| {
+        visit.undo();
+        Fault::new(FaultKind::BodyEncoding, text)
+    })?;
     let of = Of::Request;
     Ok(Some(Opened {
         of,
@@ -106,13 +108,51 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
         exchange.response_body = Content::default();
         return Ok(None);
     }
-    let inflater = inflater(&response.headers).map_err(|text| unreadable(&text))?;
+    let inflater = decodable(&response.headers, &mut exchange.response_body).await;
+    let inflater = inflater.map_err(|text| {
+        visit.undo();
+        unreadable(&text)
+    })?;
     let of = Of::Response;
     Ok(Some(Opened {
         of,
         streaming,
         inflater,
     }))
+}
+
+/// What undoes the content encoding of a response, if there is one and its body is of it.
+async fn decodable(
+    headers: &http::HeaderMap,
+    body: &mut Content,
+) -> Result<Option<Inflater>, String> {
+    if let Some(trial) = inflater(headers)? {
+        begins(trial, body).await?;
+    }
+    inflater(headers)
+}
+
+/// Whether a body can be decoded from its beginning: once its head is on its way to the client it would be
+/// too late to say that it cannot. As much is read as it takes for the first bytes to come out.
+async fn begins(mut trial: Inflater, body: &mut Content) -> Result<(), String> {
+    let mut decoded = Vec::with_capacity(limits::DECODED_TRIAL_BYTES_MAX);
+    let mut tried = 0;
+    while decoded.is_empty() && tried < limits::CODED_TRIAL_BYTES_MAX {
+        let read = body.read_beyond(tried).await;
+        let (mut read, whole) = read.map_err(|error| format!("the body broke off: {error}"))?;
+        read.truncate(limits::CODED_TRIAL_BYTES_MAX);
+        trial.push(read.slice(tried.min(read.len())..));
+        tried = read.len();
+        loop {
+            match trial.step(&mut decoded)? {
+                Inflated::Some => {}
+                Inflated::Starved if whole && tried < limits::CODED_TRIAL_BYTES_MAX => trial.end(),
+                Inflated::Starved => break,
+                Inflated::Full | Inflated::Ended => return Ok(()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What undoes the content encoding, if there is one.

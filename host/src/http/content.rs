@@ -62,6 +62,21 @@ impl Content {
         }
     }
 
+    /// Waits until more than `had` bytes are here, or all. Answers what came so far, and whether that is
+    /// all. It is still there afterwards.
+    ///
+    /// # Errors
+    /// If its source broke off.
+    pub async fn read_beyond(&mut self, had: usize) -> io::Result<(Bytes, bool)> {
+        while self.read.len() <= had {
+            match std::future::poll_fn(|context| self.poll_source(context)).await {
+                Some(data) => self.read.push(data?),
+                None => break,
+            }
+        }
+        Ok((self.read.join(), self.is_whole()))
+    }
+
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(error) = &self.broken {
             return Poll::Ready(Some(Err(again(error))));

@@ -1,4 +1,5 @@
-//! Content encodings, undone piece by piece: gzip (RFC 1952) and deflate (RFC 1950).
+//! Content encodings, undone piece by piece: gzip (RFC 1952) and deflate (RFC 1950, or RFC 1951 alone:
+//! some senders leave out the wrapping, as RFC 9110, section 8.4.1.2 notes).
 
 use bytes::{Buf, Bytes};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
@@ -20,6 +21,8 @@ pub struct Inflater {
 enum State {
     /// Nothing came yet: an empty body has no encoding to undo.
     Empty,
+    /// Of deflate the first byte came, alone: two tell whether it is wrapped.
+    First(u8),
     /// The head of a member of gzip.
     Header(Header),
     Data,
@@ -53,7 +56,7 @@ impl Inflater {
             input: Bytes::new(),
             ended: false,
             gzip,
-            decompress: Decompress::new(!gzip),
+            decompress: Decompress::new(false),
             crc: Crc::new(),
             state: State::Empty,
         })
@@ -82,7 +85,14 @@ impl Inflater {
         }
         match &mut self.state {
             State::Data => return self.inflate(decoded),
-            State::Empty if !self.gzip => self.state = State::Data,
+            State::Empty if !self.gzip && self.input.len() == 1 => {
+                self.state = State::First(self.input.get_u8());
+            }
+            State::Empty if !self.gzip => self.begin_deflate(),
+            State::First(first) => {
+                self.input = [&[*first], &self.input[..]].concat().into();
+                self.begin_deflate();
+            }
             State::Behind if !self.gzip => return Err(broken("there is data behind its end")),
             // Members of gzip follow each other (RFC 1952, section 2.2).
             State::Empty | State::Behind => self.state = State::Header(Header::default()),
@@ -109,6 +119,20 @@ impl Inflater {
             }
         }
         Ok(Inflated::Some)
+    }
+
+    /// With at least two bytes: deflate is wrapped if they are a header of zlib (RFC 1950, section 2.2).
+    /// Without the wrapping they could be one only by a first block that is stored and whose padding is not
+    /// zeros, which nobody writes.
+    fn begin_deflate(&mut self) {
+        let wrapped = match self.input[..] {
+            [method, flags, ..] => {
+                method & 0x0f == 8 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
+            }
+            _ => false,
+        };
+        self.decompress.reset(wrapped);
+        self.state = State::Data;
     }
 
     /// There is no input, and the state needs some.
@@ -236,7 +260,7 @@ mod tests {
     use std::io::Write;
 
     use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
     use super::*;
 
@@ -274,6 +298,12 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn bare(body: &[u8], level: u32) -> Vec<u8> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
     fn bodies() -> Vec<Vec<u8>> {
         let noise = (0..70_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8);
         vec![b"a".to_vec(), vec![b'x'; 300_000], noise.collect(), vec![]]
@@ -283,7 +313,12 @@ mod tests {
     fn every_cut_gives_the_same() {
         for body in bodies() {
             for (piece, room) in [(1, 7), (3, 64), (1000, 1), (100_000, 65_536)] {
-                for (coding, coded) in [("gzip", gzip(&body)), ("deflate", deflate(&body))] {
+                for (coding, coded) in [
+                    ("gzip", gzip(&body)),
+                    ("deflate", deflate(&body)),
+                    ("deflate", bare(&body, 9)),
+                    ("deflate", bare(&body, 0)),
+                ] {
                     let undone = undo(coding, &coded, piece, room).unwrap();
                     assert!(undone == body, "{coding} by {piece} into {room}");
                 }
@@ -318,7 +353,11 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_refused_wherever_it_breaks() {
-        for (coding, coded) in [("gzip", gzip(b"body")), ("deflate", deflate(b"body"))] {
+        for (coding, coded) in [
+            ("gzip", gzip(b"body")),
+            ("deflate", deflate(b"body")),
+            ("deflate", bare(b"body", 9)),
+        ] {
             for end in 1..coded.len() {
                 assert!(undo(coding, &coded[..end], 3, 9).is_err(), "{coding} {end}");
             }

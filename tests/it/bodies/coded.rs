@@ -75,6 +75,11 @@ impl Deflated {
         let head = [0x78, 0x01];
         [&head[..], &self.blocks, &self.adler.to_be_bytes()].concat()
     }
+
+    /// What some senders call deflate.
+    pub fn bare(&self) -> Vec<u8> {
+        self.blocks.clone()
+    }
 }
 
 /// Bits, the lowest of each byte first.

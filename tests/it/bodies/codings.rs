@@ -27,6 +27,7 @@ fn coded() -> Vec<(&'static str, Vec<u8>)> {
         ("GZip", two_members),
         ("gzip", real),
         ("deflate", text.zlib()),
+        ("deflate", text.bare()),
         ("deflate, gzip", stored(&text.zlib()).gzip()),
         ("gzip,deflate", stored(&text.gzip()).zlib()),
         ("identity", TEXT.to_vec()),

@@ -16,7 +16,11 @@ fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
 fn gzip_and_deflate_are_undone_both_ways() {
     let body = b"all the same, ".repeat(20_000);
     let deflated = stored(&body);
-    for (coding, coded_body) in [("gzip", deflated.gzip()), ("deflate", deflated.zlib())] {
+    for (coding, coded_body) in [
+        ("gzip", deflated.gzip()),
+        ("deflate", deflated.zlib()),
+        ("deflate", deflated.bare()),
+    ] {
         let answer = coded(coding, &coded_body);
         let origin = Origin::raw(move |_| vec![Step::Send(answer.clone())]);
         let gateway = gateway(&origin);
@@ -116,6 +120,51 @@ fn what_cannot_be_undone_is_refused() {
         for path in ["/one", "/open"] {
             let response = gateway.request(post(path, &headers, &[b"what"]));
             assert_eq!(response.status, 400, "{path} {coding}");
+        }
+    }
+}
+
+/// Before the head of an answer went on, whatever the first bytes tell of it.
+#[test]
+fn what_breaks_at_its_beginning_is_refused() {
+    let text = b"all the same, ";
+    let mut checksum = stored(text).gzip();
+    let at = checksum.len() - 8;
+    checksum[at] ^= 1;
+    let cut = stored(text).gzip()[..20].to_vec();
+    let garbage = [&stored(b"").gzip()[..10], &[0xff; 40]].concat();
+    let fixed = [
+        &stored(b"").gzip()[..10],
+        &b"KLJ no such thing, and so on"[..],
+    ]
+    .concat();
+    for (coding, body) in [
+        ("gzip", b"no gzip".to_vec()),
+        ("gzip", b"n".to_vec()),
+        ("gzip", stored(text).zlib()),
+        ("gzip", checksum),
+        ("gzip", cut),
+        ("gzip", garbage),
+        ("gzip", fixed),
+        ("deflate", b"no deflate".to_vec()),
+        ("deflate", b"x".to_vec()),
+        ("deflate", stored(text).gzip()),
+        ("deflate", stored(text).bare()[..3].to_vec()),
+    ] {
+        for size in [1, body.len()] {
+            let mut answer = head(&[("content-encoding", coding)]);
+            body.chunks(size)
+                .for_each(|piece| answer.extend(chunk(piece)));
+            answer.extend(b"0\r\n\r\n");
+            let origin = Origin::raw(move |_| vec![Step::Send(answer.clone())]);
+            let gateway = gateway(&origin);
+            let response = gateway.request(get("/one", &[("x-one-out", "shout")]));
+            assert_eq!(response.status, 502, "{coding} {body:?} by {size}");
+            let record = gateway.record(|record| record["path"] == "/one");
+            assert_eq!(record["failure"]["blame"], "upstream", "{record}");
+            let headers = [("x-one-in", "shout"), ("content-encoding", coding)];
+            let response = gateway.request(post("/open", &headers, &[&body]));
+            assert_eq!(response.status, 400, "{coding} {body:?}");
         }
     }
 }
