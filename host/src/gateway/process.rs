@@ -9,7 +9,7 @@ use super::{Gateway, totals};
 use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
 use crate::limits;
-use crate::observe::{AccessLog, Metrics};
+use crate::observe::{LogWriter, Metrics};
 use crate::plugin::{PoolSize, Runtime};
 use crate::policy::cache::{Cache, PurgeKey, SetCookie, Settings};
 use crate::policy::decisions::Decisions;
@@ -22,7 +22,7 @@ pub struct Process {
     pub(super) runtime: Arc<Runtime>,
     pool: PoolSize,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) log: Arc<AccessLog>,
+    pub(super) log: Arc<LogWriter>,
     pub(super) mechanisms: Mechanisms,
     pub(super) decisions: Arc<Decisions<Decided>>,
     pub(super) kv: Arc<Kv>,
@@ -44,7 +44,7 @@ impl Process {
     pub fn start(
         config: &Config,
         metrics: Arc<Metrics>,
-        log: Arc<AccessLog>,
+        log: Arc<LogWriter>,
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::waiting_calls(config.runtime.plugin_calls);
         let streaming = limits::streaming_calls(config.runtime.plugin_calls);
