@@ -11,6 +11,7 @@ mod plugins;
 mod process;
 mod progress;
 mod totals;
+mod unused;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::chain::{Decided, Entry, Mechanisms};
-use crate::config::Source;
+use crate::config::{Config, Problem, Source};
 use crate::http::exchange::ResponseHead;
 use crate::observe::{Arrival, EntryName, Metrics, Record, RouteMetrics};
 pub use crate::plugin::{COMPILER_VERB, Purpose, serve_as_compiler};
@@ -154,6 +155,13 @@ impl Gateway {
         self.source.text == other.source.text
             && self.loaded.is_same(&other.loaded)
             && Arc::ptr_eq(&self.key_sets, &other.key_sets)
+    }
+
+    /// What is allowed in the configuration that it was built from, and hardly meant.
+    pub fn warnings(&self, config: &Config) -> Vec<Problem> {
+        let mut warnings = config.warnings.clone();
+        warnings.extend(unused::unused(config, &self.loaded));
+        warnings
     }
 
     /// How many policies it took over as they were, and how many it has.

@@ -3,6 +3,7 @@
 mod config;
 mod connections;
 mod loading;
+mod logs;
 mod policies;
 
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use config::*;
 pub use connections::*;
 pub use loading::*;
+pub use logs::*;
 pub use policies::*;
 
 const KIB: u64 = 1024;
@@ -249,16 +251,6 @@ pub const CLIENT_HEAD: Duration = Duration::from_secs(30);
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long they are kept: below the 60 to 75 s after which common servers close them.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
-
-// Logs.
-
-/// Access-log lines that wait for their thread, in bytes; what is beyond is dropped and counted. Some
-/// 20,000 lines: a second of a busy gateway on a stalled disk.
-pub const ACCESS_LOG_BYTES_MAX: usize = 8 << 20;
-/// What the log's thread keeps of its buffer between writes, in bytes.
-pub const ACCESS_LOG_BATCH_BYTES: usize = 64 << 10;
-/// How long the first line waits for others, to be written together.
-pub const ACCESS_LOG_DELAY: Duration = Duration::from_millis(5);
 /// One secret, in bytes: a key set or a list of hashed keys.
 pub const SECRET_BYTES_MAX: u64 = 1 << 20;
 /// What is buffered of a client's bytes: the largest head, and what hyper needs beside it.
@@ -292,9 +284,6 @@ pub const MAPPINGS_BESIDE: usize = 4_096;
 pub const ADDRESSES_MAX: u64 = 84 << 40;
 /// Handles that one instance may hold: of the message, and of WASI's streams. Real ones hold a few.
 pub const PLUGIN_HANDLES_MAX: usize = 1_000;
-/// Lines of the log that wait for their thread; more are dropped. At a few hundred bytes each some
-/// MiB, with room for backtraces.
-pub const LOG_LINES_MAX: usize = 10_000;
 /// How long the rest of an upload is still passed on after its answer has ended.
 pub const UPLOAD_LINGER: Duration = Duration::from_secs(2);
 /// What a line of the log costs beside its text, in bytes: its time, names and identifiers.

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::config::Config;
+use crate::config::{Config, Position, Problem};
 use crate::gateway::{Current, keep_connections_as};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
@@ -36,9 +36,12 @@ pub async fn serve(
 ) -> Result<(), String> {
     let mut sockets = Vec::new();
     for written in &config.listeners {
-        sockets.push(listen(written.address).await?);
+        let what = format!("the listener `{}`", written.name);
+        let socket = listen(config, &what, written.address, Some(written.position)).await?;
+        sockets.push(socket);
     }
-    let admin = listen(config.admin.address).await?;
+    let (at, position) = (config.admin.address, config.admin.position);
+    let admin = listen(config, "the admin listener", at, position).await?;
     for (socket, written) in sockets.iter().zip(&config.listeners) {
         tracing::info!(listener = written.name, address = %address(socket)?, "listening");
     }
@@ -104,10 +107,23 @@ fn begin_worker(index: usize) {
     keep_connections_as(index);
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))
+async fn listen(
+    config: &Config,
+    what: &str,
+    address: SocketAddr,
+    written: Option<Position>,
+) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| {
+        let message = format!("{what} cannot listen on {address}: {error}");
+        let problem = Problem::new(written, message);
+        let problem = match error.kind() {
+            std::io::ErrorKind::AddrInUse => problem
+                .with_help("another process listens there: stop it, or write another address"),
+            _ => problem,
+        };
+        config.source.render(&[problem])
+    })
 }
 
 fn address(socket: &TcpListener) -> Result<SocketAddr, String> {

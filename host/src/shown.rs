@@ -72,9 +72,39 @@ fn disturbs(character: char) -> bool {
     )
 }
 
+/// The name that was likely meant by another that is not known.
+pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    // Distances cost: none for what is surely far.
+    if name.len() > limits::NAME_BYTES_MAX {
+        return None;
+    }
+    let distance = |candidate: &&&str| strsim::osa_distance(name, candidate);
+    let nearest = known.iter().min_by_key(distance)?;
+    let near = distance(&nearest) <= 1 + nearest.len().min(name.len()) / 4;
+    // The one of many, as `policy` of `policies`.
+    let stem = name.get(..name.len().saturating_sub(1));
+    let stem = stem.filter(|stem| stem.len() >= 3);
+    let of_many = || {
+        let mut known = known.iter();
+        known.find(|known| stem.is_some_and(|stem| known.starts_with(stem)))
+    };
+    Some(nearest).filter(|_| near).or_else(of_many).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant_is_near() {
+        let known = ["plugins", "policies", "upstreams", "key-sets"];
+        assert_eq!(nearest("plugin", &known), Some("plugins"));
+        assert_eq!(nearest("policy", &known), Some("policies"));
+        assert_eq!(nearest("upstraem", &known), Some("upstreams"));
+        assert_eq!(nearest("routes", &known), None);
+        assert_eq!(nearest("", &known), None);
+        assert_eq!(nearest(&"x".repeat(1 << 20), &known), None);
+    }
 
     #[test]
     fn what_is_shown_is_bounded_and_of_one_line() {

@@ -20,12 +20,19 @@ const START: Duration = Duration::from_secs(30);
 pub struct Builder {
     folder: Option<Folder>,
     environment: Vec<(String, String)>,
+    stdout: Option<Stdio>,
 }
 
 impl Builder {
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Builder {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where its access log goes, in place of a pipe that the test reads.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Builder {
+        self.stdout = Some(stdout.into());
         self
     }
 
@@ -45,7 +52,7 @@ impl Builder {
             .arg(verb)
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(self.stdout.take().unwrap_or_else(Stdio::piped))
             .stderr(Stdio::piped())
             .env_remove("TOLLGATE_LOG")
             .env_remove("TOLLGATE_PLUGINS")
@@ -65,7 +72,7 @@ impl Builder {
         }
         let (mut command, config) = self.command("run", &toml);
         let mut process = command.spawn().expect("the gateway starts");
-        let stdout = Output::of(process.stdout.take().expect("a pipe"));
+        let stdout = process.stdout.take().map(Output::of).unwrap_or_default();
         let stderr = Output::of(process.stderr.take().expect("a pipe"));
         let mut gateway = Gateway {
             process,

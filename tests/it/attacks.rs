@@ -313,7 +313,8 @@ fn a_plugin_that_is_no_regular_file_is_refused_at_once() {
             let _ = std::fs::write(&fifo, b"");
             panic!("`{}` is waited for", path.display());
         };
-        assert_refused(&check, &toml, "odd]", &["cannot be read: it is not a file"]);
+        let at = format!("\"{}\"", path.display());
+        assert_refused(&check, &toml, &at, &["cannot be read: it is not a file"]);
     }
 }
 

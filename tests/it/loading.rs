@@ -166,7 +166,7 @@ fn what_does_not_fit_the_schema_is_told_at_its_place_all_at_once() {
         );
     }
     let unknown = "policy `first`: config.edit: the plugin knows no such key";
-    assert_refused(&check, &toml, "[]", &[unknown]);
+    assert_refused(&check, &toml, "edit = []", &[unknown]);
     // Values may be secrets in the wrong place.
     let messages = check
         .stderr
@@ -204,7 +204,7 @@ fn the_problems_of_several_plugins_come_together() {
     assert_refused(
         &check,
         &toml,
-        "gone]",
+        "\"gone.wasm\"",
         &["plugin `gone` does not load: ", "gone.wasm"],
     );
     assert_refused(&check, &toml, "{ act", &["deliberate error"]);

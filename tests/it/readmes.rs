@@ -7,6 +7,7 @@
 //! behind it are all that it prints to standard output. Of all this only the ports are changed, to free
 //! ones. The program `upstream` (`tests/harness/bin/upstream.rs`) is at 127.0.0.1:9001.
 
+mod first;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,10 +169,15 @@ struct Readme {
 
 impl Readme {
     fn read(folder: &str) -> Readme {
-        let path = repository().join(folder);
-        let text = std::fs::read_to_string(path.join("README.md"));
+        let text = std::fs::read_to_string(repository().join(folder).join("README.md"));
         let text = text.unwrap_or_else(|error| panic!("{folder}/README.md: {error}"));
-        let mut steps = Steps::of(&text);
+        Readme::of(folder, &text)
+    }
+
+    /// One whose text is this, and whose files are in the folder.
+    fn of(folder: &str, text: &str) -> Readme {
+        let path = repository().join(folder);
+        let mut steps = Steps::of(text);
         let shown = steps.config.take();
         let config = match std::fs::read_to_string(path.join("gateway.toml")) {
             Ok(file) => {

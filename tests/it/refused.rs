@@ -30,6 +30,17 @@ pub fn assert_no_plugin(wasm: &Path, texts: &[&str]) -> Check {
     check
 }
 
+/// Refused for its file, with these texts where that is named.
+#[track_caller]
+fn assert_no_file(wasm: &Path, more: &str, texts: &[&str]) -> Check {
+    let toml = of(wasm, more);
+    let check = check(&toml);
+    let at = format!("\"{}\"", wasm.display());
+    let texts = [&["plugin `odd` does not load: "], texts].concat();
+    assert_refused(&check, &toml, &at, &texts);
+    check
+}
+
 /// Loads, and passes a request on.
 #[track_caller]
 pub fn assert_serves(wasm: &Path, more: &str) {
@@ -65,11 +76,9 @@ fn what_is_not_webassembly_is_refused() {
     assert_no_plugin(&wasm, &["`tollgate:plugin/lifecycle`"]);
     let head = folder.write("head.wasm", b"\0asm\x01\0\0\0");
     assert_no_plugin(&head, &["`tollgate:plugin/lifecycle`"]);
-    assert_no_plugin(
-        &folder.path().join("absent.wasm"),
-        &["absent.wasm", "cannot be read"],
-    );
-    assert_no_plugin(folder.path(), &["cannot be read"]);
+    let absent = folder.path().join("absent.wasm");
+    assert_no_file(&absent, "", &["absent.wasm", "cannot be read"]);
+    assert_no_file(folder.path(), "", &["cannot be read"]);
 }
 
 #[test]
@@ -118,7 +127,7 @@ fn a_file_beyond_the_bound_is_refused() {
         .open(&path)
         .expect("the file");
     file.set_len(70 << 20).expect("a sparse file");
-    assert_no_plugin(&path, &["large.wasm", "has more than 67108864 bytes"]);
+    assert_no_file(&path, "", &["large.wasm", "has more than 67108864 bytes"]);
 }
 
 #[test]
@@ -129,9 +138,8 @@ fn a_pin_holds_the_file_to_its_content() {
         std::fs::read(guest("guest_bench_request")).expect("it"),
     );
     let wrong = "0".repeat(64);
-    let toml = of(&wasm, &format!("sha256 = \"{wrong}\""));
-    let refused = check(&toml);
-    assert_refused(&refused, &toml, "odd]", &["not the one that `sha256` pins"]);
+    let pin = format!("sha256 = \"{wrong}\"");
+    let refused = assert_no_file(&wasm, &pin, &["not the one that `sha256` pins"]);
     let told = refused
         .stderr
         .split("has SHA-256 ")
@@ -147,12 +155,8 @@ fn a_pin_holds_the_file_to_its_content() {
     let mut bytes = std::fs::read(&wasm).expect("it");
     bytes.extend([0, 2, 1, b'x']);
     folder.write("pinned.wasm", bytes);
-    assert_refused(
-        &check(&right),
-        &right,
-        "odd]",
-        &["not the one that `sha256` pins"],
-    );
+    let pin = format!("sha256 = \"{told}\"");
+    assert_no_file(&wasm, &pin, &["not the one that `sha256` pins"]);
 }
 
 #[test]

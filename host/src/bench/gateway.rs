@@ -30,7 +30,7 @@ pub fn build(folder: &Path, filter: &Path) -> Result<Gateway, String> {
     builder.create(folder).map_err(failed)?;
     let file = folder.join("gateway.toml");
     fs::write(&file, configuration(filter)).map_err(failed)?;
-    Ok(cli::build(&cli::read(&file)?, Purpose::Serve)?.gateway)
+    Ok(cli::build(&cli::read(&file)?, Default::default(), Purpose::Serve)?.gateway)
 }
 
 fn configuration(filter: &Path) -> String {

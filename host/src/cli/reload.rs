@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::run;
 use super::watch::Looks;
 use crate::config::{self, Config};
 use crate::gateway::{self, BUNDLED, Current, Gateway, Process, Progress, next_start};
@@ -152,11 +153,12 @@ impl Reloader {
         let (kept, policies) = gateway.policies_kept(&previous);
         self.current.replace(gateway);
         self.metrics.count_reload(Reloaded::Applied);
-        tracing::info!(within = ?began.elapsed(), policies, kept, "reloaded");
+        tracing::info!(policies, kept, "reloaded in {}", took(began.elapsed()));
+        run::warn(&config, &self.current.get().warnings(&config));
         let warnings = next_start(&self.started, &config);
         if !warnings.is_empty() {
             let shown = config.source.render_warnings(&warnings);
-            tracing::warn!("not all of it counts yet:\n{}", indented(&shown));
+            tracing::warn!("restart needed for part of it:\n{}", indented(&shown));
         }
     }
 
@@ -220,8 +222,16 @@ fn caught<T>(build: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     built.unwrap_or_else(|_| Err("it failed; this is a bug in tollgate".to_owned()))
 }
 
+/// As people say it: whole milliseconds, or tenths of seconds.
+fn took(time: Duration) -> String {
+    match time.as_millis() {
+        milliseconds @ 0..1_000 => format!("{milliseconds} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
 /// Under the line of the log that it belongs to.
-fn indented(text: &str) -> String {
+pub(super) fn indented(text: &str) -> String {
     let lines = text.trim_end().lines();
     let lines: Vec<String> = lines.map(|line| format!("    {line}")).collect();
     lines.join("\n")

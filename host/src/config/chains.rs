@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
-use super::Link;
 use super::matching::{hosts, predicate};
 use super::plugins::Names;
 use super::reader::{Item, Named, Reader, Table};
+use super::{Link, Problem};
 use crate::limits;
 use crate::limits::{API_BASE_BYTES_MAX, API_HOSTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX};
 use crate::route::{HostPattern, PathTemplate};
@@ -64,7 +64,7 @@ fn gateway(reader: &mut Reader<'_>, root: &mut Table<'_>, names: &Names<'_>) -> 
         return nothing;
     };
     let gateway = Inheritance {
-        chain: chain(reader, &mut table, "gateway", &names.policies),
+        chain: chain(reader, &mut table, "gateway", names),
         variables: variables(reader, &mut table, &nothing.variables),
     };
     reader.finish(&table, &[]);
@@ -84,7 +84,7 @@ fn api(
     };
     let hosts = hosts(reader, &mut table, API_HOSTS_MAX);
     let place = format!("api {}", named.name);
-    let own = chain(reader, &mut table, &place, &names.policies);
+    let own = chain(reader, &mut table, &place, names);
     let variables = variables(reader, &mut table, &gateway.variables);
     reader.finish(&table, &[]);
     Some(Api {
@@ -124,7 +124,7 @@ pub(super) fn chain(
     reader: &mut Reader<'_>,
     table: &mut Table<'_>,
     place: &str,
-    policies: &[&str],
+    names: &Names<'_>,
 ) -> Vec<Arc<Link>> {
     let Some(item) = table.get("chain") else {
         return Vec::new();
@@ -142,7 +142,7 @@ pub(super) fn chain(
     let mut uses = HashMap::new();
     let mut all = Vec::with_capacity(items.len());
     for item in items {
-        let Some((policy, when)) = link(reader, &item, policies) else {
+        let Some((policy, when)) = link(reader, &item, names) else {
             continue;
         };
         let mut entry = format!("{place}:{policy}");
@@ -162,13 +162,13 @@ pub(super) fn chain(
 
 type Written<'t> = (&'t str, Option<crate::route::Predicate>);
 
-fn link<'t>(reader: &mut Reader<'_>, item: &Item<'t>, policies: &[&str]) -> Option<Written<'t>> {
+fn link<'t>(reader: &mut Reader<'_>, item: &Item<'t>, names: &Names<'_>) -> Option<Written<'t>> {
     match item.value {
-        DeValue::String(_) => Some((reader.reference(item, "policy", policies)?, None)),
+        DeValue::String(_) => Some((policy(reader, item, names)?, None)),
         DeValue::Table(_) => {
             let mut table = reader.table(item, "{ policy = \"name\" }")?;
             let name = reader.required(&mut table, "policy", "\"name\"");
-            let name = name.and_then(|item| reader.reference(&item, "policy", policies));
+            let name = name.and_then(|item| policy(reader, &item, names));
             let when = table.get("when").map(|item| predicate(reader, &item));
             reader.finish(&table, &[]);
             Some((name?, when.map_or(Some(None), |when| when.map(Some))?))
@@ -178,6 +178,22 @@ fn link<'t>(reader: &mut Reader<'_>, item: &Item<'t>, policies: &[&str]) -> Opti
             None
         }
     }
+}
+
+/// The name of a policy. That of a plugin is a common mistake.
+fn policy<'t>(reader: &mut Reader<'_>, item: &Item<'t>, names: &Names<'_>) -> Option<&'t str> {
+    if let DeValue::String(name) = item.value
+        && names.policies.binary_search(&name.as_ref()).is_err()
+        && names.plugins.binary_search(&name.as_ref()).is_ok()
+    {
+        reader.show(item);
+        let message = format!("there is no policy {}", quoted(name));
+        let help =
+            format!("`{name}` is a plugin; make a policy: [policies.NAME] plugin = \"{name}\"");
+        reader.note(Problem::new(item.position, message).with_help(help));
+        return None;
+    }
+    reader.reference(item, "policy", &names.policies)
 }
 
 /// The variables of a table, over those inherited.
@@ -192,7 +208,7 @@ pub(super) fn variables(
     let mut all = BTreeMap::clone(inherited);
     for named in reader.pairs(&item, "a table such as { tier = \"gold\" }") {
         let name = reader.name(&named.name, named.position);
-        let value = reader.text(&named.item, "\"gold\"");
+        let value = reader.hidden_text(&named.item, "\"gold\"");
         if let (true, Some(value)) = (name, value) {
             all.insert(named.name, value.to_owned());
         }

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::reader::{Reader, Table};
 use super::{Config, Position, Problem, Problems, Source};
-use super::{chains, key_sets, plugins, routes, sections, store, units, upstreams};
+use super::{chains, key_sets, plugins, routes, sections, store, syntax, units, upstreams};
 use crate::bounded;
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
 use crate::shortage;
@@ -68,59 +68,47 @@ pub fn parse(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Proble
 fn parse_here(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Problems> {
     let (tree, errors) = DeTable::parse_recoverable(text);
     let mut source = Source::new(file, text);
+    if !errors.is_empty() {
+        let problem = syntax::problem(text, &errors);
+        let at = problem.position.map_or(0, |at| at.start);
+        source.hide(syntax::hidden(text, source.line_start(at)));
+        return Err(Problems::new(Arc::new(source), vec![problem]));
+    }
     let folder = file.parent().unwrap_or(Path::new(""));
-    let mut reader = Reader::new(folder, bundled, !errors.is_empty());
+    let mut reader = Reader::new(folder, bundled);
     let root = Table::new(String::new(), Position::default(), tree.get_ref());
     let config = read(&mut reader, root);
-
-    source.hide(std::mem::take(&mut reader.secrets));
-    source.hide(texts_for_plugins(&config));
-    if !errors.is_empty() {
-        source.hide_sections(&["secrets", "key-sets"]);
-    }
-    let syntax = errors
-        .iter()
-        .map(|error| source.syntax_error(error))
-        .collect();
-    let problems = reader.into_problems(&source, syntax);
+    source.hide(reader.hidden(tree.get_ref()));
+    let (problems, mut warnings) = reader.into_noted();
     let source = Arc::new(source);
+    warnings.sort_by_key(Problem::place);
     if problems.is_empty() {
         Ok(Config {
             file: file.to_owned(),
             source,
+            warnings,
             ..config
         })
     } else {
-        Err(Problems::new(source, problems))
+        Err(Problems::new(source, problems).with_warnings(warnings))
     }
-}
-
-/// Longer texts in the configurations of plugins: one may be a key in the place of its hash, and a
-/// problem shows the line that it is on.
-fn texts_for_plugins(config: &Config) -> Vec<Position> {
-    const SHORT_BYTES_MAX: usize = 16;
-    let mut texts = Vec::new();
-    for policy in config.policies.values() {
-        for (pointer, position) in &policy.config.positions {
-            let text = policy
-                .config
-                .json
-                .pointer(pointer)
-                .and_then(|value| value.as_str());
-            if text.is_some_and(|text| text.len() > SHORT_BYTES_MAX) {
-                texts.push(*position);
-            }
-        }
-    }
-    texts
 }
 
 /// What could be read. It is the truth only if the reader has no problem to tell.
 fn read(reader: &mut Reader<'_>, mut root: Table<'_>) -> Config {
-    let places = root.places(&["runtime", "admin", "listeners", "store"]);
+    let process = ["runtime", "admin", "listeners", "store"].map(|section| (section, 2));
+    let named = [
+        "secrets",
+        "plugins",
+        "policies",
+        "upstreams",
+        "key-sets",
+        "apis",
+    ];
+    let places = root.places(&[&process[..], &named.map(|section| (section, 1))].concat());
     let runtime = sections::runtime(reader, &mut root);
     let admin = sections::admin(reader, &mut root);
-    let listeners = sections::listeners(reader, &mut root, admin.address);
+    let listeners = sections::listeners(reader, &mut root, &admin);
     let secrets = sections::secrets(reader, &mut root);
     let names = plugins::Names::of(&root, reader.bundled);
     let mut plugins = plugins::plugins(reader, &mut root, &names);
@@ -132,10 +120,11 @@ fn read(reader: &mut Reader<'_>, mut root: Table<'_>) -> Config {
     let apis = chains::apis(reader, &mut root, &names);
     let routes = routes::routes(reader, &mut root, &names, &apis);
     reader.finish(&root, &[]);
-    let (file, source) = Default::default();
+    let (file, source, warnings) = Default::default();
     Config {
         file,
         source,
+        warnings,
         runtime,
         admin,
         listeners,

@@ -17,11 +17,13 @@ pub(super) fn plugin_config(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<
     let mut conversion = Conversion {
         reader,
         positions: BTreeMap::new(),
+        keys: BTreeMap::new(),
     };
     let json = conversion.value(item.value, item.position, "", 0)?;
     Some(PluginConfig {
         json,
         positions: conversion.positions,
+        keys: conversion.keys,
     })
 }
 
@@ -30,6 +32,7 @@ pub(super) fn json(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
     let mut conversion = Conversion {
         reader,
         positions: BTreeMap::new(),
+        keys: BTreeMap::new(),
     };
     conversion.value(item.value, item.position, "", 0)
 }
@@ -37,6 +40,7 @@ pub(super) fn json(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
 struct Conversion<'r, 'a> {
     reader: &'r mut Reader<'a>,
     positions: BTreeMap<String, Position>,
+    keys: BTreeMap<String, Position>,
 }
 
 impl Conversion<'_, '_> {
@@ -90,9 +94,11 @@ impl Conversion<'_, '_> {
             DeValue::Table(table) => {
                 let mut all = Vec::with_capacity(table.len());
                 for (key, value) in table {
+                    let at = key.span();
                     let key = key.get_ref();
                     let pointer =
                         format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                    self.keys.insert(pointer.clone(), at.into());
                     let json =
                         self.value(value.get_ref(), value.span().into(), &pointer, depth + 1);
                     all.push(json.map(|json| (key.to_string(), json)));

@@ -51,6 +51,11 @@ fn key_set(
     let mut table = reader.entry(&named)?;
     let (keys, file, secret) = (table.get("keys"), table.get("file"), table.get("secret"));
     let reload = table.get("reload");
+    if keys.is_none() && file.is_none() && secret.is_none() {
+        let message = format!("`{}` needs one of `keys`, `file` and `secret`", table.path);
+        let problem = Problem::new(named.position, message);
+        table.lacks(&["keys", "file", "secret"], problem);
+    }
     reader.finish(&table, &["url"]);
     let reload_at = reload.as_ref().map(|item| item.position);
     let reload = match reload {
@@ -66,9 +71,10 @@ fn key_set(
             })
         }),
         (None, None, Some(item)) => secret_source(reader, &item, secrets).map(KeySource::Secret),
+        (None, None, None) => return None,
         _ => {
             let message = format!("`{}` needs one of `keys`, `file` and `secret`", table.path);
-            reader.absent(Problem::new(named.position, message));
+            reader.problem(named.position, message);
             return None;
         }
     };
@@ -89,14 +95,15 @@ fn secret_source(
     item: &Item<'_>,
     secrets: &BTreeMap<String, SecretSource>,
 ) -> Option<SecretSource> {
-    let name = reader.text(item, "\"TOKEN_KEYS\"")?;
+    let name = reader.hidden_text(item, "\"TOKEN_KEYS\"")?;
     if !Reader::is_name(name) {
-        // It may be the secret itself: `hide` has seen to the line, and this does not repeat it.
+        // It may be the secret itself, so that neither the line nor this shows it.
         let message = format!("{} must be the name of a secret", quoted(&item.path));
         let help = "where a secret of this name comes from is said in `[secrets]`";
         reader.note(Problem::new(item.position, message).with_help(help));
         return None;
     }
+    reader.show(item);
     let own_name = || SecretSource::Environment(name.to_owned());
     Some(secrets.get(name).cloned().unwrap_or_else(own_name))
 }
@@ -123,6 +130,12 @@ fn key(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
     let shared = |named: &Named<'_>| {
         named.name == "kty" && matches!(named.item.value, DeValue::String(text) if text == "oct")
     };
+    for public in pairs
+        .iter()
+        .filter(|named| PUBLIC.contains(&named.name.as_str()))
+    {
+        reader.show_all(&public.item);
+    }
     let private = |named: &&Named<'_>| PRIVATE.contains(&named.name.as_str()) || shared(named);
     let mut whole = true;
     // One is enough to say it of the key: an RSA key has six.
@@ -137,7 +150,7 @@ fn key(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
         None => {
             let message = format!("{} has no `kty`", quoted(&item.path));
             let help = "it is the kind of the key: \"RSA\", \"EC\" or \"OKP\"";
-            reader.absent(Problem::new(item.position, message).with_help(help));
+            reader.note(Problem::new(item.position, message).with_help(help));
             whole = false;
         }
     }

@@ -18,6 +18,7 @@ pub(super) const MATCH: &str = "\"GET,HEAD /pets/{id}\"";
 pub(super) fn matches_of(reader: &mut Reader<'_>, item: &Item<'_>, base: &str) -> Option<Match> {
     match item.value {
         DeValue::String(text) => {
+            reader.show(item);
             // A path begins with a slash, and a method cannot contain one. A route can be its API's
             // base itself, and has no path then.
             let no_path = if base.is_empty() { 0 } else { text.len() };
@@ -188,8 +189,32 @@ fn template(
         // Behind a base it would only lengthen the base's last segment.
         (text, PathTemplate::parse(text))
     };
-    let note = |why| reader.problem(item.position, format!("the path {} {why}", quoted(shown)));
-    template.map_err(note).ok()
+    match template {
+        Ok(template) => {
+            warn_of_others_syntax(reader, item, text);
+            Some(template)
+        }
+        Err(why) => {
+            reader.problem(item.position, format!("the path {} {why}", quoted(shown)));
+            None
+        }
+    }
+}
+
+/// Segments that stand for anything elsewhere, and here for themselves.
+fn warn_of_others_syntax(reader: &mut Reader<'_>, item: &Item<'_>, path: &str) {
+    for segment in path.split('/') {
+        let meant = match segment {
+            "*" => "{name}",
+            "**" => "{name+}",
+            _ if segment.starts_with(':') && Reader::is_name(&segment[1..]) => "{name}",
+            _ if segment.starts_with('<') && segment.ends_with('>') => "{name}",
+            _ => continue,
+        };
+        let message = format!("the segment {} stands for itself alone", quoted(segment));
+        let help = format!("for a segment of any name write `{meant}`");
+        reader.warn(Problem::new(item.position, message).with_help(help));
+    }
 }
 
 /// `{ x-debug = "1", x-beta = true, x-old = false }`

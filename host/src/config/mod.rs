@@ -18,6 +18,7 @@ mod routes;
 mod sections;
 mod source;
 mod store;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Its text, for problems that are found only later.
     pub source: Arc<Source>,
+    /// What is allowed and hardly meant.
+    pub warnings: Vec<Problem>,
     pub runtime: Runtime,
     pub admin: Admin,
     /// In the order written. Never empty.
@@ -56,8 +59,8 @@ pub struct Config {
     pub store: Store,
     /// In the order written. Never empty.
     pub routes: Vec<Route>,
-    /// Where the keys of the sections about the process were written: a process that runs cannot
-    /// change what most of them say, and tells so.
+    /// Where the keys of the sections about the process were written, of which a process that runs can
+    /// change few, and the names in those that something else refers to.
     pub places: BTreeMap<String, Position>,
 }
 
@@ -98,6 +101,8 @@ pub enum PluginCache {
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub address: SocketAddr,
+    /// Where it is written, if it is.
+    pub position: Option<Position>,
 }
 
 /// `[listeners.NAME]`
@@ -105,6 +110,8 @@ pub struct Admin {
 pub struct Listener {
     pub name: String,
     pub address: SocketAddr,
+    /// Where the address is written.
+    pub position: Position,
     /// `trusted-proxies`: peers whose `X-Forwarded-*` headers are believed and extended; those of
     /// every other peer are replaced.
     pub trusted_proxies: Vec<ipnet::IpNet>,
@@ -130,6 +137,10 @@ pub struct Plugin {
     /// `large`: compile and snapshot a component above the default size bound.
     pub large: bool,
     pub position: Position,
+    /// Where its file is named, or the plugin if that is not written.
+    pub code_position: Position,
+    /// Whether it has a section. A bundled one needs none.
+    pub is_written: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +202,8 @@ pub struct PluginConfig {
     pub json: serde_json::Value,
     /// JSON pointer (RFC 6901; "" is the whole) to where that value stands in the file.
     pub positions: BTreeMap<String, Position>,
+    /// The same to where the keys stand, of members.
+    pub keys: BTreeMap<String, Position>,
 }
 
 /// `instances = "fresh"` (default) or `{ calls = N }`: how many calls one instance serves.

@@ -53,6 +53,9 @@ pub(super) fn plugins(
 
 fn plugin(reader: &mut Reader<'_>, named: Named<'_>, upstreams: &[&str]) -> Option<Plugin> {
     let mut table = reader.entry(&named)?;
+    let code_position = table
+        .get("wasm")
+        .map_or(named.position, |item| item.position);
     let code = code(reader, &mut table, &named);
     let grant = table
         .get("grant")
@@ -76,6 +79,8 @@ fn plugin(reader: &mut Reader<'_>, named: Named<'_>, upstreams: &[&str]) -> Opti
         snapshot: snapshot.unwrap_or(true),
         large: large.unwrap_or(false),
         position: named.position,
+        code_position,
+        is_written: true,
     })
 }
 
@@ -87,7 +92,7 @@ fn code(reader: &mut Reader<'_>, table: &mut Table<'_>, named: &Named<'_>) -> Op
                 "{} pins a `wasm` file, and there is none",
                 quoted(&pin.path)
             );
-            reader.absent(Problem::new(pin.position, message));
+            table.lacks(&["wasm"], Problem::new(pin.position, message));
         }
         if !reader.bundled.contains(&named.name.as_str()) {
             let message = format!(
@@ -98,7 +103,8 @@ fn code(reader: &mut Reader<'_>, table: &mut Table<'_>, named: &Named<'_>) -> Op
                 [] => "add `wasm = \"path\"`; no plugins are bundled".to_owned(),
                 names => format!("add `wasm = \"path\"`; bundled are {}", names.join(", ")),
             };
-            reader.absent(Problem::new(named.position, message).with_help(help));
+            let problem = Problem::new(named.position, message).with_help(help);
+            table.lacks(&["wasm"], problem);
             return None;
         }
         return Some(PluginCode::Bundled);
@@ -245,6 +251,7 @@ fn policy(reader: &mut Reader<'_>, named: Named<'_>, plugins: &[&str]) -> Option
         None => Some(PluginConfig {
             json: Value::Object(serde_json::Map::new()),
             positions: BTreeMap::from([(String::new(), named.position)]),
+            keys: BTreeMap::new(),
         }),
     };
     let instances = match table.get("instances") {
@@ -274,6 +281,7 @@ fn policy(reader: &mut Reader<'_>, named: Named<'_>, plugins: &[&str]) -> Option
 }
 
 fn instances(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Instances> {
+    reader.show(item);
     match item.value {
         DeValue::String(text) if text == "fresh" => Some(Instances::Fresh),
         DeValue::Table(_) => {
@@ -322,6 +330,8 @@ pub(super) fn add_bundled(
                 snapshot: true,
                 large: false,
                 position: policy.position,
+                code_position: policy.position,
+                is_written: false,
             });
     }
 }

@@ -11,66 +11,84 @@ use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
-use super::source::{Problem, Source};
+use super::source::Problem;
 use super::table::join;
 pub(super) use super::table::{Item, Named, Table};
 use super::{Position, units};
 use crate::limits::{CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
-use crate::shown::quoted;
+use crate::shown::{nearest, quoted};
 
 pub(super) struct Reader<'a> {
     /// The folder that relative paths start from.
     pub folder: &'a Path,
     /// The names of the bundled plugins.
     pub bundled: &'a [&'a str],
-    /// Strings that stand where a secret was written and none belongs.
+    /// What stands where a secret was written and none belongs.
     pub secrets: Vec<Position>,
+    /// Where texts begin whose meaning is known, and is not a secret: a printed line shows no others.
+    shown: HashSet<usize>,
     problems: Vec<Problem>,
-    /// Syntax errors leave holes in the tree. With one, nothing is said about what is not there.
-    broken: bool,
+    warnings: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(folder: &'a Path, bundled: &'a [&'a str], broken: bool) -> Reader<'a> {
+    pub fn new(folder: &'a Path, bundled: &'a [&'a str]) -> Reader<'a> {
         Reader {
             folder,
             bundled,
             secrets: Vec::new(),
+            shown: HashSet::new(),
             problems: Vec::new(),
-            broken,
+            warnings: Vec::new(),
         }
     }
 
-    /// Everything noted. What is said about a line with a syntax error is left out: it is likely an
-    /// echo of it.
-    pub fn into_problems(mut self, source: &Source, syntax: Vec<Problem>) -> Vec<Problem> {
-        let line = |problem: &Problem| problem.position.map(|at| source.line(at.start));
-        let broken: HashSet<_> = syntax.iter().filter_map(line).collect();
-        self.problems
-            .retain(|problem| line(problem).is_none_or(|line| !broken.contains(&line)));
-        self.problems.extend(syntax);
-        self.problems
+    /// Everything noted: the problems, and what keeps nothing from being loaded.
+    pub fn into_noted(self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.problems, self.warnings)
     }
 
     pub fn note(&mut self, problem: Problem) {
-        // The parser puts an empty value at the very start where it could not read one.
-        let hole = problem.position.is_some_and(|at| at.end == 0);
-        if !(self.broken && hole) {
-            self.problems.push(problem);
+        self.problems.push(problem);
+    }
+
+    /// Notes what is allowed and hardly meant.
+    pub fn warn(&mut self, problem: Problem) {
+        self.warnings.push(problem);
+    }
+
+    /// Lets printed lines show this text.
+    pub fn show(&mut self, item: &Item<'_>) {
+        self.shown.insert(item.position.start);
+    }
+
+    /// Lets them show the texts of a list too.
+    pub fn show_all(&mut self, item: &Item<'_>) {
+        self.show(item);
+        if let DeValue::Array(values) = item.value {
+            let starts = values.iter().map(|value| value.span().start);
+            self.shown.extend(starts);
         }
+    }
+
+    /// What printed lines hide: what is or may be a secret.
+    pub fn hidden(&mut self, root: &DeTable<'_>) -> Vec<Position> {
+        let mut hidden = std::mem::take(&mut self.secrets);
+        let mut found = |at: Position| {
+            if !self.shown.contains(&at.start) {
+                hidden.push(at);
+            }
+        };
+        for value in root.values() {
+            texts(value, &mut found);
+        }
+        hidden
     }
 
     pub fn problem(&mut self, position: Position, message: impl Into<String>) {
         self.note(Problem::new(position, message));
-    }
-
-    /// A problem that consists in something not being there.
-    pub fn absent(&mut self, problem: Problem) {
-        if !self.broken {
-            self.note(problem);
-        }
     }
 
     pub fn required<'t>(
@@ -83,13 +101,18 @@ impl<'a> Reader<'a> {
         if item.is_none() {
             let message = format!("`{}` has no `{key}`", table.path);
             let help = format!("add `{key} = {example}`");
-            self.absent(Problem::new(table.position, message).with_help(help));
+            table.lacks(
+                &[key],
+                Problem::new(table.position, message).with_help(help),
+            );
         }
         item
     }
 
-    /// Reports the keys that nobody asked for; `later` are those planned for another release.
+    /// Reports the keys that are not there, and those that nobody asked for; `later` are those planned
+    /// for another release.
     pub fn finish(&mut self, table: &Table<'_>, later: &[&str]) {
+        let mut meant = Vec::new();
         for key in table.entries.keys() {
             let (name, position) = (key.get_ref().as_ref(), Position::from(key.span()));
             let path = quoted(&join(&table.path, name));
@@ -100,15 +123,26 @@ impl<'a> Reader<'a> {
                 self.problem(position, format!("{path} is not in this release"));
                 continue;
             }
-            let help = self.suggestion(name, &table.asked).unwrap_or_else(|| {
-                let place = if table.path.is_empty() {
-                    "the file".into()
-                } else {
-                    quoted(&table.path)
-                };
-                format!("{place} has the keys {}", list(&table.asked))
-            });
+            let nearest = self.nearest(name, &table.asked);
+            meant.extend(nearest);
+            let help = nearest.map_or_else(
+                || {
+                    let place = if table.path.is_empty() {
+                        "the file".into()
+                    } else {
+                        quoted(&table.path)
+                    };
+                    format!("{place} has the keys {}", list(&table.asked))
+                },
+                did_you_mean,
+            );
             self.note(Problem::new(position, format!("unknown key {path}")).with_help(help));
+        }
+        for (keys, problem) in &table.lacking {
+            // What is spelled wrong is there, and has been told of.
+            if !keys.iter().any(|key| meant.contains(key)) {
+                self.note(problem.clone());
+            }
         }
     }
 
@@ -171,26 +205,25 @@ impl<'a> Reader<'a> {
     ) -> Option<&'t str> {
         let name = self.text(item, "\"name\"")?;
         if known.binary_search(&name).is_err() {
-            let help = self.suggestion(name, known).unwrap_or_else(|| match known {
-                [] => format!("there is no {kind} at all"),
-                _ => format!("there are {}", list(known)),
-            });
+            let help = match (self.nearest(name, known), known) {
+                (Some(nearest), _) => did_you_mean(nearest),
+                (None, []) => format!("there is no {kind} at all"),
+                (None, _) => format!("known {}: {}", plural(kind), list(known)),
+            };
             let message = format!("there is no {kind} {}", quoted(name));
-            self.absent(Problem::new(item.position, message).with_help(help));
+            self.note(Problem::new(item.position, message).with_help(help));
             return None;
         }
         Some(name)
     }
 
-    fn suggestion(&self, name: &str, known: &[&str]) -> Option<String> {
-        // Distances cost: none for what is surely far, nor for problems that will not be shown.
-        if name.len() > NAME_BYTES_MAX || self.problems.len() > CONFIG_PROBLEMS_SHOWN {
+    /// The one that was likely meant.
+    fn nearest<'n>(&self, name: &str, known: &[&'n str]) -> Option<&'n str> {
+        // Distances cost: none for problems that will not be shown.
+        if self.problems.len() > CONFIG_PROBLEMS_SHOWN {
             return None;
         }
-        let distance = |candidate: &&&str| strsim::osa_distance(name, candidate);
-        let nearest = known.iter().min_by_key(distance)?;
-        let near = distance(&nearest) <= 1 + nearest.len().min(name.len()) / 4;
-        near.then(|| format!("did you mean `{nearest}`?"))
+        nearest(name, known)
     }
 
     pub fn wrong_type(&mut self, item: &Item<'_>, wanted: &str) {
@@ -212,10 +245,19 @@ impl<'a> Reader<'a> {
             self.wrong_type(item, &format!("a string such as {example}"));
             return None;
         };
+        self.show(item);
         Some(text)
     }
 
+    /// The same of a text that may be a secret.
+    pub fn hidden_text<'t>(&mut self, item: &Item<'t>, example: &str) -> Option<&'t str> {
+        let text = self.text(item, example);
+        self.shown.remove(&item.position.start);
+        text
+    }
+
     pub fn boolean(&mut self, item: &Item<'_>) -> Option<bool> {
+        self.show(item);
         let DeValue::Boolean(value) = item.value else {
             self.wrong_type(item, "true or false");
             return None;
@@ -257,6 +299,7 @@ impl<'a> Reader<'a> {
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
+        self.show(item);
         let (from, to) = (range.start(), range.end());
         let DeValue::Integer(integer) = item.value else {
             self.wrong_type(item, &format!("an integer from {from} to {to}"));
@@ -298,6 +341,7 @@ impl<'a> Reader<'a> {
         parse: fn(&str) -> Result<T, String>,
         show: fn(T) -> String,
     ) -> Option<T> {
+        self.show(item);
         let DeValue::String(text) = item.value else {
             self.wrong_type(item, &format!("a string with a unit such as {example}"));
             return None;
@@ -312,6 +356,27 @@ impl<'a> Reader<'a> {
             format!("{} must be {wanted}", quoted(&item.path)),
         );
         None
+    }
+}
+
+/// Calls `found` with the place of each string.
+fn texts(value: &Spanned<DeValue<'_>>, found: &mut impl FnMut(Position)) {
+    match value.get_ref() {
+        DeValue::String(_) => found(value.span().into()),
+        DeValue::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        DeValue::Table(values) => values.values().for_each(|value| texts(value, found)),
+        _ => {}
+    }
+}
+
+fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
+fn plural(kind: &str) -> String {
+    match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
     }
 }
 

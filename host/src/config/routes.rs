@@ -21,7 +21,8 @@ pub(super) fn routes(
     let entries = reader.named(root, "routes");
     if entries.is_empty() {
         let help = "add a section `[routes.NAME]` with `match` and `upstream`";
-        reader.absent(Problem::new(None, "there is no route").with_help(help));
+        let problem = Problem::new(None, "there is no route").with_help(help);
+        root.lacks(&["routes"], problem);
     }
     let all: Vec<Route> = entries
         .into_iter()
@@ -31,9 +32,10 @@ pub(super) fn routes(
         .iter()
         .map(|route| (route.name.as_str(), &route.matches));
     for conflict in Router::build(table).err().unwrap_or_default() {
-        let position = all.get(conflict.second).map(|route| route.position);
+        let position = |route: usize| all.get(route).map(|route| route.position);
         let help = "make them differ, or give one of them a `priority`: the higher one wins";
-        reader.note(Problem::new(position, conflict.message).with_help(help));
+        let problem = Problem::new(position(conflict.second), conflict.message).with_help(help);
+        reader.note(problem.with_other(position(conflict.first)));
     }
     all
 }
@@ -95,7 +97,7 @@ fn whole_chain(
     api: &Api,
 ) -> Vec<Arc<Link>> {
     let place = format!("route {}", named.name);
-    let own = chain(reader, table, &place, &names.policies);
+    let own = chain(reader, table, &place, names);
     let at = table
         .get("chain")
         .map_or(named.position, |item| item.position);
@@ -123,7 +125,8 @@ fn end(reader: &mut Reader<'_>, table: &mut Table<'_>, names: &Names<'_>) -> Opt
     if upstream.is_none() && respond.is_none() {
         let message = format!("`{}` has no `upstream` and no `respond`", table.path);
         let help = "add `upstream = \"name\"`, or `respond = { status = 404 }`";
-        reader.absent(Problem::new(table.position, message).with_help(help));
+        let problem = Problem::new(table.position, message).with_help(help);
+        table.lacks(&["upstream", "respond"], problem);
     }
     if let (Some(_), Some(item)) = (&upstream, &respond) {
         let message = format!("`{}` has both `upstream` and `respond`", table.path);

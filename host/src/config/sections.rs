@@ -104,6 +104,7 @@ pub(super) fn path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PathBuf> 
 pub(super) fn admin(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Admin {
     let mut admin = Admin {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, limits::ADMIN_PORT_DEFAULT)),
+        position: None,
     };
     let Some(item) = root.get("admin") else {
         return admin;
@@ -121,6 +122,7 @@ pub(super) fn admin(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Admin {
             ));
         }
         admin.address = address;
+        admin.position = Some(item.position);
     }
     reader.finish(&table, &[]);
     admin
@@ -129,15 +131,15 @@ pub(super) fn admin(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Admin {
 pub(super) fn listeners(
     reader: &mut Reader<'_>,
     root: &mut Table<'_>,
-    admin: SocketAddr,
+    admin: &Admin,
 ) -> Vec<Listener> {
     let mut all = Vec::new();
-    let mut taken = HashMap::from([(admin, "admin".to_owned())]);
+    let mut taken = HashMap::from([(admin.address, ("admin".to_owned(), admin.position))]);
     let entries = reader.named(root, "listeners");
     if entries.is_empty() {
         let problem = Problem::new(None, "there is no listener");
         let help = "add a section `[listeners.public]` with `address = \"0.0.0.0:8080\"`";
-        reader.absent(problem.with_help(help));
+        root.lacks(&["listeners"], problem.with_help(help));
     }
     for named in entries {
         let Some(mut table) = reader.entry(&named) else {
@@ -153,16 +155,18 @@ pub(super) fn listeners(
             continue;
         };
         // Port 0 is any free port, so it is never taken.
+        let here = (table.path, Some(item.position));
         if address.port() != 0
-            && let Some(other) = taken.insert(address, table.path)
+            && let Some((other, at)) = taken.insert(address, here)
         {
             let message = format!("{address} is already the address of `{other}`");
-            reader.problem(item.position, message);
+            reader.note(Problem::new(item.position, message).with_other(at));
         }
         let trusted_proxies = proxies.unwrap_or_default();
         all.push(Listener {
             name: named.name,
             address,
+            position: item.position,
             trusted_proxies,
         });
     }
@@ -220,16 +224,23 @@ pub(super) fn secrets(
             continue;
         };
         let (variable, file) = (table.get("env"), table.get("file"));
-        reader.finish(&table, &[]);
+        let needs_one = || {
+            let message = format!("the secret `{}` needs one of `env` and `file`", named.name);
+            Problem::new(named.position, message)
+        };
         let source = match (variable, file) {
             (Some(item), None) => environment(reader, &item),
             (None, Some(item)) => path(reader, &item).map(SecretSource::File),
-            _ => {
-                let message = format!("the secret `{}` needs one of `env` and `file`", named.name);
-                reader.absent(Problem::new(named.position, message));
+            (None, None) => {
+                table.lacks(&["env", "file"], needs_one());
+                None
+            }
+            (Some(_), Some(_)) => {
+                reader.note(needs_one());
                 None
             }
         };
+        reader.finish(&table, &[]);
         all.extend(source.map(|source| (named.name, source)));
     }
     all

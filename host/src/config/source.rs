@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Position;
 use crate::limits::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
-use crate::shown::{clear, quoted};
+use crate::shown::clear;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Problem {
     pub position: Option<Position>,
     pub message: String,
     pub help: Option<String>,
+    /// The place that it is in conflict with.
+    pub other: Option<Position>,
 }
 
 impl Problem {
@@ -23,6 +25,7 @@ impl Problem {
             position: position.into(),
             message: message.into(),
             help: None,
+            other: None,
         }
     }
 
@@ -32,6 +35,15 @@ impl Problem {
             ..self
         }
     }
+
+    /// What problems are in the order of.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        self.position.map(|at| (at.start, at.end))
+    }
+
+    pub fn with_other(self, other: Option<Position>) -> Problem {
+        Problem { other, ..self }
+    }
 }
 
 /// Everything that is wrong with one file, in the order of the file. Its `Display` is what the
@@ -40,18 +52,29 @@ impl Problem {
 pub struct Problems {
     pub source: Arc<Source>,
     pub problems: Vec<Problem>,
+    /// What alone would keep nothing from being loaded.
+    pub warnings: Vec<Problem>,
 }
 
 impl Problems {
     pub fn new(source: Arc<Source>, mut problems: Vec<Problem>) -> Problems {
-        problems.sort_by_key(|problem| problem.position.map(|at| (at.start, at.end)));
-        Problems { source, problems }
+        problems.sort_by_key(Problem::place);
+        Problems {
+            source,
+            problems,
+            warnings: Vec::new(),
+        }
+    }
+
+    pub fn with_warnings(self, warnings: Vec<Problem>) -> Problems {
+        Problems { warnings, ..self }
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source.render(&self.problems))
+        f.write_str(&self.source.render(&self.problems))?;
+        f.write_str(&self.source.render_warnings(&self.warnings))
     }
 }
 
@@ -65,7 +88,7 @@ pub struct Source {
     pub text: String,
     /// Byte offset of each line's start.
     lines: Vec<usize>,
-    /// What a printed line shows as stars: secrets that were written where none belongs.
+    /// What a printed line shows as stars: what is or may be a secret.
     hidden: Vec<Position>,
 }
 
@@ -94,48 +117,25 @@ impl Source {
         }
     }
 
-    /// What the parser says, with the key that is set twice by name.
-    pub(super) fn syntax_error(&self, error: &toml::de::Error) -> Problem {
-        let key = error.span().and_then(|span| self.text.get(span));
-        let message = match (error.message(), key) {
-            ("duplicate key", Some(key)) => format!("the key {} is set twice", quoted(key)),
-            // The parser's way to say that nothing more is expected there.
-            (message, _) => message.replace(", expected nothing", ""),
-        };
-        Problem::new(error.span().map(Position::from), message)
+    /// Where the line of this place begins.
+    pub(super) fn line_start(&self, offset: usize) -> usize {
+        self.lines.get(self.line(offset)).copied().unwrap_or(0)
+    }
+
+    /// Line and column as an editor counts them.
+    fn place(&self, position: Position) -> (usize, usize) {
+        let start = self.text.floor_char_boundary(position.start);
+        let from = self.line_start(start);
+        let before = self.text.get(from..start).unwrap_or("").chars().count();
+        (self.line(start) + 1, before + 1)
     }
 
     pub(super) fn hide(&mut self, secrets: Vec<Position>) {
         self.hidden.extend(secrets);
     }
 
-    /// Hides every value in these sections, found by their lines alone. This is for a file with
-    /// syntax errors, where the tree may not hold the value that the error is about.
-    pub(super) fn hide_sections(&mut self, sections: &[&str]) {
-        let mut inside = false;
-        let mut hidden = Vec::new();
-        for &start in &self.lines {
-            let line = self.line_at(start);
-            let code = line.trim_start();
-            let name = code.trim_start_matches(['[', ' ', '\t', '"', '\'']);
-            let named = sections.iter().any(|section| name.starts_with(section));
-            // A line that begins with `[{` goes on with an array of tables.
-            let header = code.starts_with('[') && !name.starts_with('{');
-            if header || named {
-                inside = named;
-            }
-            if inside && !header {
-                hidden.push(Position {
-                    start: start + value_of(line),
-                    end: start + line.len(),
-                });
-            }
-        }
-        self.hide(hidden);
-    }
-
     /// The number of the line, from 0.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    fn line(&self, offset: usize) -> usize {
         self.lines
             .partition_point(|&start| start <= offset)
             .saturating_sub(1)
@@ -175,20 +175,16 @@ impl Source {
         let _ = match problem.position {
             None => writeln!(out, "{file}: {label}: {}", problem.message),
             Some(position) => {
-                let start = self.text.floor_char_boundary(position.start);
-                let line = self.line(start);
-                let from = self.lines.get(line).copied().unwrap_or(0);
-                let before = self.text.get(from..start).unwrap_or("").chars().count();
-                let _ = writeln!(
-                    out,
-                    "{file}:{}:{}: {label}: {}",
-                    line + 1,
-                    before + 1,
-                    problem.message
-                );
-                self.render_line(out, from, before, position)
+                let (line, column) = self.place(position);
+                let _ = writeln!(out, "{file}:{line}:{column}: {label}: {}", problem.message);
+                let from = self.line_start(position.start);
+                self.render_line(out, from, column - 1, position)
             }
         };
+        if let Some(other) = problem.other {
+            let (line, column) = self.place(other);
+            let _ = writeln!(out, "note: the other one is at {file}:{line}:{column}");
+        }
         if let Some(help) = &problem.help {
             let _ = writeln!(out, "help: {help}");
         }
@@ -238,18 +234,6 @@ fn printable(character: char) -> char {
     match character {
         '\t' => '\t',
         character => clear(character),
-    }
-}
-
-/// Where the value begins in a line: behind `key =`, if that is what it has, or at its start, since it
-/// may go on with a value, as of a key in base64, which may end in `=`.
-fn value_of(line: &str) -> usize {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b" \t{._-".contains(&byte);
-    match line.split_once('=') {
-        Some((key, value)) if key.bytes().all(bare) && !matches!(value.trim(), "" | "=") => {
-            key.len() + 1
-        }
-        _ => 0,
     }
 }
 

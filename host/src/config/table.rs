@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
-use super::Position;
+use super::{Position, Problem};
 
 /// A value, with the path of keys that leads to it.
 pub(super) struct Item<'t> {
@@ -26,6 +26,8 @@ pub(super) struct Table<'t> {
     pub position: Position,
     pub(super) entries: &'t DeTable<'t>,
     pub(super) asked: Vec<&'static str>,
+    /// What is not there: one of these keys, and what is to be said of that.
+    pub(super) lacking: Vec<(Vec<&'static str>, Problem)>,
 }
 
 impl<'t> Table<'t> {
@@ -35,7 +37,14 @@ impl<'t> Table<'t> {
             position,
             entries,
             asked: Vec::new(),
+            lacking: Vec::new(),
         }
+    }
+
+    /// One of these keys has to be there, and none is. This is told when the table has been read, unless
+    /// it is there in another spelling.
+    pub fn lacks(&mut self, keys: &[&'static str], problem: Problem) {
+        self.lacking.push((keys.to_vec(), problem));
     }
 
     /// The keys of a section, sorted, without reading it.
@@ -46,13 +55,13 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Where the values of these sections stand, by their paths: the keys, and where a key is a name
-    /// those below it.
-    pub fn places(&self, sections: &[&str]) -> BTreeMap<String, Position> {
+    /// Where the values of these sections stand, by their paths, down to so many levels: names, and the
+    /// keys below them.
+    pub fn places(&self, sections: &[(&str, usize)]) -> BTreeMap<String, Position> {
         let mut places = BTreeMap::new();
-        for section in sections {
+        for (section, levels) in sections {
             if let Some(value) = self.entries.get(*section) {
-                below(section, value.get_ref(), 2, &mut places);
+                below(section, value.get_ref(), *levels, &mut places);
             }
         }
         places

@@ -87,7 +87,10 @@ fn server(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<UpstreamServer> {
 
 /// The messages do not repeat the URL: it may carry a password.
 fn authority(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Authority> {
-    let text = reader.text(item, SERVER)?;
+    let text = reader.hidden_text(item, SERVER)?;
+    if has_no_password(text) {
+        reader.show(item);
+    }
     let wanted = format!("{} must be a URL such as {SERVER}", quoted(&item.path));
     let message = match server_url(text) {
         Ok(authority) => return Some(authority),
@@ -96,6 +99,19 @@ fn authority(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Authority> {
     };
     reader.problem(item.position, message);
     None
+}
+
+/// Whether this is a URL that surely has none, wrong as it may be: a scheme, a host, and a port in digits.
+fn has_no_password(text: &str) -> bool {
+    let Some((_, authority)) = text.split_once("://") else {
+        return false;
+    };
+    let authority = authority.trim_end_matches('/');
+    let host = authority.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':');
+    let is_address = host.starts_with('[') && host.ends_with(']');
+    let fits =
+        |c: char| c.is_ascii_alphanumeric() || ".-[]".contains(c) || (is_address && c == ':');
+    host.chars().all(fits)
 }
 
 fn server_url(text: &str) -> Result<Authority, Option<&'static str>> {

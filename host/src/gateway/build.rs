@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::namespaces::Namespaces;
+use super::plugins::Loaded;
 use super::upstreams::Upstreams;
 use super::{
     Counted, Destination, Gateway, Listener, Memories, Process, Progress, Route, key_sets, plugins,
@@ -47,7 +48,7 @@ impl Gateway {
             plugins::load(config, &shared, previous.map(|it| &it.loaded), progress);
         problems.extend(found);
         let policies = &loaded.policies;
-        problems.extend(open_authorizers(config, policies));
+        problems.extend(open_authorizers(config, &loaded));
         let router = router(config, &mut problems);
         if !problems.is_empty() {
             return Err(Problems::new(Arc::clone(&config.source), problems));
@@ -114,12 +115,12 @@ fn listeners(config: &Config, process: &Process, previous: Option<&Gateway>) -> 
 }
 
 /// Authorizers that would let everyone in when they fault.
-fn open_authorizers(config: &Config, policies: &BTreeMap<String, Arc<Policy>>) -> Vec<Problem> {
+fn open_authorizers(config: &Config, loaded: &Loaded) -> Vec<Problem> {
     let mut problems = Vec::new();
     for policy in config.policies.values() {
-        let authorizes = policies
-            .get(&policy.name)
-            .is_some_and(|loaded| loaded.hooks.authorizer);
+        // Of a policy that did not load too.
+        let hooks = loaded.hooks(&policy.plugin);
+        let authorizes = hooks.is_some_and(|hooks| hooks.authorizer);
         if authorizes && policy.on_fault == OnFault::Open {
             problems.push(
                 Problem::new(
@@ -145,11 +146,9 @@ fn router(config: &Config, problems: &mut Vec<Problem>) -> Router {
         Ok(router) => router,
         Err(conflicts) => {
             problems.extend(conflicts.into_iter().map(|conflict| {
-                let position = config
-                    .routes
-                    .get(conflict.second)
-                    .map(|route| route.position);
-                Problem::new(position, conflict.message)
+                let position = |route: usize| config.routes.get(route).map(|it| it.position);
+                Problem::new(position(conflict.second), conflict.message)
+                    .with_other(position(conflict.first))
             }));
             Router::default()
         }

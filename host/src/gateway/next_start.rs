@@ -43,7 +43,13 @@ pub fn next_start(started: &Config, new: &Config) -> Vec<Problem> {
     ];
     let changed = changed.iter().filter(|(_, changed)| *changed);
     let mut warnings: Vec<Problem> = changed
-        .map(|(key, _)| warning(new, key, &format!("`{key}` counts from the next start")))
+        .map(|(key, _)| {
+            warning(
+                new,
+                key,
+                &format!("`{key}` takes effect only after a restart"),
+            )
+        })
         .collect();
     warnings.extend(listeners(started, new));
     warnings
@@ -59,12 +65,12 @@ fn listeners(started: &Config, new: &Config) -> Vec<Problem> {
         let section = format!("listeners.{}", listener.name);
         match of(new, &listener.name) {
             None => {
-                let text = format!("`{section}` is gone, and listens until the next start");
+                let text = format!("`{section}` is gone, and listens until the restart");
                 warnings.push(warning(new, &section, &text));
             }
             Some(now) if now.address != listener.address => {
                 let key = format!("{section}.address");
-                let text = format!("`{key}` counts from the next start");
+                let text = format!("`{key}` takes effect only after a restart");
                 warnings.push(warning(new, &key, &text));
             }
             Some(_) => {}
@@ -73,7 +79,7 @@ fn listeners(started: &Config, new: &Config) -> Vec<Problem> {
     for listener in &new.listeners {
         if of(started, &listener.name).is_none() {
             let section = format!("listeners.{}", listener.name);
-            let text = format!("`{section}` is new, and listens from the next start");
+            let text = format!("`{section}` is new, and listens only after a restart");
             warnings.push(warning(new, &section, &text));
         }
     }

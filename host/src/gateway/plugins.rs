@@ -9,9 +9,11 @@ use tokio::sync::Semaphore;
 
 use super::files::{code, secrets};
 use super::{Process, Progress, Upstreams};
-use crate::config::{self, Config, PluginCache, PluginCode, Problem};
+use crate::config::{self, Config, PluginCache, PluginCode, Position, Problem};
 use crate::observe::PluginInstances;
-use crate::plugin::{Granted, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets};
+use crate::plugin::{
+    Granted, Hooks, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets, UNKNOWN_KEY,
+};
 use crate::policy::key_sets::KeySets;
 use crate::shown::clear;
 
@@ -95,6 +97,11 @@ impl Loaded {
         })
     }
 
+    /// What this plugin does, if it loaded.
+    pub fn hooks(&self, plugin: &str) -> Option<Hooks> {
+        Some(self.plugins.get(plugin)?.plugin.shape.hooks)
+    }
+
     pub fn has(&self, policy: &Arc<Policy>) -> bool {
         let ours = self.policies.get(&*policy.identity.policy);
         ours.is_some_and(|ours| Arc::ptr_eq(ours, policy))
@@ -123,14 +130,11 @@ pub fn load(
             Ok(ready) => {
                 plugins.insert(written.name.clone(), ready);
             }
-            Err(texts) => problems.extend(texts.into_iter().map(|text| {
-                let message = format!(
-                    "plugin `{}` does not load: {}",
-                    written.name,
-                    printable(&text)
-                );
-                Problem::new(Some(written.position), message)
-            })),
+            Err(texts) => problems.extend(
+                texts
+                    .into_iter()
+                    .map(|(at, text)| plugin_problem(written, at, &text)),
+            ),
         }
     }
 
@@ -227,15 +231,21 @@ fn load_plugin(
     shared: &Shared<'_>,
     before: Option<&Ready>,
     written: &config::Plugin,
-) -> Result<Ready, Vec<String>> {
-    let bytes = code(written).map_err(|text| vec![text])?;
-    let secrets = secrets(config, written)?;
+) -> Result<Ready, Vec<(Position, String)>> {
+    let bytes = code(written).map_err(|text| vec![(written.code_position, text)])?;
+    let here = |texts: Vec<String>| -> Vec<_> {
+        let texts = texts.into_iter();
+        texts.map(|text| (written.position, text)).collect()
+    };
+    let secrets = secrets(config, written).map_err(here)?;
     // All of it is named, here and of the grant: what is not in the specification is not looked at when
     // a reload asks whether the plugin is as it was.
     let config::Plugin {
         name,
         // Compared as bytes.
         code: _,
+        code_position: _,
+        is_written: _,
         grant: _,
         limits,
         snapshot,
@@ -266,8 +276,10 @@ fn load_plugin(
             plugin: Arc::new(plugin),
             permits: Arc::new(Semaphore::new(concurrency)),
         }),
-        Err(LoadError::Plugin(texts)) => Err(texts),
-        Err(LoadError::Config(texts)) => Err(texts.into_iter().map(|(_, text)| text).collect()),
+        Err(LoadError::Plugin(texts)) => Err(here(texts)),
+        Err(LoadError::Config(texts)) => {
+            Err(here(texts.into_iter().map(|(_, text)| text).collect()))
+        }
     }
 }
 
@@ -298,6 +310,25 @@ fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> G
     }
 }
 
+fn plugin_problem(written: &config::Plugin, at: Position, text: &str) -> Problem {
+    let message = format!(
+        "plugin `{}` does not load: {}",
+        written.name,
+        printable(text)
+    );
+    let problem = Problem::new(at, message);
+    // A bundled plugin has no section to add the grant to.
+    let grant = text.split_once("add `grant = ");
+    let grant = grant.and_then(|(_, rest)| rest.split_once('`'));
+    match grant {
+        Some((grant, _)) if !written.is_written => problem.with_help(format!(
+            "add these two lines:\n    [plugins.{}]\n    grant = {grant}",
+            written.name
+        )),
+        _ => problem,
+    }
+}
+
 /// The problems of a policy, each where the configuration has it.
 fn policy_problems(written: &config::Policy, error: LoadError) -> Vec<Problem> {
     let name = &written.name;
@@ -314,7 +345,10 @@ fn policy_problems(written: &config::Policy, error: LoadError) -> Vec<Problem> {
             .map(|(pointer, text)| {
                 let place = pointer.replace('/', ".");
                 let message = format!("policy `{name}`: config{place}: {}", printable(&text));
-                Problem::new(Some(position(written, &pointer)), message)
+                let key = written.config.keys.get(&pointer);
+                let key = key.filter(|_| text.starts_with(UNKNOWN_KEY));
+                let at = key.copied().unwrap_or_else(|| position(written, &pointer));
+                Problem::new(at, message)
             })
             .collect(),
     }

@@ -10,7 +10,7 @@ use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
 use crate::http::held::HeldBodies;
 use crate::limits;
-use crate::observe::{AccessLog, Metrics};
+use crate::observe::{LogWriter, Metrics};
 use crate::plugin::{PoolSize, Purpose, Runtime};
 use crate::policy::cache::{Cache, PurgeKey, Settings};
 use crate::policy::decisions::Decisions;
@@ -25,7 +25,7 @@ pub struct Process {
     /// Threads that serve. Connections are kept for each, whatever a later configuration says.
     pub(super) workers: usize,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) log: Arc<AccessLog>,
+    pub(super) log: Arc<LogWriter>,
     pub(super) mechanisms: Mechanisms,
     pub(super) decisions: Arc<Decisions<Decided>>,
     pub(super) kv: Arc<Kv>,
@@ -49,7 +49,7 @@ impl Process {
     pub fn start(
         config: &Config,
         metrics: Arc<Metrics>,
-        log: Arc<AccessLog>,
+        log: Arc<LogWriter>,
         purpose: Purpose,
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::waiting_calls(config.runtime.plugin_calls);

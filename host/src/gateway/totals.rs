@@ -47,14 +47,15 @@ pub fn start_runtime(
     Ok((runtime, size))
 }
 
-/// Says what the pool takes at most, for whoever plans the machine.
+/// Says what the pool takes at most, for whoever plans the machine: all of it only after as many calls at
+/// once.
 pub fn tell(size: &PoolSize) {
-    tracing::info!(
-        at_work = size.calls,
-        waiting = size.idle,
-        slots = size.memories(),
-        kept_resident_at_most = %mebibytes(Runtime::resident_bytes(size)),
-        "the pool of plugin instances"
+    tracing::debug!(
+        "up to {} plugin calls at once, and {} instances that wait for the next; of their memory at most \
+         {} MiB stays with the process once it was used",
+        size.calls,
+        size.idle,
+        Runtime::resident_bytes(size) >> 20
     );
 }
 

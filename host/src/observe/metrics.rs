@@ -81,7 +81,7 @@ pub struct Metrics {
     pub held_bodies: Gauge<i64, AtomicI64>,
     /// What plugins count themselves.
     pub plugins: Arc<PluginMetrics>,
-    pub log_lines_dropped: Counter,
+    pub access_log_lines_lost: Counter,
     pub connections: Gauge<i64, AtomicI64>,
     pub requests_in_flight: Gauge<i64, AtomicI64>,
     /// 0, [`DRAINING`] or [`CUTTING`].
@@ -100,7 +100,8 @@ pub const DRAINING: i64 = 1;
 pub const CUTTING: i64 = 2;
 
 impl Metrics {
-    pub fn new() -> Arc<Metrics> {
+    /// `log_lines_lost` are those of the gateway's own log, which begins before.
+    pub fn new(log_lines_lost: Counter) -> Arc<Metrics> {
         let mut registry = Registry::with_prefix("tollgate");
         let routes = Routes::register(&mut registry);
         let entries = Entries::register(&mut registry);
@@ -115,9 +116,14 @@ impl Metrics {
             "cache_collapsed",
             "Requests answered by the fetch of another",
         );
-        let log_lines_dropped = counter(
+        let access_log_lines_lost = counter(
             "access_log_lines_dropped",
-            "Access-log lines that found the buffer full",
+            "Lines of the access log that could not be written",
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the log on standard error that could not be written",
+            log_lines_lost,
         );
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
@@ -176,7 +182,7 @@ impl Metrics {
             limit_keys,
             held_bodies,
             plugins,
-            log_lines_dropped,
+            access_log_lines_lost,
             connections,
             requests_in_flight,
             stopping,

@@ -1,12 +1,14 @@
 //! What is seen from outside: one access-log line per request, metrics, and the record both are
 //! written from.
 
-mod access_log;
+mod log_writer;
 mod metrics;
 mod plugin_metrics;
 mod record;
 
-pub use access_log::AccessLog;
+pub use prometheus_client::metrics::counter::Counter;
+
+pub use log_writer::{LogSettings, LogState, LogWriter};
 pub use metrics::{
     CUTTING, DRAINING, EntryMetrics, EntryName, LimitOutcome, Metrics, PluginInstances, Reloaded,
     RouteMetrics, StreamGauge,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::{AccessLog, CUTTING, Metrics, RouteMetrics};
+use super::{CUTTING, LogWriter, Metrics, RouteMetrics};
 use crate::error::{Failure, FailureKind};
 
 /// What is known of a request when it arrives.
@@ -23,7 +23,7 @@ pub struct Arrival {
 /// Collects what happens to a request, and writes it when dropped.
 pub struct Record {
     metrics: Arc<Metrics>,
-    log: Arc<AccessLog>,
+    log: Arc<LogWriter>,
     route_metrics: RouteMetrics,
     started: Instant,
     time: jiff::Timestamp,
@@ -149,7 +149,7 @@ struct Line<'a> {
 impl Record {
     pub fn start(
         metrics: Arc<Metrics>,
-        log: Arc<AccessLog>,
+        log: Arc<LogWriter>,
         route_metrics: RouteMetrics,
         arrival: Arrival,
     ) -> Record {

@@ -10,6 +10,7 @@ use super::compile;
 use super::compiler::Job;
 use super::engine::Runtime;
 use super::load::LoadError;
+use super::misfits;
 use crate::limits;
 
 /// What is asked: whether this is a schema, and whether this fits it.
@@ -74,57 +75,8 @@ pub(super) fn check(question: &[u8]) -> Result<Vec<u8>, String> {
         Some(config) => validator
             .iter_errors(config)
             .take(limits::CONFIG_PROBLEMS_SHOWN)
-            .flat_map(|error| places(&error, schema))
+            .flat_map(|error| misfits::of(&error, schema))
             .collect(),
     };
     serde_json::to_vec(&places).map_err(|error| error.to_string())
-}
-
-/// Where an error of the schema is, and its text. Masked: a value may be a key that was written in the
-/// wrong place.
-fn places(
-    error: &jsonschema::ValidationError<'_>,
-    schema: &serde_json::Value,
-) -> Vec<(String, String)> {
-    let pointer = error.instance_path().to_string();
-    match error.kind() {
-        jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-            .iter()
-            .map(|name| {
-                let escaped = name.replace('~', "~0").replace('/', "~1");
-                let text = "the plugin knows no such key".to_owned();
-                (format!("{pointer}/{escaped}"), text)
-            })
-            .collect(),
-        jsonschema::error::ValidationErrorKind::AnyOf { .. }
-        | jsonschema::error::ValidationErrorKind::OneOfNotValid { .. } => {
-            let text = match choices(schema, &error.schema_path().to_string()) {
-                Some(choices) => format!("value is none of {choices}"),
-                None => error.masked().to_string(),
-            };
-            vec![(pointer, text)]
-        }
-        _ => vec![(pointer, error.masked().to_string())],
-    }
-}
-
-/// The values that a list of alternatives allows, where each is one value: so are the enumerations of
-/// Rust whose members have descriptions. `path` goes through references, as the validator does.
-fn choices(schema: &serde_json::Value, path: &str) -> Option<String> {
-    let mut at = schema;
-    for segment in path.split('/').skip(1) {
-        at = match at.get(segment)? {
-            serde_json::Value::String(reference) if segment == "$ref" => {
-                schema.pointer(reference.strip_prefix('#')?)?
-            }
-            found if at.is_object() => found,
-            _ => return None,
-        };
-    }
-    let choices = at
-        .as_array()?
-        .iter()
-        .map(|one| Some(one.get("const")?.to_string()));
-    let choices: Option<Vec<String>> = choices.collect();
-    Some(choices?.join(", "))
 }

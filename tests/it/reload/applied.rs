@@ -125,23 +125,23 @@ fn what_counts_from_the_next_start_is_named_at_its_place() {
     let gateway = Gateway::start(&old);
     gateway.reload(&new);
     assert_eq!(gateway.get("/a").text(), "new", "the rest is taken over");
-    let event = gateway.wait_for_event(&["WARN", "not all of it counts yet"]);
+    let event = gateway.wait_for_event(&["WARN", "restart needed for part of it"]);
     for (at, text) in [
-        ("7\n", "`runtime.workers` counts from the next start"),
-        ("17", "`runtime.requests` counts from the next start"),
+        ("7\n", "`runtime.workers` takes effect only after a restart"),
+        ("17", "`runtime.requests` takes effect only after a restart"),
         (
             "\"127.0.0.2:1\"",
-            "`listeners.public.address` counts from the next start",
+            "`listeners.public.address` takes effect only after a restart",
         ),
         (
             "other]",
-            "`listeners.other` is new, and listens from the next start",
+            "`listeners.other` is new, and listens only after a restart",
         ),
         (
             "\"127.0.0.1:1\"",
-            "`admin.address` counts from the next start",
+            "`admin.address` takes effect only after a restart",
         ),
-        ("\"1MiB\"", "`store.kv` counts from the next start"),
+        ("\"1MiB\"", "`store.kv` takes effect only after a restart"),
     ] {
         let line = format!(
             "{}:{}: warning: {text}",
@@ -154,7 +154,11 @@ fn what_counts_from_the_next_start_is_named_at_its_place() {
     // Nothing of it is true after it was taken back.
     gateway.reload(&old);
     let log = gateway.stderr();
-    assert_eq!(log.matches("not all of it counts yet").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("restart needed for part of it").count(),
+        1,
+        "{log}"
+    );
 }
 
 /// However many signals come while one is being built, the last state of the file is what counts.

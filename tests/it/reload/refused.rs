@@ -24,7 +24,7 @@ fn a_bad_file_keeps_the_old_one_and_says_why() {
         (
             format!("{good}[routes.b\nmatch = 1"),
             "\nmatch = 1",
-            "unclosed table",
+            "the name of this section is not closed",
         ),
         (
             good.replace("\"/a\"", "\"a\""),
@@ -43,7 +43,7 @@ fn a_bad_file_keeps_the_old_one_and_says_why() {
         ),
         (
             plugin(std::path::Path::new("gone.wasm"), ""),
-            "p]",
+            "\"gone.wasm\"",
             "plugin `p` does not load: ",
         ),
         (

@@ -158,7 +158,7 @@ fn references() {
     replaced(
         "upstream =",
         "chain = [\"nothing\"]\nupstream =",
-        "there is no policy `nothing`; there are `p`",
+        "there is no policy `nothing`; known policies: `p`",
     );
     for chain in [
         "[\"q\"]",

@@ -8,6 +8,7 @@ mod problems;
 mod process;
 mod routes;
 mod store;
+mod syntax;
 mod upstreams;
 
 use std::fmt::Write as _;
@@ -238,6 +239,86 @@ fn not_in_this_release() {
         "\"/\"",
         "{ path = \"/\", headers = {} }",
         "`routes.r.match.headers` is not in",
+    );
+}
+
+#[test]
+fn what_is_misspelled_is_not_missing_too() {
+    replaced(
+        "upstream = ",
+        "upstraem = ",
+        "unknown key `routes.r.upstraem`; did you mean",
+    );
+    replaced(
+        "match = ",
+        "mtach = ",
+        "unknown key `routes.r.mtach`; did you mean `match`?",
+    );
+    added(
+        "secrets.A = { evn = \"X\" }",
+        "unknown key `secrets.A.evn`; did you mean `env`?",
+    );
+    added(
+        "key-sets.a = { secrets = \"A\" }",
+        "unknown key `key-sets.a.secrets`; did you mean `secret`?",
+    );
+    added("plugins.x = { wsam = \"x.wasm\" }", "did you mean `wasm`?");
+    added(
+        "policy.q.plugin = \"api-key\"",
+        "unknown key `policy`; did you mean `policies`?",
+    );
+    refused(
+        &LEAST.replace("[routes.r]", "[route.r]"),
+        &["unknown key `route`; did you mean `routes`?"],
+    );
+}
+
+#[test]
+fn a_plugin_in_a_chain_is_no_policy() {
+    replaced(
+        "match =",
+        "chain = [\"rate-limit\"]\nmatch =",
+        "there is no policy `rate-limit`; `rate-limit` is a plugin; make a policy: [policies.NAME] \
+         plugin = \"rate-limit\"",
+    );
+    replaced(
+        "match =",
+        "chain = [\"q\"]\nmatch =",
+        "there is no policy `q`; did you mean `p`?",
+    );
+    replaced(
+        "match =",
+        "chain = [\"other\"]\nmatch =",
+        "known policies: `p`",
+    );
+}
+
+#[test]
+fn what_is_hardly_meant_is_warned_of() {
+    for (path, meant) in [
+        ("/:id", "`{name}`"),
+        ("/a/*", "`{name}`"),
+        ("/<id>/b", "`{name}`"),
+        ("/a/**", "`{name+}`"),
+    ] {
+        let config = read(&LEAST.replace("\"/\"", &format!("\"{path}\""))).unwrap();
+        let [warning] = &config.warnings[..] else {
+            panic!("{path}: {:?}", config.warnings);
+        };
+        assert!(
+            warning
+                .help
+                .as_ref()
+                .is_some_and(|help| help.contains(meant)),
+            "{warning:?}"
+        );
+    }
+    assert!(good().warnings.is_empty());
+    assert!(
+        read(&LEAST.replace("\"/\"", "\"/a:b/x*/{id}\""))
+            .unwrap()
+            .warnings
+            .is_empty()
     );
 }
 

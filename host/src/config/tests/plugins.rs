@@ -96,7 +96,7 @@ fn references() {
     );
     added(
         "policies.q.plugin = \"other\"",
-        "there is no plugin `other`; there are `api-key`, `rate-limit`",
+        "there is no plugin `other`; known plugins: `api-key`, `rate-limit`",
     );
     // What is wrong itself is there all the same.
     let text = LEAST

@@ -13,7 +13,7 @@ fn shows_the_place() {
     runtime.workers = 0 # é
                       ^
 folder/gateway.toml:2:2: error: unknown key `bé`
-    \t\"bé\" = \"ö\"
+    \t\"bé\" = ***
     \t^^^^
 help: ";
     assert!(shown.starts_with(wanted), "{shown}");
@@ -58,28 +58,6 @@ fn shows_part_of_a_long_line() {
 }
 
 #[test]
-fn reports_every_syntax_error_and_no_echo() {
-    let text = LEAST
-        .replace("\"api-key\"", "api-key")
-        .replace("match =", "match ==");
-    refused(
-        &text,
-        &[
-            "string values must be quoted",
-            "extra `=`;",
-            "unexpected key or value",
-        ],
-    );
-    let text = format!("a = 1\na = 2\n{LEAST}");
-    refused(&text, &["unknown key `a`", "the key `a` is set twice"]);
-    // What is wrong elsewhere is still told.
-    refused(
-        "x = \nruntime.workers = 0\n",
-        &["string values must be quoted", "must be from 1 to 1024"],
-    );
-}
-
-#[test]
 fn says_how_many_more() {
     let text: String = (0..150).map(|index| format!("k{index} = 1\n")).collect();
     let problems = read(&format!("{text}{LEAST}")).unwrap_err();
@@ -121,6 +99,17 @@ fn never_prints_a_secret() {
         "upstreams.v.servers = [\"http://bob:hun/hunter2@host\"]",
         "upstreams.v.servers = [\"https://hunter2@host/\" 'x']",
         "upstreams.v.servers = http://hunter2@host/",
+        "upstreams.v.servers = [\"http://bob:hunter2host\"]",
+        "upstreams.v.servers = [\"http:/bob:hunter2@host\"]",
+        "upstreams.v.servers = [\"http://bob:hun hunter2@host\"]",
+        "upstreams.v.servers = \"http://bob:hunter2@host\"",
+        "policies.q = { plugin = \"api-key\", confg.key = \"hunter2\" }",
+        "policies.q = { plugin = \"api-key\", config = \"hunter2\" }",
+        "policies = \"hunter2\"",
+        "policies.q = { plugin = \"apikey\", config.keys = [\"hunter2\"] }",
+        "colour = { a = [{ b = \"hunter2\" }] }",
+        "routes.q = { match = 5, variables = { token = \"hunter2\" } }",
+        "routes.q = { match = 5, chain = [{ policy = \"p\", when.headers.x-k = \"hunter2\" }] }",
     ] {
         let problems = read(text).map(|_| ()).unwrap_err();
         assert!(!problems.to_string().contains("hunter2"), "{problems}");
@@ -135,7 +124,7 @@ fn shows_what_others_find() {
     let problem = Problem::new(position, "no such header").with_help("try another");
     let shown = Problems::new(config.source, vec![problem]).to_string();
     let wanted = "folder/gateway.toml:39:17: error: no such header
-    config.header = \"x-api-key\"
+    config.header = ***********
                     ^^^^^^^^^^^
 help: try another
 ";

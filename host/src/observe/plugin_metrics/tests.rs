@@ -181,7 +181,7 @@ fn long_values_are_cut_and_stay_one_series() {
 
 #[test]
 fn the_gateways_own_names_are_kept_free() {
-    let metrics = crate::observe::Metrics::new();
+    let metrics = crate::observe::Metrics::new(Default::default());
     metrics.entry(&crate::observe::EntryName {
         plugin: "p".into(),
         policy: "q".into(),

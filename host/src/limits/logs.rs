@@ -1,0 +1,25 @@
+//! Bounds of what is written to standard output and standard error.
+
+use std::time::Duration;
+
+/// Access-log lines that wait for their thread, in bytes; what is beyond is lost and counted. Some
+/// 20,000 lines: a second of a busy gateway on a stalled disk.
+pub const ACCESS_LOG_BYTES_MAX: usize = 8 << 20;
+/// What a log's thread keeps of its buffer between writes, in bytes.
+pub const LOG_BATCH_BYTES: usize = 64 << 10;
+/// What is written at once, in bytes: a pipe takes so much whole or not at all (`PIPE_BUF`), so that a
+/// reader that stops tears no line, and it is known which lines it did not get.
+pub const LOG_WRITE_BYTES: usize = 4 << 10;
+/// How long the first line waits for others, to be written together.
+pub const ACCESS_LOG_DELAY: Duration = Duration::from_millis(5);
+/// Lines of the gateway's own log that wait for their thread, in bytes; what is beyond is lost and
+/// counted. Some thousand faults with their backtraces.
+pub const LOG_BYTES_MAX: usize = 4 << 20;
+/// How long the end of the process waits for an output that takes no lines. Long enough for a slow disk;
+/// what supervises the process gives it some ten seconds in all.
+pub const LOG_CLOSED_WITHIN: Duration = Duration::from_secs(2);
+/// How soon an output that would block is asked again.
+pub const LOG_RETRY_EVERY: Duration = Duration::from_millis(5);
+/// How long it is quiet after it was said that lines are lost: an output that comes and goes must not
+/// fill the log.
+pub const LOG_LOSS_SAID_EVERY: Duration = Duration::from_secs(10);
