@@ -22,6 +22,7 @@ mod bounded;
 mod error;
 mod http;
 mod limits;
+mod pace;
 mod shown;
 
 mod config;

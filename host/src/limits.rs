@@ -1,12 +1,14 @@
 //! Every bound and every default, with its unit and its reason.
 
 mod config;
+mod connections;
 mod policies;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use config::*;
+pub use connections::*;
 pub use policies::*;
 
 const KIB: u64 = 1024;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tollgate_tests::repository;
 
 /// Which modules each module may import. `main > cli > server > proxy > gateway > {route, chain} >
-/// plugin > policy > {store, upstream} > {http, error, bounded, shown, limits}`; only cli and gateway read `config`,
+/// plugin > policy > {store, upstream} > {http, error, bounded, pace, shown, limits}`; only cli and gateway read `config`,
 /// and `observe` is written to from above.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -15,11 +15,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Measures the parts, with the feature of its name alone.
     ("bench", &["cli", "gateway", "http", "policy", "route"]),
     ("cli", &["config", "gateway", "limits", "observe", "server"]),
-    ("server", &["gateway", "limits", "observe", "proxy"]),
+    ("server", &["gateway", "limits", "observe", "pace", "proxy"]),
     (
         "proxy",
         &[
-            "chain", "error", "gateway", "http", "limits", "observe", "policy", "route", "upstream",
+            "chain", "error", "gateway", "http", "limits", "observe", "pace", "policy", "route",
+            "upstream",
         ],
     ),
     (
@@ -47,14 +48,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["bounded", "error", "http", "limits", "observe", "store"],
     ),
     ("store", &["error", "limits", "observe"]),
-    ("upstream", &["error", "http", "limits", "observe"]),
+    ("upstream", &["error", "http", "limits", "observe", "pace"]),
     // What was written is checked with what routes are.
     ("config", &["bounded", "limits", "route", "shown"]),
     ("observe", &["error", "limits"]),
     // A failure is answered with a response.
     ("error", &["http"]),
-    ("http", &["limits", "shown"]),
+    ("http", &["limits", "pace", "shown"]),
     ("bounded", &[]),
+    ("pace", &["limits"]),
     ("shown", &["limits"]),
     ("limits", &[]),
 ];
