@@ -5,6 +5,7 @@ mod access_log;
 mod metrics;
 mod plugin_metrics;
 mod record;
+mod unread;
 
 pub use access_log::AccessLog;
 pub use metrics::{
@@ -13,3 +14,4 @@ pub use metrics::{
 };
 pub use plugin_metrics::PluginMetrics;
 pub use record::{Arrival, EntryVisit, FailureNote, Record, Side, UpstreamVisit};
+pub use unread::Unread;
