@@ -98,6 +98,13 @@ fn cases() -> Vec<Case> {
             ["GET", "/a", "h"],
         ),
         case(
+            "a length that is too large",
+            "POST /a HTTP/1.1\r\ncontent-length: 18446744073709551615\r\nhost: h\r\n\r\nhello",
+            400,
+            bad,
+            ["POST", "/a", "h"],
+        ),
+        case(
             "two lengths",
             "GET /a HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\nhost: h\r\n\r\nhello",
             400,
