@@ -1,5 +1,7 @@
 //! What failed, whose fault it is, and what the client is told of it.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
@@ -54,6 +56,8 @@ pub enum FailureKind {
     BodyTooLarge,
     /// Bodies that policies hold take up all that they may, together.
     BodiesFull,
+    /// The body is not what its framing says.
+    BadBody,
     /// No body came for too long.
     ClientStalled,
     /// The client went away.
@@ -91,9 +95,21 @@ impl Failure {
         }
     }
 
-    /// The failure that an upload was ended for, if it was.
+    /// Why an upload did not come whole: what we ended it for, or what its client did.
     pub fn of_upload(upload: &Upload) -> Option<Failure> {
-        upload.cause()?.get().cloned()
+        if let Some(cause) = upload.cause() {
+            return cause.get().cloned();
+        }
+        let (kind, detail) = if let Some(text) = upload.malformed() {
+            (FailureKind::BadBody, text)
+        } else if upload.stalled.load(Ordering::Relaxed) {
+            (FailureKind::ClientStalled, "the upload stalled")
+        } else if upload.broken.load(Ordering::Relaxed) {
+            (FailureKind::ClientGone, "the client broke off its upload")
+        } else {
+            return None;
+        };
+        Some(Failure::new(kind, detail))
     }
 
     /// The failure that a body was ended for, if we ended it.
@@ -108,6 +124,7 @@ impl Failure {
             | K::TargetTooLong
             | K::HeadersTooLarge
             | K::BodyTooLarge
+            | K::BadBody
             | K::ClientStalled
             | K::ClientGone
             | K::NoRoute
@@ -132,6 +149,7 @@ impl Failure {
             K::HeadersTooLarge => "headers-too-large",
             K::BodyTooLarge => "body-too-large",
             K::BodiesFull => "bodies-full",
+            K::BadBody => "bad-body",
             K::ClientStalled => "client-stalled",
             K::ClientGone => "client-gone",
             K::NoRoute => "no-route",
@@ -165,9 +183,13 @@ impl Failure {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "the request's body is too large for this route",
             ),
+            K::BadBody => (
+                StatusCode::BAD_REQUEST,
+                "the request's body is not what its framing says",
+            ),
             K::ClientStalled | K::ClientGone => (
                 StatusCode::REQUEST_TIMEOUT,
-                "the request's body did not arrive",
+                "the request did not arrive whole",
             ),
             K::NoRoute => (StatusCode::NOT_FOUND, "no route matches this request"),
             K::MethodNotAllowed(_) => (

@@ -140,6 +140,10 @@ pub enum Destination {
 pub struct Listener {
     pub name: Arc<str>,
     pub trusted_proxies: Vec<IpNet>,
+    /// What a client must send of a body, or take of an answer, in bytes per second.
+    pub least_pace: u64,
+    /// How long an answer is still made for a client that has closed its side and takes nothing.
+    pub half_closed: Duration,
 }
 
 impl Gateway {

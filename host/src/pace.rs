@@ -7,17 +7,30 @@ use std::fmt::{Display, Formatter};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
 
 use crate::limits;
 
 /// Bytes that a peer has sent since they last came to something. Shared by the [`Paced`] stream, which counts,
 /// and by whoever takes heads and pieces of bodies from the parser above it.
 #[derive(Debug, Default)]
-pub struct Barren(AtomicUsize);
+pub struct Barren {
+    bytes: AtomicUsize,
+    body: AtomicU8,
+}
+
+/// There is none, or it has ended.
+const BODY_ENDED: u8 = 0;
+const BODY_OPEN: u8 = 1;
+/// Whoever takes it found nothing.
+const BODY_AWAITED: u8 = 2;
+/// It is not what its framing says.
+const BODY_MALFORMED: u8 = 3;
 
 impl Barren {
     pub fn new() -> Arc<Barren> {
@@ -26,39 +39,57 @@ impl Barren {
 
     /// Notes that a head, or a piece of a body, came of what was read.
     pub fn bore(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
     }
 
     /// Answers whether it is too much.
     fn add(&self, bytes: usize) -> bool {
         // One connection is one task's at a time, so nobody else adds.
-        let sum = self.0.load(Ordering::Relaxed).saturating_add(bytes);
-        self.0.store(sum, Ordering::Relaxed);
+        let sum = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
+        self.bytes.store(sum, Ordering::Relaxed);
         sum > limits::PEER_BARREN_BYTES_MAX
+    }
+
+    /// Notes that a body follows.
+    pub fn open_body(&self) {
+        self.body.store(BODY_OPEN, Ordering::Relaxed);
+    }
+
+    /// Notes whether the next piece of the body is waited for.
+    pub fn await_body(&self, awaited: bool) {
+        let state = if awaited { BODY_AWAITED } else { BODY_OPEN };
+        self.body.store(state, Ordering::Relaxed);
+    }
+
+    /// Notes that the body has ended.
+    pub fn end_body(&self) {
+        self.body.store(BODY_ENDED, Ordering::Relaxed);
+    }
+
+    /// Notes that the body is not what its framing says.
+    pub fn note_malformed(&self) {
+        self.body.store(BODY_MALFORMED, Ordering::Relaxed);
+    }
+
+    /// Whether the body is not what its framing says.
+    pub fn is_body_malformed(&self) -> bool {
+        self.body.load(Ordering::Relaxed) == BODY_MALFORMED
+    }
+
+    /// Whether the next piece of the body was waited for when it was last asked for.
+    pub fn is_body_awaited(&self) -> bool {
+        self.body.load(Ordering::Relaxed) == BODY_AWAITED
+    }
+
+    /// Whether nothing of a body is left to come.
+    pub fn has_body_ended(&self) -> bool {
+        self.body.load(Ordering::Relaxed) == BODY_ENDED
     }
 }
 
 /// The error of a read from a peer that has sent more than [`limits::PEER_BARREN_BYTES_MAX`] in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flood;
-
-impl Flood {
-    /// Whether an error, or what caused it, is this one.
-    pub fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if error.is::<Flood>() {
-                return true;
-            }
-            // The source of an `io::Error` is that of what it carries, which would be passed over.
-            next = match error.downcast_ref::<io::Error>() {
-                Some(error) => error.get_ref().map(|carried| carried as &dyn Error),
-                None => error.source(),
-            };
-        }
-        false
-    }
-}
 
 impl Display for Flood {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
@@ -68,6 +99,63 @@ impl Display for Flood {
 }
 
 impl Error for Flood {}
+
+/// How long a peer may keep others waiting: [`limits::CLIENT_STALL`] in all, of which it earns back a second with
+/// as many bytes as it must move in one. The clock is asked beside the timer, which a task that has spent its
+/// budget does not see.
+#[derive(Debug)]
+pub struct Patience {
+    /// Bytes per second. With 0 each byte earns back everything.
+    least: u64,
+    /// What was waited before the present wait, and not earned back.
+    waited: Duration,
+    since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    pub fn new(least: u64) -> Self {
+        Patience {
+            least,
+            waited: Duration::ZERO,
+            since: None,
+            sleep: None,
+        }
+    }
+
+    /// Whether the peer is waited for right now.
+    pub fn is_tried(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Waits for the end of it. Asked each time that the peer has nothing, or takes nothing.
+    pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let end = *self.since.get_or_insert(now) + limits::CLIENT_STALL.saturating_sub(self.waited);
+        if end <= now {
+            return Poll::Ready(());
+        }
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        if sleep.deadline() != end {
+            sleep.as_mut().reset(end);
+        }
+        sleep.as_mut().poll(context)
+    }
+
+    /// Notes that the peer has moved this much, or that nothing is to be moved.
+    pub fn restore(&mut self, bytes: usize) {
+        if let Some(since) = self.since.take() {
+            self.waited += since.elapsed();
+        } else if self.waited.is_zero() {
+            return;
+        }
+        let earned = (bytes as u64).saturating_mul(1_000).checked_div(self.least);
+        let earned = earned.map_or(Duration::MAX, Duration::from_millis);
+        self.waited = self.waited.saturating_sub(earned);
+    }
+}
 
 /// A peer's stream. It gives way after [`limits::PEER_TURN_BYTES`], and fails with [`Flood`] once
 /// [`Barren`] is more than a peer may send.
@@ -90,10 +178,6 @@ impl<S> Paced<S> {
 
     pub fn get_ref(&self) -> &S {
         &self.stream
-    }
-
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.stream
     }
 
     pub fn into_inner(self) -> S {
@@ -195,7 +279,7 @@ mod tests {
             assert!(longest < limits::PEER_TURN_BYTES + piece, "{piece}");
             assert!(all <= limits::PEER_BARREN_BYTES_MAX, "{piece}");
             assert!(all + piece >= limits::PEER_BARREN_BYTES_MAX, "{piece}");
-            assert!(Flood::is_cause_of(&error));
+            assert!(error.get_ref().is_some_and(|carried| carried.is::<Flood>()));
         }
     }
 
@@ -206,11 +290,37 @@ mod tests {
         assert_eq!(all, last + limits::PEER_BARREN_BYTES_MAX);
     }
 
+    /// A peer that waits this long before it moves each of these: how often it may, of a hundred times.
+    fn times(least: u64, pause: Duration, bytes: usize) -> usize {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut patience = Patience::new(least);
+            for time in 0..100 {
+                let late = std::future::poll_fn(|context| patience.poll_end(context));
+                if tokio::time::timeout(pause, late).await.is_ok() {
+                    return time;
+                }
+                assert!(patience.is_tried());
+                patience.restore(bytes);
+                assert!(!patience.is_tried());
+            }
+            100
+        })
+    }
+
     #[test]
-    fn a_flood_is_found_below_other_errors() {
-        let flood = io::Error::new(io::ErrorKind::InvalidData, Flood);
-        assert!(Flood::is_cause_of(&io::Error::other(flood)));
-        assert!(Flood::is_cause_of(&Flood));
-        assert!(!Flood::is_cause_of(&io::Error::other("else")));
+    fn patience_ends_by_the_least_pace() {
+        let second = Duration::from_secs(1);
+        assert_eq!(times(0, 29 * second, 1), 100);
+        assert_eq!(times(0, 31 * second, 1_000_000), 0);
+        assert_eq!(times(100, 29 * second, 2_900), 100);
+        assert_eq!(times(100, 29 * second, 100), 1);
+        // Nine of ten seconds are left each time, until thirty are gone.
+        assert_eq!(times(100, 10 * second, 100), 3);
+        assert_eq!(times(100, 31 * second, 1_000_000), 0);
     }
 }

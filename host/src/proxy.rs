@@ -1,6 +1,7 @@
 //! The life of one request: all control flow, nothing else. What it calls never calls back.
 
 mod admit;
+mod refused;
 mod response;
 
 use std::net::IpAddr;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -22,29 +24,41 @@ use crate::http::body::{Content, RequestBody, Upload};
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::http::{fields, hops};
 use crate::observe::{Arrival, Record, UpstreamVisit};
+use crate::pace::Barren;
 use crate::policy::cache::Fill;
 
+pub use refused::{BadHead, refuse_head};
 pub use response::ResponseBody;
 use response::{Held, respond};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What is known of a client's connection.
+pub struct Peer {
+    pub address: IpAddr,
+    pub barren: Arc<Barren>,
+    /// What it must send of a body, in bytes per second.
+    pub least_pace: u64,
+}
+
+fn new_id() -> Arc<str> {
+    let mut text = uuid::Uuid::encode_buffer();
+    let id = uuid::Uuid::now_v7();
+    Arc::from(&*id.hyphenated().encode_lower(&mut text))
+}
+
 /// Serves one request.
 pub async fn handle(
     gateway: &Arc<Gateway>,
     listener: &Listener,
-    peer: IpAddr,
+    peer: &Peer,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let id: Arc<str> = {
-        let mut text = uuid::Uuid::encode_buffer();
-        let id = uuid::Uuid::now_v7();
-        Arc::from(&*id.hyphenated().encode_lower(&mut text))
-    };
+    let id = new_id();
     let mut record = gateway.record(Arrival {
         listener: Arc::clone(&listener.name),
         id: Arc::clone(&id),
-        client: Some(peer.to_canonical()),
+        client: Some(peer.address.to_canonical()),
         method: request.method().clone(),
         target: request.uri().clone(),
     });
@@ -58,14 +72,21 @@ pub async fn handle(
         permit: None,
         charges: Vec::new(),
     });
-    let Ok(permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
-        let failure = Failure::new(FailureKind::Overloaded, "all request permits are taken");
-        return refuse(&failure, &id, held);
-    };
-    held.permit = Some(permit);
     let (head, incoming) = request.into_parts();
-    let body = RequestBody::new(incoming, upload);
-    match admit::admit(gateway, listener, peer, &id, head, body) {
+    let expects = head.headers.contains_key(EXPECT);
+    let body = RequestBody::new(incoming, Arc::clone(&upload), &peer.barren, peer.least_pace);
+    let mut body = Some(body);
+    let admitted = match Arc::clone(&gateway.requests).try_acquire_owned() {
+        Ok(permit) => {
+            held.permit = Some(permit);
+            admit::admit(gateway, listener, peer.address, &id, head, &mut body)
+        }
+        Err(_) => {
+            let detail = "all request permits are taken";
+            Err(Failure::new(FailureKind::Overloaded, detail))
+        }
+    };
+    let mut response = match admitted {
         Ok((route, exchange)) => {
             let record = &mut held.record;
             record.on_route(&route.name, &route.metrics);
@@ -77,10 +98,23 @@ pub async fn handle(
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 headers: http::HeaderMap::new(),
             });
+            body = Some(exchange.request_body);
             finish(head, exchange.response_body, &id, held)
         }
         Err(failure) => refuse(&failure, &id, held),
+    };
+    // A client that was not told to continue keeps its body.
+    if let Some(body) = &mut body
+        && !expects
+    {
+        body.drop_rest().await;
     }
+    drop(body);
+    if upload.is_abandoned() || Failure::of_upload(&upload).is_some() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }
 
 /// The heart: the chain from an entry inwards, the route's end unless an entry answered, and the way

@@ -2,29 +2,27 @@
 //! code that knows hyper's server.
 
 mod admin;
+mod connection;
+mod linger;
 mod stall;
+mod turns;
+mod wire;
 mod workers;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::{Config, Position, Problem};
 use crate::gateway::{Current, keep_connections_as};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
-use crate::proxy;
-use stall::StallGuard;
 use workers::Workers;
 
-/// Serves until `stop` resolves, then drains.
+/// Serves until it is told to stop, then drains; told again, it drains no longer.
 ///
 /// # Errors
 /// If an address cannot be listened on, in words for the operator.
@@ -32,16 +30,16 @@ pub async fn serve(
     config: &Config,
     current: &Arc<Current>,
     metrics: Arc<Metrics>,
-    stop: impl Future<Output = ()>,
+    mut stop: impl AsyncFnMut(),
 ) -> Result<(), String> {
     let mut sockets = Vec::new();
     for written in &config.listeners {
         let what = format!("the listener `{}`", written.name);
-        let socket = listen(config, &what, written.address, Some(written.position)).await?;
+        let socket = listen(config, &what, written.address, Some(written.position))?;
         sockets.push(socket);
     }
     let (at, position) = (config.admin.address, config.admin.position);
-    let admin = listen(config, "the admin listener", at, position).await?;
+    let admin = listen(config, "the admin listener", at, position)?;
     for (socket, written) in sockets.iter().zip(&config.listeners) {
         tracing::info!(listener = written.name, address = %address(socket)?, "listening");
     }
@@ -66,30 +64,26 @@ pub async fn serve(
             Arc::clone(&workers),
         ));
     }
-    let admin = tokio::spawn(admin::serve(
-        admin,
-        Arc::clone(&metrics),
-        Arc::clone(current),
-    ));
+    let admin = admin::start(admin, Arc::clone(&metrics), Arc::clone(current))?;
     drop(drained);
 
-    stop.await;
+    stop().await;
     let drain = current.get().drain;
     tracing::info!(within = ?drain, "stopping: no new connections, draining");
     metrics.stopping.set(DRAINING);
     tasks.shutdown().await;
     let _ = draining.send(true);
-    if tokio::time::timeout(drain, draining.closed())
-        .await
-        .is_err()
-    {
+    let cut = tokio::select! {
+        biased;
+        () = draining.closed() => None,
+        () = tokio::time::sleep(drain) => Some("the time to drain is over; what is left is cut"),
+        () = stop() => Some("told to stop again; what is left is cut"),
+    };
+    if let Some(why) = cut {
         metrics.stopping.set(CUTTING);
-        tracing::warn!(
-            connections = draining.receiver_count(),
-            "the time to drain is over; what is left is cut"
-        );
+        tracing::warn!(connections = draining.receiver_count(), "{why}");
     }
-    admin.abort();
+    drop(admin);
     // What is still running after the drain is cut here, and leaves its record in the log.
     if let Some(workers) = Arc::into_inner(workers) {
         workers.stop(CUT_WITHIN);
@@ -107,14 +101,23 @@ fn begin_worker(index: usize) {
     keep_connections_as(index);
 }
 
-async fn listen(
+fn listen(
     config: &Config,
     what: &str,
     address: SocketAddr,
     written: Option<Position>,
 ) -> Result<TcpListener, String> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let listener = socket.and_then(|socket| {
+        // Connections of a process before this one may still be coming to their end.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(limits::LISTEN_BACKLOG)
+    });
+    listener.map_err(|error| {
         let message = format!("{what} cannot listen on {address}: {error}");
         let problem = Problem::new(written, message);
         let problem = match error.kind() {
@@ -164,7 +167,7 @@ async fn accept(
                 };
                 workers.give(move || {
                     let stream = TcpStream::from_std(stream);
-                    Box::pin(connection(stream, peer, door, drained, open))
+                    Box::pin(connection::serve(stream, peer, door, drained, open))
                 });
             }
             Err(error) => {
@@ -198,43 +201,5 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.metrics.connections.dec();
-    }
-}
-
-async fn connection(
-    stream: std::io::Result<TcpStream>,
-    peer: SocketAddr,
-    door: Door,
-    mut drained: watch::Receiver<bool>,
-    _open: Open,
-) {
-    let Ok(stream) = stream else { return };
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| {
-        // Each request of a connection finds what is current when it begins.
-        let gateway = door.current.get();
-        // hyper moves the future of a service about; this one is large.
-        Box::pin(async move {
-            let listener = gateway.listener(door.number);
-            Ok::<_, Infallible>(proxy::handle(&gateway, listener, peer.ip(), request).await)
-        })
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::CLIENT_HEAD)
-        .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
-        .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(StallGuard::new(stream)), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        _ = drained.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        ended = connection.as_mut() => ended,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a client's connection ended");
     }
 }

@@ -4,11 +4,13 @@ mod components;
 mod kinds;
 mod scene;
 
+mod admin;
 mod artefacts;
 mod attacks;
 mod bodies;
 mod cache;
 mod config;
+mod connections;
 mod contract;
 mod costly;
 mod decisions;

@@ -169,3 +169,26 @@ fn the_access_log_is_whole_at_the_end() {
         (gateway.records().len() == REQUESTS).then_some(())
     });
 }
+
+#[test]
+fn told_twice_it_drains_no_longer() {
+    for (first, second) in [
+        (Signal::TERM, Signal::TERM),
+        (Signal::INT, Signal::TERM),
+        (Signal::TERM, Signal::INT),
+    ] {
+        let gate = Gate::new();
+        let (mut gateway, origin) = gateway("1h", &gate);
+        let mut client = gateway.client();
+        client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+        origin.request(0);
+        signal(&gateway, first);
+        gateway.wait_for_log("draining");
+        signal(&gateway, second);
+        gateway.wait_for_log("told to stop again");
+        assert_eq!(gateway.wait().code(), Some(0));
+        let record = gateway.record(|record| record["path"] == "/slow");
+        assert_eq!(record["failure"]["kind"], "stopped", "{record}");
+        gate.open();
+    }
+}

@@ -1,7 +1,6 @@
 //! The way in: each entry's plugin is asked, and the mechanisms do what it says.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lookup::look_up;
@@ -235,21 +234,17 @@ async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> 
     if let Some(failure) = Failure::of_upload(&upload) {
         return Err(failure);
     }
-    let kind = match collected {
-        Ok(Ok(_) | Err(Incomplete::TooLarge)) => return Ok(()),
+    match collected {
+        Ok(Ok(_) | Err(Incomplete::TooLarge)) => Ok(()),
         Ok(Err(Incomplete::NoRoom)) => {
             let text = "there is no room to hold the body that a policy reads (`runtime.bodies`)";
-            return Err(Failure::new(FailureKind::BodiesFull, text));
+            Err(Failure::new(FailureKind::BodiesFull, text))
         }
-        Ok(Err(Incomplete::Broken(_))) if upload.broken.load(Ordering::Relaxed) => {
-            FailureKind::ClientGone
-        }
-        _ => FailureKind::ClientStalled,
-    };
-    Err(Failure::new(
-        kind,
-        "the body that a policy reads did not come",
-    ))
+        _ => Err(Failure::new(
+            FailureKind::ClientStalled,
+            "the body that a policy reads did not come",
+        )),
+    }
 }
 
 /// Calls the plugin's hooks of the way in, in one instance.

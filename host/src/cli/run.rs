@@ -46,7 +46,7 @@ pub fn run(path: &Path, log: &LogWriter) -> Result<(), String> {
     let started = config.clone();
     let reloader = Reloader::new(started, &built.process, &built.metrics, &current, looked);
     let served = runtime.block_on(async {
-        let stop = async move {
+        let stop = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}

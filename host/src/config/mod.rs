@@ -115,6 +115,10 @@ pub struct Listener {
     /// `trusted-proxies`: peers whose `X-Forwarded-*` headers are believed and extended; those of
     /// every other peer are replaced.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// `least-pace`: what a client must send of a body, or take of an answer, in bytes per second.
+    pub least_pace: u64,
+    /// `half-closed`: how long an answer is still made for a client that has closed its side and takes nothing.
+    pub half_closed: Duration,
 }
 
 /// `[secrets]`: `NAME = { env = "VAR" }` or `NAME = { file = "path" }`. A granted secret that is not

@@ -149,6 +149,14 @@ pub(super) fn listeners(
         let proxies = table
             .get("trusted-proxies")
             .map(|item| trusted_proxies(reader, &item));
+        let least_pace = table
+            .get("least-pace")
+            .and_then(|item| reader.size(&item, limits::LEAST_PACE))
+            .unwrap_or(limits::LEAST_PACE_DEFAULT);
+        let half_closed = table
+            .get("half-closed")
+            .and_then(|item| reader.duration(&item, limits::HALF_CLOSED))
+            .unwrap_or(limits::HALF_CLOSED_DEFAULT);
         reader.finish(&table, &["tls"]);
         let Some(item) = item else { continue };
         let Some(address) = address(reader, &item) else {
@@ -168,6 +176,8 @@ pub(super) fn listeners(
             address,
             position: item.position,
             trusted_proxies,
+            least_pace,
+            half_closed,
         });
     }
     all

@@ -15,7 +15,7 @@ use super::{
 use crate::chain::Entry;
 use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
 use crate::http::exchange::ResponseHead;
-use crate::limits::REMEMBER_MAX;
+use crate::limits::{self, REMEMBER_MAX};
 use crate::observe::{EntryName, Metrics};
 use crate::plugin::Policy;
 use crate::policy::decisions::Memory;
@@ -108,6 +108,10 @@ fn listeners(config: &Config, process: &Process, previous: Option<&Gateway>) -> 
                 trusted_proxies: written
                     .map(|listener| listener.trusted_proxies.clone())
                     .unwrap_or_default(),
+                least_pace: written
+                    .map_or(limits::LEAST_PACE_DEFAULT, |listener| listener.least_pace),
+                half_closed: written
+                    .map_or(limits::HALF_CLOSED_DEFAULT, |listener| listener.half_closed),
             }),
         }
     };

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
 
 use super::cause::Cause;
 pub use super::content::Content;
@@ -18,6 +17,7 @@ use super::gathered::Gathered;
 use super::held::HeldBodies;
 pub use super::upload::Upload;
 use crate::limits;
+use crate::pace::{Barren, Patience};
 
 /// A body whose source does not matter.
 pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
@@ -62,22 +62,48 @@ pub struct RequestBody {
     upload: Arc<Upload>,
     /// Whether its end is that of the upload: not of one that goes through another.
     ends_upload: bool,
-    stall: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
     broken: Option<io::Error>,
 }
 
 enum Source {
-    Client(Incoming),
+    Client(Incoming, Arc<Barren>),
     /// Made of what the client sends.
     Made(BoxBody),
+}
+
+/// The error of a client's body. One that says that it is malformed has the kind `InvalidData`.
+fn of_client(error: hyper::Error) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut kind = io::ErrorKind::Other;
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            // How hyper's decoder calls what it cannot decode.
+            && matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        {
+            kind = io::ErrorKind::InvalidData;
+        }
+        cause = error.source();
+    }
+    io::Error::new(kind, error)
 }
 
 impl Source {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self {
-            Source::Client(incoming) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(context));
-                Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
+            Source::Client(incoming, barren) => {
+                let polled = Pin::new(incoming).poll_frame(context);
+                barren.await_body(polled.is_pending());
+                let frame = ready!(polled);
+                let frame = frame.map(|frame| frame.map_err(of_client));
+                match &frame {
+                    Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                        barren.note_malformed();
+                    }
+                    Some(Err(_)) => {}
+                    _ => barren.bore(),
+                }
+                Poll::Ready(frame)
             }
             Source::Made(body) => body.as_mut().poll_frame(context),
         }
@@ -85,31 +111,40 @@ impl Source {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Client(incoming, _) => incoming.is_end_stream(),
             Source::Made(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Source::Client(incoming) => incoming.size_hint(),
+            Source::Client(incoming, _) => incoming.size_hint(),
             Source::Made(body) => body.size_hint(),
         }
     }
 }
 
 impl RequestBody {
-    pub fn new(incoming: Incoming, upload: Arc<Upload>) -> Self {
+    /// A client's. It must come at this pace, in bytes per second.
+    pub fn new(
+        incoming: Incoming,
+        upload: Arc<Upload>,
+        barren: &Arc<Barren>,
+        least_pace: u64,
+    ) -> Self {
         let ended = incoming.is_end_stream();
         if ended {
             upload.end();
+            barren.end_body();
+        } else {
+            barren.open_body();
         }
         RequestBody {
             read: Gathered::default(),
-            source: (!ended).then_some(Source::Client(incoming)),
+            source: (!ended).then(|| Source::Client(incoming, Arc::clone(barren))),
             upload,
             ends_upload: true,
-            stall: None,
+            patience: Patience::new(least_pace),
             broken: None,
         }
     }
@@ -123,7 +158,7 @@ impl RequestBody {
             source: None,
             upload,
             ends_upload: true,
-            stall: None,
+            patience: Patience::new(0),
             broken: None,
         }
     }
@@ -135,7 +170,7 @@ impl RequestBody {
             source: None,
             upload: Arc::clone(&self.upload),
             ends_upload: true,
-            stall: None,
+            patience: Patience::new(0),
             broken: None,
         }
     }
@@ -202,47 +237,39 @@ impl RequestBody {
                 return Poll::Ready(None);
             };
             // What is made of the client's body notes what becomes of that itself.
-            let is_clients = matches!(source, Source::Client(_));
-            match source.poll_frame(context) {
+            let is_clients = matches!(source, Source::Client(..));
+            let polled = source.poll_frame(context);
+            if is_clients {
+                let waits = polled.is_pending();
+                self.upload.waiting.store(waits, Ordering::Relaxed);
+            }
+            match polled {
                 Poll::Ready(Some(Ok(frame))) => {
-                    let last = source.is_end_stream();
-                    self.stall = None;
-                    if is_clients {
-                        self.upload.waiting.store(false, Ordering::Relaxed);
-                    }
-                    if last {
+                    if source.is_end_stream() {
                         self.end();
                     }
-                    match frame.into_data() {
-                        Ok(data) if is_clients => {
-                            self.upload.note(data.len());
-                            return Poll::Ready(Some(Ok(data)));
-                        }
-                        Ok(data) => return Poll::Ready(Some(Ok(data))),
-                        Err(_trailers) => continue,
+                    let Ok(data) = frame.into_data() else {
+                        continue; // Trailers.
+                    };
+                    if is_clients {
+                        self.patience.restore(data.len());
+                        self.upload.note(data.len());
                     }
+                    return Poll::Ready(Some(Ok(data)));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     if is_clients {
-                        self.upload.waiting.store(false, Ordering::Relaxed);
-                        self.upload.broken.store(true, Ordering::Relaxed);
+                        self.upload.note_error(&error);
                     }
                     self.broken = Some(again(&error));
                     return Poll::Ready(Some(Err(error)));
                 }
                 Poll::Ready(None) => {
-                    if is_clients {
-                        self.upload.waiting.store(false, Ordering::Relaxed);
-                    }
                     self.end();
                     return Poll::Ready(None);
                 }
                 Poll::Pending if is_clients => {
-                    self.upload.waiting.store(true, Ordering::Relaxed);
-                    let stall = self
-                        .stall
-                        .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
-                    ready!(stall.as_mut().poll(context));
+                    ready!(self.patience.poll_end(context));
                     self.upload.stalled.store(true, Ordering::Relaxed);
                     let error = io::Error::from(io::ErrorKind::TimedOut);
                     self.broken = Some(again(&error));
@@ -253,10 +280,46 @@ impl RequestBody {
         }
     }
 
+    /// Reads and drops what is left of a client's body, as far as it has come already: its connection can then be
+    /// used again.
+    pub async fn drop_rest(&mut self) {
+        // hyper hands over the next piece at its next turn, and then knows whether it was the last.
+        let mut turns = 2_u32;
+        let mut bytes = 0;
+        std::future::poll_fn(|context| {
+            while bytes <= limits::UNWANTED_BYTES_MAX
+                && matches!(self.source, Some(Source::Client(..)))
+            {
+                match self.poll_source(context) {
+                    Poll::Ready(Some(Ok(data))) => bytes += data.len(),
+                    Poll::Ready(_) => break,
+                    Poll::Pending if turns == 0 => break,
+                    Poll::Pending => {
+                        turns -= 1;
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     fn end(&mut self) {
-        self.source = None;
+        if let Some(Source::Client(_, barren)) = self.source.take() {
+            barren.end_body();
+        }
         if self.ends_upload {
             self.upload.end();
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if matches!(self.source, Some(Source::Client(..))) {
+            self.upload.abandon();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What has become of a client's body.
 
+use std::error::Error;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -16,8 +18,12 @@ pub struct Upload {
     last_ms: AtomicU64,
     pub stalled: AtomicBool,
     pub broken: AtomicBool,
+    /// What is wrong with it, if it is not what its framing says.
+    malformed: OnceLock<String>,
     /// Whether the client's next data is awaited right now.
     pub(super) waiting: AtomicBool,
+    /// Whether its reader has gone before its end.
+    abandoned: AtomicBool,
     /// Whether all of it was passed on.
     ended: AtomicBool,
     /// What it was ended for, though the client could go on.
@@ -32,6 +38,8 @@ impl Upload {
             last_ms: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            malformed: OnceLock::new(),
+            abandoned: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             cause: OnceLock::new(),
@@ -59,6 +67,30 @@ impl Upload {
         self.cause.get()
     }
 
+    /// What is wrong with it, if it is not what its framing says.
+    pub fn malformed(&self) -> Option<&str> {
+        self.malformed.get().map(String::as_str)
+    }
+
+    /// Notes the error that ended it.
+    pub(super) fn note_error(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData {
+            let text = innermost(error);
+            let _ = self.malformed.set(text);
+        } else {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether its reader has gone before its end, so that the connection cannot be used again.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
@@ -75,4 +107,16 @@ impl Upload {
             Ordering::Relaxed,
         );
     }
+}
+
+/// The text of an error that has no other behind it.
+fn innermost(error: &io::Error) -> String {
+    let mut last: &dyn Error = error;
+    let carried = error.get_ref().map(|carried| carried as &dyn Error);
+    let mut next = carried;
+    while let Some(error) = next {
+        last = error;
+        next = error.source();
+    }
+    last.to_string()
 }

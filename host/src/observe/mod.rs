@@ -5,6 +5,7 @@ mod log_writer;
 mod metrics;
 mod plugin_metrics;
 mod record;
+mod unread;
 
 pub use prometheus_client::metrics::counter::Counter;
 
@@ -15,3 +16,4 @@ pub use metrics::{
 };
 pub use plugin_metrics::PluginMetrics;
 pub use record::{Arrival, EntryVisit, FailureNote, Record, Side, UpstreamVisit};
+pub use unread::Unread;

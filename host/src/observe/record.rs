@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::{CUTTING, LogWriter, Metrics, RouteMetrics};
+use super::{CUTTING, LogWriter, Metrics, RouteMetrics, Unread};
 use crate::error::{Failure, FailureKind};
 
 /// What is known of a request when it arrives.
@@ -46,6 +46,8 @@ pub struct Record {
     /// Whether the answer's last byte was handed to the connection.
     pub complete: bool,
     pub failure: Option<FailureNote>,
+    /// What a head asked for that could not be read, in the place of `method`, `host` and `target`.
+    pub unread: Option<Unread>,
     /// Whether it is no client's request, but a fetch of the gateway's own for its cache.
     pub background: bool,
 }
@@ -182,6 +184,7 @@ impl Record {
             bytes_out: 0,
             complete: false,
             failure: None,
+            unread: None,
             background: false,
         }
     }
@@ -221,14 +224,18 @@ impl Drop for Record {
         if !self.background {
             self.route_metrics.count(self.status, elapsed.as_secs_f64());
         }
+        let (method, host, path) = match &self.unread {
+            Some(unread) => (&*unread.method, &*unread.host, &*unread.path),
+            None => (self.method.as_str(), &*self.host, self.target.path()),
+        };
         let line = Line {
             time: self.time,
             id: &self.id,
             listener: &self.listener,
             client: self.client,
-            method: self.method.as_str(),
-            host: &self.host,
-            path: self.target.path(),
+            method,
+            host,
+            path,
             route: self.route.as_deref(),
             principal: self.principal.as_deref(),
             status: self.status,

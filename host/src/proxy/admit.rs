@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
@@ -30,14 +31,14 @@ pub(super) fn host_as_sent(request: &Request<Incoming>) -> String {
     String::from_utf8_lossy(&sent[..sent.len().min(HOST_BYTES_MAX)]).into_owned()
 }
 
-/// Cleans a request's head and finds its route.
+/// Cleans a request's head and finds its route. The body is taken if there is one.
 pub(super) fn admit(
     gateway: &Gateway,
     listener: &Listener,
     peer: IpAddr,
     id: &Arc<str>,
     head: http::request::Parts,
-    body: RequestBody,
+    body: &mut Option<RequestBody>,
 ) -> Result<(Arc<Route>, Box<Exchange>), Failure> {
     let mut headers = head.headers;
     acceptable(&head.method, &head.uri, &headers)?;
@@ -98,7 +99,9 @@ pub(super) fn admit(
             asked: settled.asked,
         },
         written: Vec::new(),
-        request_body: body,
+        request_body: body
+            .take()
+            .unwrap_or_else(|| RequestBody::whole(Bytes::new())),
         response: None,
         response_body: Content::default(),
         grant: None,

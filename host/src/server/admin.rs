@@ -1,6 +1,9 @@
-//! The admin listener, on a loopback address: `/healthz`, `/metrics`, and `DELETE /cache`, which purges.
+//! The admin listener, on a loopback address: `/healthz`, `/metrics`, and `DELETE /cache`, which purges. One
+//! request for each connection.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,39 +15,84 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::gateway::{Current, Gateway, PurgeKey};
 use crate::limits;
 use crate::observe::Metrics;
 
-/// Serves until it is dropped, so that a draining process can still be asked.
-pub async fn serve(socket: TcpListener, metrics: Arc<Metrics>, current: Arc<Current>) {
-    let connections = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
+/// Serves on a thread of its own, until what this returns is dropped: a draining process can still be asked,
+/// and who asks holds up nobody else.
+///
+/// # Errors
+/// If there is no thread for it, in words for the operator.
+pub fn start(
+    socket: TcpListener,
+    metrics: Arc<Metrics>,
+    current: Arc<Current>,
+) -> Result<oneshot::Sender<()>, String> {
+    let failed = |error: io::Error| format!("cannot start the admin listener: {error}");
+    let socket = socket.into_std().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("admin".to_owned());
+    let run = move || {
+        runtime.block_on(async move {
+            let served = async {
+                match TcpListener::from_std(socket) {
+                    Ok(socket) => serve(socket, metrics, current).await,
+                    Err(error) => tracing::error!(%error, "the admin listener is lost"),
+                }
+            };
+            tokio::select! {
+                _ = stopped => {}
+                () = served => {}
+            }
+        });
+    };
+    thread.spawn(run).map_err(failed)?;
+    Ok(stop)
+}
+
+async fn serve(socket: TcpListener, metrics: Arc<Metrics>, current: Arc<Current>) {
+    let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
-            return;
-        };
         let Ok((stream, _)) = socket.accept().await else {
             tokio::time::sleep(super::ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, current) = (Arc::clone(&metrics), Arc::clone(&current));
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let response = answer(&request, &metrics, &current.get());
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits::CLIENT_HEAD)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an admin connection ended");
-            }
-            drop(permit);
-        });
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= limits::ADMIN_CONNECTIONS_MAX
+            && let Some(oldest) = connections.pop_front()
+        {
+            // An honest one takes milliseconds. Those that do not end must not keep a probe out.
+            oldest.abort();
+        }
+        let connection = connection(stream, Arc::clone(&metrics), Arc::clone(&current));
+        connections.push_back(tokio::spawn(connection));
+    }
+}
+
+/// Answers one request.
+async fn connection(stream: TcpStream, metrics: Arc<Metrics>, current: Arc<Current>) {
+    let service = service_fn(move |request| {
+        let response = answer(&request, &metrics, &current.get());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::CLIENT_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(limits::ADMIN_CONNECTION, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an admin connection ended"),
+        Err(_) => tracing::debug!("an admin connection took too long"),
     }
 }
 

@@ -1,45 +1,53 @@
 //! A connection whose peer must take what it is sent.
 
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
-use crate::limits;
+use crate::pace::Patience;
 
-/// Fails a write that waits longer than [`limits::CLIENT_STALL`], so that a client that reads
-/// nothing does not hold an answer, its upstream and its permits for ever.
+/// Fails a write once the peer has kept it waiting for too long, so that a client that reads nothing, or next to
+/// nothing, does not hold an answer, its upstream and its permits.
 pub struct StallGuard {
     stream: TcpStream,
-    /// There while a write waits.
-    stall: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 impl StallGuard {
-    pub fn new(stream: TcpStream) -> Self {
+    /// The peer must take this many bytes per second; with 0, any within each [`crate::limits::CLIENT_STALL`].
+    pub fn new(stream: TcpStream, least_pace: u64) -> Self {
         StallGuard {
             stream,
-            stall: None,
+            patience: Patience::new(least_pace),
         }
     }
 
-    fn guard<T>(
+    /// Whether a write waits for the peer.
+    pub fn is_waiting(&self) -> bool {
+        self.patience.is_tried()
+    }
+
+    pub fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    fn guard(
         &mut self,
         context: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<std::io::Result<T>>,
-    ) -> Poll<std::io::Result<T>> {
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         let result = write(Pin::new(&mut self.stream), context);
-        if result.is_ready() {
-            self.stall = None;
-            return result;
+        if let Poll::Ready(result) = result {
+            if let Ok(bytes) = result {
+                self.patience.restore(bytes);
+            }
+            return Poll::Ready(result);
         }
-        let stall = self
-            .stall
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_STALL)));
-        std::task::ready!(stall.as_mut().poll(context));
-        Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
+        ready!(self.patience.poll_end(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -48,7 +56,7 @@ impl AsyncRead for StallGuard {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -58,15 +66,15 @@ impl AsyncWrite for StallGuard {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    ) -> Poll<io::Result<usize>> {
         self.guard(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         self.guard(context, |stream, context| {
             stream.poll_write_vectored(context, slices)
         })
@@ -76,17 +84,11 @@ impl AsyncWrite for StallGuard {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

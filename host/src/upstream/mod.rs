@@ -303,12 +303,6 @@ fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Fai
     if let Some(failure) = Failure::of_upload(upload) {
         return failure;
     }
-    if upload.stalled.load(Ordering::Relaxed) {
-        return Failure::new(FailureKind::ClientStalled, "the upload stalled");
-    }
-    if upload.broken.load(Ordering::Relaxed) {
-        return Failure::new(FailureKind::ClientGone, "the client broke off its upload");
-    }
     let mut detail = server.name.to_string();
     let mut cause = error.map(|error| error as &dyn std::error::Error);
     while let Some(error) = cause {

@@ -43,6 +43,26 @@ fn reads_the_process() {
 }
 
 #[test]
+fn what_is_expected_of_clients() {
+    let written =
+        "listeners.b = { address = \"[::]:1\", least-pace = \"0B\", half-closed = \"1h\" }";
+    let config = read(&format!("{written}\n{LEAST}")).expect("a configuration");
+    let mut expected: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|one| (one.least_pace, one.half_closed))
+        .collect();
+    expected.sort();
+    assert_eq!(
+        expected,
+        [
+            (0, Duration::from_secs(3_600)),
+            (240, Duration::from_secs(3))
+        ]
+    );
+}
+
+#[test]
 fn knows_where_the_process_is_written() {
     let config = good();
     let at = |key: &str| {
@@ -138,6 +158,14 @@ fn addresses() {
     added(
         "listeners.b = { address = \"[::]:1\", trusted-proxies = [\"x\"] }",
         "an IP address or a network",
+    );
+    added(
+        "listeners.b = { address = \"[::]:1\", least-pace = \"2MiB\" }",
+        "`listeners.b.least-pace` must be from 0B to 1MiB",
+    );
+    added(
+        "listeners.b = { address = \"[::]:1\", half-closed = \"2h\" }",
+        "`listeners.b.half-closed` must be from 0ms to 1h",
     );
     let two = "listeners.b.address = \"127.0.0.1:0\"\nlisteners.c.address = \"127.0.0.1:0\"\n";
     assert!(read(&format!("{two}{LEAST}")).is_ok());
