@@ -20,7 +20,6 @@ use crate::config::{self, Config, Problems};
 use crate::gateway::{
     BUNDLED, COMPILER_VERB, Gateway, Process, Progress, Purpose, serve_as_compiler,
 };
-use crate::limits;
 use crate::observe::{Counter, LogWriter, Metrics};
 
 #[derive(Parser)]

@@ -24,7 +24,10 @@ pub fn next_start(started: &Config, new: &Config) -> Vec<Problem> {
         kv,
         limit_keys,
     } = &started.store;
-    let Admin { address } = &started.admin;
+    let Admin {
+        address,
+        position: _,
+    } = &started.admin;
     let (is, keeps) = (&new.runtime, &new.store);
     let changed = [
         ("runtime.workers", *workers != is.workers),

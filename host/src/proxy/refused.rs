@@ -56,7 +56,7 @@ pub fn refuse_head(
     let mut record = gateway.record(Arrival {
         listener: Arc::clone(&listener.name),
         id: Arc::clone(&id),
-        client: peer.address.to_canonical(),
+        client: Some(peer.address.to_canonical()),
         method: Method::from_bytes(unread.method.as_bytes()).unwrap_or_default(),
         target: Uri::default(),
     });
