@@ -124,7 +124,7 @@ impl Body for ResponseBody {
                     // Where the upload ended the connection, the server is not to blame.
                     let error = match self.upload.cause() {
                         Some(cause) => cause.clone().into(),
-                        None => std::io::Error::other(error),
+                        None => std::io::Error::other(super::with_causes(&error)),
                     };
                     return Poll::Ready(Some(Err(error)));
                 }

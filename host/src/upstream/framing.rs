@@ -4,6 +4,8 @@
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 
+use crate::http::fields;
+
 /// What becomes of a connection once its response has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
@@ -36,7 +38,7 @@ impl Framing {
     ) -> Result<Framing, &'static str> {
         let length = length(headers)?;
         let coded = headers.contains_key(TRANSFER_ENCODING);
-        if coded && !is_plain(headers) {
+        if coded && !fields::plain_framing(headers) {
             return Err("a transfer coding that is not `chunked`");
         }
         let has_none = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT].contains(&status);
@@ -89,12 +91,6 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
         }
     }
     Ok(agreed)
-}
-
-/// Whether the only transfer coding is `chunked`: another would be taken off with the field that names it,
-/// and the body passed on in a form that nothing names.
-fn is_plain(headers: &HeaderMap) -> bool {
-    crate::http::fields::plain_framing(headers)
 }
 
 #[cfg(test)]

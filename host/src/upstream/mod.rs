@@ -304,10 +304,8 @@ fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Fai
         return failure;
     }
     let mut detail = server.name.to_string();
-    let mut cause = error.map(|error| error as &dyn std::error::Error);
-    while let Some(error) = cause {
-        detail.push_str(&format!(": {error}"));
-        cause = error.source();
+    if let Some(error) = error {
+        detail.push_str(&format!(": {}", with_causes(error)));
     }
     if error.is_some_and(hyper::Error::is_parse_too_large) {
         detail.push_str(&format!(
@@ -320,4 +318,15 @@ fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Fai
         detail.push_str(": sent what answers no request, or closed");
     }
     Failure::new(FailureKind::BadGateway, detail)
+}
+
+/// An error, and what caused it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

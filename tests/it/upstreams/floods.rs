@@ -92,6 +92,12 @@ fn an_upstream_that_floods_is_ended() {
             assert!(sent < ENDED_WITHIN, "{method} {path}: {sent} bytes");
             let record = gateway.record(|record| record["path"] == *path);
             assert_eq!(record["failure"]["blame"], "upstream", "{record}");
+            if ["/digits", "/hints"].contains(path) {
+                let detail = record["failure"]["detail"].to_string();
+                let bounds = ["without a message in them", "interim responses"];
+                let told = bounds.iter().any(|bound| detail.contains(bound));
+                assert!(told, "{detail}");
+            }
             let refused = answer.status == 502 && answer.complete;
             let broken = answer.status == 200 && !answer.complete;
             assert!(refused || broken, "{method} {path}: {answer:?}");
