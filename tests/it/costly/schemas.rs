@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use tollgate_tests::{Folder, Gateway, Origin, eventually};
+use tollgate_tests::{Folder, Gateway, Origin};
 
-use super::{children, says};
+use super::{children, hang_up_and_serve, says};
 use crate::components::variant;
 use crate::scene::Scene;
 
@@ -67,11 +67,8 @@ fn a_schema_that_takes_for_ever_is_refused_and_the_next_reload_is_not_kept_waiti
     let gateway = Gateway::start(&plain.clone().toml());
     let hostile = plain.clone().plugin("p", &wasm, "").policy("q", "p", "");
     gateway.write_config(&hostile.toml());
-    gateway.hang_up();
-    eventually("a refused reload", || {
-        assert_eq!(gateway.get("/a").status, 200);
-        (gateway.reloads("refused") == 1).then_some(())
-    });
+    hang_up_and_serve(&gateway);
+    assert_eq!(gateway.reloads("refused"), 1);
     let text = "checking a configuration against its schema takes more than";
     gateway.wait_for_event(&["everything stays as it was", text, "processor time"]);
     gateway.reload(
