@@ -9,13 +9,18 @@ use crate::scene::Scene;
 /// What an entry noted in a call that faulted is no note.
 #[test]
 fn notes_of_a_call_that_faulted_are_undone() {
+    let folder = Folder::new();
     let origin = Origin::echo();
     let trap = |hook: &str| {
         format!("on-fault = \"open\"\nconfig = {{ act = \"note-and-trap\", hook = \"{hook}\" }}")
     };
     let tell = "config = { act = \"note\", plugin = \"hostile\" }";
     let scene = Scene::new(&origin)
-        .hostile("limits.wall = \"5s\"")
+        .plugin(
+            "hostile",
+            &hostile_transformer(&folder),
+            "limits.wall = \"5s\"",
+        )
         .policy("tell", "hostile", tell)
         .policy("in", "hostile", &trap("transform-request"))
         .policy("out", "hostile", &trap("transform-response"));

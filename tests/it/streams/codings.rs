@@ -131,7 +131,7 @@ fn what_breaks_at_its_beginning_is_refused() {
     let mut checksum = stored(text).gzip();
     let at = checksum.len() - 8;
     checksum[at] ^= 1;
-    let cut = stored(text).gzip()[..20].to_vec();
+    let cut = stored(text).gzip()[..12].to_vec();
     let garbage = [&stored(b"").gzip()[..10], &[0xff; 40]].concat();
     let fixed = [
         &stored(b"").gzip()[..10],
@@ -142,16 +142,22 @@ fn what_breaks_at_its_beginning_is_refused() {
         ("gzip", b"no gzip".to_vec()),
         ("gzip", b"n".to_vec()),
         ("gzip", stored(text).zlib()),
-        ("gzip", checksum),
+        ("gzip", checksum.clone()),
         ("gzip", cut),
         ("gzip", garbage),
-        ("gzip", fixed),
+        ("gzip", fixed.clone()),
         ("deflate", b"no deflate".to_vec()),
         ("deflate", b"x".to_vec()),
         ("deflate", stored(text).gzip()),
         ("deflate", stored(text).bare()[..3].to_vec()),
     ] {
-        for size in [1, body.len()] {
+        // What is broken behind the first byte that comes out is seen if it came with it.
+        let late = [&checksum, &fixed].contains(&&body);
+        for size in if late {
+            vec![body.len()]
+        } else {
+            vec![1, body.len()]
+        } {
             let mut answer = head(&[("content-encoding", coding)]);
             body.chunks(size)
                 .for_each(|piece| answer.extend(chunk(piece)));
