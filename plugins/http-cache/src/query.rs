@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use tollgate_plugin::Request;
+use tollgate_plugin::{Request, readings};
 
 #[derive(serde::Deserialize)]
 #[serde(
@@ -103,7 +103,7 @@ impl Query {
         let Some(query) = request.query() else {
             return Ok(None);
         };
-        if query.contains(';') {
+        if readings::is_ambiguous(query) {
             return Err(Ambiguous);
         }
         let mut seen = BTreeSet::new();
