@@ -78,7 +78,7 @@ fn what_is_not_json_is_refused_on_the_way_in() {
             "the body is not JSON: trailing characters at line 1 column 4",
         ),
         (
-            b"\xef\xbb\xbf{}",
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
             "the body is not JSON: expected value at line 1 column 1",
         ),
         (
