@@ -80,7 +80,7 @@ fn it_is_said_when_lines_are_written_again() {
     assert!(made.is_ok_and(|status| status.success()), "no mkfifo");
     // A reader that does not wait for a writer.
     let reader = || {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         File::from(rustix::fs::open(&path, flags, Mode::empty()).expect("a pipe"))
     };
     let first = reader();

@@ -204,16 +204,12 @@ fn template(
 /// Segments that stand for anything elsewhere, and here for themselves.
 fn warn_of_others_syntax(reader: &mut Reader<'_>, item: &Item<'_>, path: &str) {
     for segment in path.split('/') {
-        let meant = match segment {
-            "*" => "{name}",
-            "**" => "{name+}",
-            _ if segment.starts_with(':') && Reader::is_name(&segment[1..]) => "{name}",
-            _ if segment.starts_with('<') && segment.ends_with('>') => "{name}",
-            _ => continue,
-        };
-        let message = format!("the segment {} stands for itself alone", quoted(segment));
-        let help = format!("for a segment of any name write `{meant}`");
-        reader.warn(Problem::new(item.position, message).with_help(help));
+        let is_colon = segment.strip_prefix(':').is_some_and(Reader::is_name);
+        if is_colon || (segment.starts_with('<') && segment.ends_with('>')) {
+            let message = format!("the segment {} stands for itself alone", quoted(segment));
+            let help = "for a segment of any name write `{name}`";
+            reader.warn(Problem::new(item.position, message).with_help(help));
+        }
     }
 }
 

@@ -39,7 +39,9 @@ fn told(message: &str, there: &str) -> (String, Option<&'static str>) {
         text if text.starts_with("string values must be quoted") && there.is_empty() => {
             ("there is no value behind `=`", None)
         }
-        text if text.starts_with("string values must be quoted") => {
+        text if text.starts_with("string values must be quoted")
+            || text.starts_with("invalid boolean") =>
+        {
             ("this is no value", Some("texts stand in quotes: \"text\""))
         }
         text if text.starts_with("unexpected key or value") => (

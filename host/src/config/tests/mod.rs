@@ -295,27 +295,17 @@ fn a_plugin_in_a_chain_is_no_policy() {
 
 #[test]
 fn what_is_hardly_meant_is_warned_of() {
-    for (path, meant) in [
-        ("/:id", "`{name}`"),
-        ("/a/*", "`{name}`"),
-        ("/<id>/b", "`{name}`"),
-        ("/a/**", "`{name+}`"),
-    ] {
+    for path in ["/:id", "/a/:id/b", "/<id>/b"] {
         let config = read(&LEAST.replace("\"/\"", &format!("\"{path}\""))).unwrap();
         let [warning] = &config.warnings[..] else {
             panic!("{path}: {:?}", config.warnings);
         };
-        assert!(
-            warning
-                .help
-                .as_ref()
-                .is_some_and(|help| help.contains(meant)),
-            "{warning:?}"
-        );
+        let help = warning.help.as_deref().unwrap_or_default();
+        assert!(help.contains("`{name}`"), "{warning:?}");
     }
     assert!(good().warnings.is_empty());
     assert!(
-        read(&LEAST.replace("\"/\"", "\"/a:b/x*/{id}\""))
+        read(&LEAST.replace("\"/\"", "\"/a:b/x<y/{id}\""))
             .unwrap()
             .warnings
             .is_empty()

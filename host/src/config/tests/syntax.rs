@@ -41,7 +41,7 @@ fn each_mistake_has_its_words() {
         ),
         (
             "workers = 3",
-            "workers = 3 4",
+            "workers = [3] 4",
             "the value before this has ended; each key",
         ),
         (
