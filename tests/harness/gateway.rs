@@ -58,7 +58,7 @@ impl Builder {
             .env_remove("TOLLGATE_PLUGINS")
             .env_remove("RUST_BACKTRACE")
             // Shared by all tests, so that each component is compiled once.
-            .env("XDG_CACHE_HOME", target().join("test-cache"))
+            .env("XDG_CACHE_HOME", target().join("test-plugin-cache"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         (command, file)
     }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use tollgate_tests::{Folder, Gateway, binary, eventually};
+use tollgate_tests::{Folder, Gateway, Origin, binary, eventually};
+
+use crate::components::assembled;
+use crate::scene::Scene;
 
 const POLICIES: usize = 12;
 
@@ -45,6 +48,15 @@ fn entries(cache: &Path) -> Vec<PathBuf> {
         .collect();
     entries.sort();
     entries
+}
+
+/// How many of the entries are compiled code: the others have no content, and say what was found to fit its
+/// schema.
+fn compiled(cache: &Path) -> usize {
+    const HEAD: u64 = 8 + 8 + 32;
+    let entries = entries(cache).into_iter();
+    let is_code = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.len() > HEAD);
+    entries.filter(is_code).count()
 }
 
 /// What a temporary file has behind the name that it will have.
@@ -315,4 +327,55 @@ fn an_entry_of_another_length_is_not_read() {
         "{resident}, and {usual} before"
     );
     assert_eq!(entries(&cache), whole);
+}
+
+#[test]
+fn without_a_folder_nothing_is_written() {
+    let (root, origin) = (Folder::new(), Origin::echo());
+    let home = root.path().join("home");
+    let start = |setting: &str| {
+        let scene = Scene::new(&origin)
+            .hostile("")
+            .policy("any", "hostile", "")
+            .with(setting);
+        let home = home.to_string_lossy();
+        let gateway = Gateway::builder()
+            .env("XDG_CACHE_HOME", &home)
+            .start(&scene.toml());
+        assert_eq!(gateway.get("/a").status, 200);
+    };
+    start("[runtime]\nplugin-cache = false");
+    assert!(!home.exists());
+    start("");
+    let folder = home.join("tollgate");
+    assert_eq!(compiled(&folder), 2);
+    let mode = fs::metadata(&folder)
+        .expect("the folder")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn another_release_of_a_plugin_is_another_entry() {
+    let (root, origin) = (Folder::new(), Origin::echo());
+    let wasm = assembled(&root, "minimal");
+    let cache = root.path().join("cache");
+    let toml = Scene::new(&origin)
+        .plugin("minimal", &wasm, "")
+        .policy("any", "minimal", "")
+        .with(&format!(
+            "[runtime]\nplugin-cache = \"{}\"",
+            cache.display()
+        ))
+        .toml();
+    let count = || compiled(&cache);
+    assert!(tollgate_tests::check(&toml).ok);
+    assert_eq!(count(), 2);
+    let mut bytes = fs::read(&wasm).expect("it");
+    // A custom section: the same code, and another file.
+    bytes.extend([0, 2, 1, b'x']);
+    fs::write(&wasm, bytes).expect("it");
+    assert!(tollgate_tests::check(&toml).ok);
+    assert_eq!(count(), 4);
 }

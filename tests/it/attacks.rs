@@ -180,7 +180,10 @@ fn a_snapshot_from_the_cache_keeps_to_a_lower_limit() {
     let whole = check(&toml("filled", "64MiB"));
     assert!(whole.ok, "{whole:?}");
     let entries = std::fs::read_dir(folder.path().join("filled")).expect("the cache");
-    assert_eq!(entries.count(), 2, "the plugin and its snapshot");
+    // The others have no content: they say what fits its schema.
+    let is_code = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|found| found.len() > 48);
+    let compiled = entries.flatten().filter(is_code).count();
+    assert_eq!(compiled, 2, "the plugin and its snapshot");
     for (cache, text) in [
         (
             "filled",
@@ -274,7 +277,7 @@ fn unread(toml: &str, stdout: bool, stderr: bool) -> Option<i32> {
     command
         .arg("check")
         .arg(&file)
-        .env("XDG_CACHE_HOME", target().join("test-cache"))
+        .env("XDG_CACHE_HOME", target().join("test-plugin-cache"))
         .stdin(Stdio::null())
         .stdout(stream(stdout))
         .stderr(stream(stderr));

@@ -279,7 +279,7 @@ fn cannot_run(toml: &str) -> String {
     let output = Command::new(binary())
         .arg("run")
         .arg(&file)
-        .env("XDG_CACHE_HOME", target().join("test-cache"))
+        .env("XDG_CACHE_HOME", target().join("test-plugin-cache"))
         .output()
         .expect("a process");
     assert_eq!(output.status.code(), Some(1), "{output:?}");

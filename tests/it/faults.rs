@@ -37,7 +37,7 @@ fn notes_of_a_call_that_faulted_are_undone() {
 
 /// Edits until no more lines fit, and then fails over one that is refused.
 fn edits_then_error(hook: &str, first: &str) -> String {
-    let fill = "[\"append\", \"x-fill\", \"v\"], ".repeat(120);
+    let fill = "[\"append\", \"x-fill\", \"v\"], ".repeat(240);
     format!("config = {{ act = \"edit\", hook = \"{hook}\", edits = [{first}, {fill}] }}")
 }
 

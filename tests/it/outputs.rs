@@ -163,7 +163,7 @@ fn a_log_that_nobody_reads_keeps_no_request_and_no_end() {
         .arg(&config)
         .stdout(stdout)
         .stderr(stderr)
-        .env("XDG_CACHE_HOME", target().join("test-cache"))
+        .env("XDG_CACHE_HOME", target().join("test-plugin-cache"))
         .spawn()
         .expect("the gateway starts");
     let get = |address: SocketAddr, path: &str| {

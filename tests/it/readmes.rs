@@ -125,7 +125,7 @@ fn example_quickstart() {
         .arg(script)
         .arg("demo")
         .env_remove("CARGO_TARGET_DIR")
-        .env("XDG_CACHE_HOME", target().join("test-cache"))
+        .env("XDG_CACHE_HOME", target().join("test-plugin-cache"))
         .output()
         .expect("a shell");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

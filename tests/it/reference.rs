@@ -63,7 +63,7 @@ fn every_key_is_in_the_reference_and_no_other() {
         ],
     );
     let is_key = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let rows = rows("\n## Configuration\n", "\n### What the gateway does");
+    let rows = rows("\n## Configuration\n", "\n### Behind other proxies\n");
     let told: BTreeSet<_> = rows.iter().flat_map(|row| words(row, is_key)).collect();
     let untold: Vec<_> = read.difference(&told).collect();
     assert!(

@@ -16,6 +16,7 @@ use crate::gateway::Gateway;
 use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
 use crate::http::facts::Facts;
+use crate::http::target::Target;
 use crate::policy::cache::{CacheRequest, Filled, Found as Cached, KeyMode, Storage};
 use crate::policy::limit::{Bound, Limit, Now, Place, Scope};
 use crate::route::Found;

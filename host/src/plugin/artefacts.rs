@@ -70,9 +70,9 @@ impl Artefacts {
             .map_err(|error| format!("cannot make `{shown}`: {error}"))?;
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let handle = rustix::fs::open(path, flags, Mode::empty());
-        let handle = File::from(handle.map_err(|error| {
-            format!("cannot open the folder `{shown}`, which must not be a link: {error}")
-        })?);
+        let handle = File::from(
+            handle.map_err(|error| format!("`{shown}` must be a folder, not a link: {error}"))?,
+        );
         let found = handle
             .metadata()
             .map_err(|error| format!("cannot look at `{shown}`: {error}"))?;
@@ -210,15 +210,6 @@ impl Folder {
         rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Whether there is something that is no file, or another user's.
-    fn is_strangers(&self, name: &str) -> bool {
-        let found = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
-        found.is_ok_and(|found| {
-            FileType::from_raw_mode(found.st_mode) != FileType::RegularFile
-                || found.st_uid != rustix::process::geteuid().as_raw()
-        })
-    }
-
     /// What is under one of our names, if it is a file of ours, nobody else can write it, and it begins as
     /// our files begin: one that was left half written may have ended before that.
     fn look(&self, name: &str, kind: Kind) -> Option<Entry> {
@@ -274,10 +265,6 @@ impl Folder {
             file.write_all(seal(key, payload).as_ref())?;
             file.write_all(payload)?;
             file.sync_all()?;
-            // What is broken is replaced; what is no file of ours is not.
-            if self.is_strangers(&name) {
-                return Err(io::Error::other(format!("`{name}` is not a file of ours")));
-            }
             rustix::fs::renameat(&self.handle, &temporary, &self.handle, name)?;
             Ok(())
         })();

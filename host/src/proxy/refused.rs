@@ -9,7 +9,6 @@ use http::{HeaderValue, Method, Response, Uri};
 use super::{Peer, REQUEST_ID, new_id};
 use crate::error::{Failure, FailureKind};
 use crate::gateway::{Gateway, Listener};
-use crate::limits;
 use crate::observe::{Arrival, Record, Unread};
 
 /// What is wrong with a head.
@@ -19,6 +18,8 @@ pub enum BadHead {
     Malformed,
     LongTarget,
     TooLarge,
+    /// It says a length that no body can have.
+    LargeLength,
     /// Its end did not come in time.
     Late,
     /// The connection ended in the middle of it.
@@ -85,8 +86,7 @@ fn kind(bad: BadHead, seen: &[u8]) -> FailureKind {
     const TLS: &[u8] = &[0x16, 0x03];
     match bad {
         BadHead::LongTarget => FailureKind::TargetTooLong,
-        // hyper says the same of a length that no body can have.
-        BadHead::TooLarge if is_small(seen) => {
+        BadHead::LargeLength => {
             FailureKind::BadRequest("the request's content-length is too large")
         }
         BadHead::TooLarge => FailureKind::HeadersTooLarge,
@@ -100,15 +100,4 @@ fn kind(bad: BadHead, seen: &[u8]) -> FailureKind {
         }
         BadHead::Malformed => FailureKind::BadRequest("the request's head is not HTTP/1.1"),
     }
-}
-
-/// Whether this is a whole head, within the bounds of one.
-fn is_small(seen: &[u8]) -> bool {
-    let begin = seen.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
-    let head = &seen[begin.unwrap_or(seen.len())..];
-    let end = head.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-    end.is_some_and(|end| {
-        let feeds = head[..end].iter().filter(|byte| **byte == b'\n');
-        feeds.count() <= limits::MESSAGE_HEADER_LINES_MAX
-    })
 }

@@ -132,13 +132,22 @@ impl Ended {
         let has_begun = seen.any(|byte| !matches!(byte, b'\r' | b'\n'));
         match self.wire.refused() {
             Some(414) => Some(BadHead::LongTarget),
-            Some(431) => Some(BadHead::TooLarge),
+            // hyper says the same of a head and of a length, and takes the head only of the second.
+            Some(431) if self.is_left_large() => Some(BadHead::TooLarge),
+            Some(431) => Some(BadHead::LargeLength),
             Some(_) => Some(BadHead::Malformed),
             None if error.is_parse() => Some(BadHead::Malformed),
             None if error.is_timeout() && has_begun => Some(BadHead::Late),
             None if error.is_incomplete_message() && has_begun => Some(BadHead::BrokenOff),
             None => None,
         }
+    }
+
+    /// Whether what hyper left unread is beyond the bounds of a head.
+    fn is_left_large(&self) -> bool {
+        let feeds = self.unread.iter().filter(|byte| **byte == b'\n');
+        self.unread.len() >= limits::MESSAGE_HEADER_BYTES_MAX
+            || feeds.count() > limits::MESSAGE_HEADER_LINES_MAX
     }
 
     /// Answers a head that could not be read.

@@ -204,5 +204,5 @@ fn the_bound_counts_from_the_next_start() {
     let origin = Origin::fixed(ok("text/plain", "fine"));
     let gateway = Gateway::start(&scene(&origin).toml());
     gateway.reload(&scene(&origin).toml().replace("\"16MiB\"", "\"32MiB\""));
-    gateway.wait_for_event(&["WARN", "`runtime.bodies` counts from the next start"]);
+    gateway.wait_for_event(&["WARN", "`runtime.bodies` takes effect only after a restart"]);
 }

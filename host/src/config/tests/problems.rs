@@ -123,7 +123,7 @@ fn shows_what_others_find() {
     let position = config.policies["partner-key"].config.positions["/header"];
     let problem = Problem::new(position, "no such header").with_help("try another");
     let shown = Problems::new(config.source, vec![problem]).to_string();
-    let wanted = "folder/gateway.toml:39:17: error: no such header
+    let wanted = "folder/gateway.toml:40:17: error: no such header
     config.header = ***********
                     ^^^^^^^^^^^
 help: try another
