@@ -50,12 +50,17 @@ fn entries(cache: &Path) -> Vec<PathBuf> {
     entries
 }
 
-/// How many of the entries are compiled code: the others have no content, and say what was found to fit its
-/// schema.
-fn compiled(cache: &Path) -> usize {
-    const HEAD: u64 = 8 + 8 + 32;
-    let entries = entries(cache).into_iter();
-    let is_code = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.len() > HEAD);
+/// How many of the entries are compiled code. Others are the component that was made of a core module, and
+/// those without content, which say what was found to fit its schema.
+pub fn compiled(cache: &Path) -> usize {
+    const HEAD: usize = 8 + 8 + 32;
+    let entries = entries(cache)
+        .into_iter()
+        .filter_map(|path| fs::read(path).ok());
+    let is_code = |entry: &Vec<u8>| {
+        let content = entry.get(HEAD..);
+        content.is_some_and(|content| content.starts_with(b"\x7fELF"))
+    };
     entries.filter(is_code).count()
 }
 

@@ -13,6 +13,14 @@ use crate::scene::Scene;
 /// Of an entry, in bytes: what each begins with, the length of its content, and the digest.
 const HEAD: usize = 8 + 8 + 32;
 
+/// Whether an entry is compiled code. Others are the component that was made of a core module, and those
+/// without content, which say what was found to fit its schema.
+fn is_code(entry: &[u8]) -> bool {
+    entry
+        .get(HEAD..)
+        .is_some_and(|content| content.starts_with(b"\x7fELF"))
+}
+
 /// A gateway with a cache folder of its own, and two policies that can be told apart.
 struct Kept {
     _root: Folder,
@@ -64,10 +72,9 @@ impl Kept {
         gateway.stderr()
     }
 
-    /// What is compiled code: the other entries have no content, and say what was found to fit its schema.
     fn compiled(&self) -> usize {
         let entries = self.entries();
-        entries.values().filter(|bytes| bytes.len() > HEAD).count()
+        entries.values().filter(|bytes| is_code(bytes)).count()
     }
 
     /// Everything in the folder.
@@ -90,24 +97,24 @@ impl Kept {
             .collect()
     }
 
-    /// As below, of what is compiled code. An entry without content has nothing else that could be wrong.
+    /// As below, of what is compiled code.
     #[track_caller]
     fn compiled_is_rebuilt(&self, what: &str, change: impl Fn(&Path, &[u8])) {
-        self.are_rebuilt(what, HEAD, change);
+        self.are_rebuilt(what, is_code, change);
     }
 
     #[track_caller]
     fn all_are_rebuilt(&self, what: &str, change: impl Fn(&Path, &[u8])) {
-        self.are_rebuilt(what, 0, change);
+        self.are_rebuilt(what, |_| true, change);
     }
 
-    /// Runs with entries of more than `least` bytes changed, and expects others in their place that are used from then on. They
+    /// Runs with these entries changed, and expects others in their place that are used from then on. They
     /// need not have the same bytes: to compile is not wholly deterministic.
     #[track_caller]
-    fn are_rebuilt(&self, what: &str, least: usize, change: impl Fn(&Path, &[u8])) {
+    fn are_rebuilt(&self, what: &str, these: fn(&[u8]) -> bool, change: impl Fn(&Path, &[u8])) {
         let mut whole = self.entries();
         let names: Vec<PathBuf> = whole.keys().cloned().collect();
-        whole.retain(|_, bytes| bytes.len() > least);
+        whole.retain(|_, bytes| these(bytes));
         for (path, bytes) in &whole {
             change(path, bytes);
         }

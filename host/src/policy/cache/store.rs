@@ -75,11 +75,7 @@ type Variants = Arc<[Kept]>;
 /// The one to answer with, of those that a request selects (RFC 9111, section 4.1): a fresh one before a
 /// stale one; one that was chosen by `Vary` before one whose origin left that out, which would else hide
 /// the others; then the most recent.
-pub fn best<'v>(
-    variants: &'v [Kept],
-    selects: impl Fn(&Kept) -> bool,
-    now: SystemTime,
-) -> Option<&'v Kept> {
+pub fn best(variants: &[Kept], selects: impl Fn(&Kept) -> bool, now: SystemTime) -> Option<&Kept> {
     let rank = |kept: &&Kept| {
         let head = &kept.head;
         (
