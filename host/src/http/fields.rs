@@ -84,7 +84,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub fn remove_shadows(headers: &mut HeaderMap) {
     let is_shadow = |name: &&HeaderName| {
         let reads_as = |own: &&str| families::reads_alike(own.as_bytes(), name.as_str().as_bytes());
-        !families::is_plain(name) && SHADOWED.iter().any(|own| reads_as(own))
+        !families::is_plain(name) && SHADOWED.iter().any(reads_as)
     };
     let names: Vec<HeaderName> = headers.keys().filter(is_shadow).cloned().collect();
     for name in names {
