@@ -73,6 +73,9 @@ struct Choice<'r, 'p> {
     captured: Vec<Option<&'p str>>,
 }
 
+/// What follows the prefix of a path that fits, and what the groups of the pattern captured.
+type Fit<'p> = (&'p str, Vec<Option<&'p str>>);
+
 /// A path that patterns are not tried on.
 struct TooLong;
 
@@ -177,7 +180,7 @@ impl Condition {
         &self,
         path: &'p str,
         normal: &mut Option<Normal<'p>>,
-    ) -> std::result::Result<Option<(&'p str, Vec<Option<&'p str>>)>, TooLong> {
+    ) -> std::result::Result<Option<Fit<'p>>, TooLong> {
         Ok(match self {
             Condition::Always => Some((path, Vec::new())),
             Condition::Prefix(prefix) => prefix.strip(path).map(|rest| (rest, Vec::new())),
