@@ -103,7 +103,7 @@ impl Query {
         let Some(query) = request.query() else {
             return Ok(None);
         };
-        if readings::is_ambiguous(query) {
+        if readings::is_ambiguous(&query) {
             return Err(Ambiguous);
         }
         let mut seen = BTreeSet::new();
