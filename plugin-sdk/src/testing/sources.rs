@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn what_the_gateway_would_not_remember_fails() {
-        let cases: [(fn(&Request), &str); 9] = [
+        type Asks = fn(&Request);
+        let cases: [(Asks, &str); 9] = [
             (
                 |request| _ = request.read_body(),
                 "read a body: leave that out",
