@@ -213,6 +213,7 @@ impl Shared {
     /// before.
     fn put(&self, output: &mut impl Write, batch: &[u8], torn: bool) -> bool {
         let mut done = 0;
+        let mut left = count(batch);
         let error = loop {
             let Some(rest) = batch.get(done..).filter(|rest| !rest.is_empty()) else {
                 break None;
@@ -221,7 +222,8 @@ impl Shared {
                 Ok(0) => break Some(ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     done += written;
-                    self.lock().taken = count(batch.get(done..).unwrap_or_default());
+                    left -= count(rest.get(..written).unwrap_or_default());
+                    self.lock().taken = left;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Somebody who shares the output made it one that does not block.
