@@ -48,7 +48,7 @@ run: plugins ## The demo's gateway and upstream, until Ctrl-C
 .PHONY: test
 test: plugins guests ## Every test: SDK, plugins, gateway, and the real binary over real sockets
 	failed=0; \
-	cargo test $(NATIVE) || failed=1; \
+	cargo test $(NATIVE) --no-fail-fast || failed=1; \
 	for example in $(EXAMPLES); do \
 		cargo test --target-dir $(TARGET)/native --manifest-path $$example || failed=1; done; \
 	cargo test --release --no-fail-fast || failed=1; \

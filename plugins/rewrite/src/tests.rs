@@ -4,6 +4,7 @@ use tollgate_plugin::{Outcome, RequestTransformer};
 
 use super::Rewrite;
 
+mod readings;
 mod refusals;
 
 fn plugin(config: Value) -> Rewrite {
@@ -76,7 +77,6 @@ fn prefixes_are_taken_away_in_whole_segments() {
             ("/%73tore", "/"),
             // What is not the prefix stays as it was sent.
             ("/store/%61%2Fb/%C3%A4", "/%61%2Fb/%C3%A4"),
-            ("/store%2Fx", "/store%2Fx"),
         ],
     );
     check(
@@ -163,8 +163,6 @@ fn escapes_of_plain_characters_do_not_hide_a_path() {
             ("/%61%64%6d%69%6E/", "/nothing"),
             ("/admin%3Ax", "/nothing"),
             ("/admin%3bx%2F", "/nothing"),
-            // Another path to every server.
-            ("/admin%2F", "/admin%2F"),
             ("/admin%20", "/admin%20"),
         ],
     );
