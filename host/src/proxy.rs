@@ -9,12 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
-};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::chain::{self, Ended, Passage};
@@ -26,6 +22,7 @@ use crate::http::{fields, hops};
 use crate::observe::{Arrival, Record, UpstreamVisit};
 use crate::pace::Barren;
 use crate::policy::cache::Fill;
+use crate::upstream::OutgoingRequest;
 
 pub use refused::{BadHead, refuse_head};
 pub use response::ResponseBody;
@@ -247,33 +244,25 @@ async fn ask(
             "the route has no upstream",
         ));
     };
-    let upload = Arc::clone(exchange.request_body.upload());
-    let sent = exchange.request_body.empty_again();
-    let body = std::mem::replace(&mut exchange.request_body, sent);
-    let mut request = Request::new(body);
-    *request.method_mut() = exchange.request.method.clone();
-    *request.uri_mut() = exchange.request.target.uri().clone();
-    // The way out may read the request; where nothing runs there, its headers need no copy.
-    let headers = &mut exchange.request.headers;
-    *request.headers_mut() = if route.reads_on_way_out {
-        headers.clone()
-    } else {
-        std::mem::take(headers)
-    };
-    if route.reads_responses {
-        // A plugin of this chain reads the answer, so it must come as it is.
-        let identity = HeaderValue::from_static("identity");
-        request.headers_mut().insert(ACCEPT_ENCODING, identity);
-    }
-    if request.body().size_hint().exact().is_none() {
-        // Of itself hyper sends a GET or HEAD without the body that it has.
-        let chunked = HeaderValue::from_static("chunked");
-        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
-    }
-    if request.body().size_hint().exact() == Some(0) && means_content(request.method()) {
-        request.headers_mut().insert(CONTENT_LENGTH, 0.into());
-    }
-    let answer = upstream.send(request, &upload).await?;
+    let rest = exchange.request_body.empty_again();
+    let body = std::mem::replace(&mut exchange.request_body, rest);
+    let RequestHead {
+        method,
+        target,
+        headers,
+        ..
+    } = &mut exchange.request;
+    let answer = upstream
+        .send(OutgoingRequest {
+            method,
+            uri: target.uri(),
+            headers,
+            keeps_headers: route.reads_on_way_out,
+            // A plugin of this chain reads the content.
+            wants_identity: route.reads_responses,
+            body,
+        })
+        .await?;
     let (head, body) = answer.response.into_parts();
     let visit = UpstreamVisit {
         name: Arc::clone(&upstream.name),
@@ -294,11 +283,6 @@ async fn ask(
         headers,
     };
     Ok((head, Content::stream(Box::pin(body)), visit))
-}
-
-/// Methods whose requests have content, so that one without says so (RFC 9110, section 8.6).
-fn means_content(method: &Method) -> bool {
-    [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
 /// Answers a request that never reached a chain.

@@ -85,14 +85,39 @@ const ADDRESSES: [&str; 18] = [
     "envoy-external-address",
 ];
 
+/// The characters that the names of a table begin with, so that most names are held against none of them.
+const FIRST: [bool; 256] = {
+    let first = with_characters([false; 256], &PREFIXES, true);
+    with_characters(first, &NAMES, true)
+};
+
+/// The characters that those of addresses end with.
+const LAST: [bool; 256] = with_characters([false; 256], &ADDRESSES, false);
+
+/// Marks the first or the last character of each name.
+const fn with_characters(mut marks: [bool; 256], names: &[&str], first: bool) -> [bool; 256] {
+    let mut index = 0;
+    while index < names.len() {
+        let name = names[index].as_bytes();
+        let at = if first { 0 } else { name.len() - 1 };
+        marks[name[at] as usize] = true;
+        index += 1;
+    }
+    marks
+}
+
 /// What a field of this name says for a proxy; none if any client may say it.
 pub fn says(name: &HeaderName) -> Option<Says> {
     let name = name.as_str().as_bytes();
-    if ADDRESSES.iter().any(|end| ends(name, end)) {
+    let is = |marks: &[bool; 256], byte: Option<&u8>| {
+        byte.is_some_and(|byte| marks[usize::from(read(*byte))])
+    };
+    if is(&LAST, name.last()) && ADDRESSES.iter().any(|end| ends(name, end)) {
         return Some(Says::Address);
     }
-    let known = PREFIXES.iter().any(|start| begins(name, start))
-        || NAMES.iter().any(|one| reads_alike(name, one.as_bytes()));
+    let known = is(&FIRST, name.first())
+        && (PREFIXES.iter().any(|start| begins(name, start))
+            || NAMES.iter().any(|one| reads_alike(name, one.as_bytes())));
     known.then_some(Says::Other)
 }
 

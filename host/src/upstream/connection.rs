@@ -83,13 +83,13 @@ impl Drop for Connection {
     }
 }
 
-/// Why a request got no response, and what of it may be sent again.
+/// Why a request got no response, and whether it may be sent again.
 pub enum Lost {
-    /// Nothing of it reached the server.
-    Unsent(Request<RequestBody>, Option<hyper::Error>),
+    /// Nothing of it reached the server. It is handed back if it has a body, which the caller has no other of.
+    Unsent(Option<Box<Request<RequestBody>>>, Option<hyper::Error>),
     /// It may have, on a kept connection that the server closed at that moment. It is idempotent and has no
     /// body, so that it may be sent once more (RFC 9110, section 9.2.2).
-    Repeatable(Request<RequestBody>, hyper::Error),
+    Repeatable(hyper::Error),
     Gone(Option<hyper::Error>),
 }
 
@@ -108,9 +108,11 @@ impl Connection {
         &mut self,
         mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Lost> {
-        let copy = self.copy(&request);
+        // Without a body the caller can send it again.
+        let again = self.reused && http_body::Body::is_end_stream(request.body());
+        let repeatable = again && request.method().is_idempotent();
         let Some(open) = &mut self.open else {
-            return Err(Lost::Unsent(request, None));
+            return Err(Lost::Unsent(Some(Box::new(request)), None));
         };
         open.wire.begin();
         open.barren.bore();
@@ -134,10 +136,8 @@ impl Connection {
         });
         match sent.await {
             // What comes before anything was sent answers no request of ours.
-            Ok(_) if !wire.has_sent() => Err(match copy {
-                Some(copy) => Lost::Unsent(copy, None),
-                None => Lost::Gone(None),
-            }),
+            Ok(_) if !wire.has_sent() && again => Err(Lost::Unsent(None, None)),
+            Ok(_) if !wire.has_sent() => Err(Lost::Gone(None)),
             Ok(response) => {
                 barren.bore();
                 Ok(response)
@@ -145,31 +145,15 @@ impl Connection {
             Err(mut failed) => {
                 let unsent = failed.take_message();
                 let error = failed.into_error();
-                let repeatable = |copy: &Request<_>| copy.method().is_idempotent();
-                Err(match (unsent, copy) {
-                    (Some(unsent), _) => Lost::Unsent(unsent, Some(error)),
-                    (None, Some(copy)) if !wire.has_sent() && was_closed(&error) => {
-                        Lost::Unsent(copy, Some(error))
-                    }
-                    (None, Some(copy)) if repeatable(&copy) && was_closed(&error) => {
-                        Lost::Repeatable(copy, error)
-                    }
-                    _ => Lost::Gone(Some(error)),
+                let closed = again && was_closed(&error);
+                Err(match unsent {
+                    Some(unsent) => Lost::Unsent(Some(Box::new(unsent)), Some(error)),
+                    None if closed && !wire.has_sent() => Lost::Unsent(None, Some(error)),
+                    None if closed && repeatable => Lost::Repeatable(error),
+                    None => Lost::Gone(Some(error)),
                 })
             }
         }
-    }
-
-    /// A copy of a request that may have to be sent twice: on a kept connection, without a body.
-    fn copy(&self, request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-        let may_repeat = self.reused && http_body::Body::is_end_stream(request.body());
-        may_repeat.then(|| {
-            let mut copy = Request::new(request.body().empty_again());
-            *copy.method_mut() = request.method().clone();
-            *copy.uri_mut() = request.uri().clone();
-            copy.headers_mut().clone_from(request.headers());
-            copy
-        })
     }
 
     /// Checks what came before the response.

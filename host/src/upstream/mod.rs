@@ -7,6 +7,7 @@ mod connection;
 mod deadline;
 mod driver;
 mod framing;
+mod request;
 mod server;
 mod socket;
 
@@ -14,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::error::{Failure, FailureKind};
-use crate::http::body::{RequestBody, Upload};
+use crate::http::body::Upload;
 use crate::http::fields;
 use crate::limits;
 use balance::Rotation;
@@ -30,6 +31,7 @@ use framing::Framing;
 use server::Server;
 
 pub use body::ResponseBody;
+pub use request::OutgoingRequest;
 pub use server::keep_connections_as;
 
 /// How long each step of an exchange may take.
@@ -90,11 +92,8 @@ impl Upstream {
     /// # Errors
     /// Whatever keeps an answer from coming. A server that accepts no connection is passed over for
     /// the next one: nothing was sent, so that is safe for every request.
-    pub async fn send(
-        &self,
-        mut request: Request<RequestBody>,
-        upload: &Arc<Upload>,
-    ) -> Result<Answer, Failure> {
+    pub async fn send(&self, mut request: OutgoingRequest<'_>) -> Result<Answer, Failure> {
+        let upload = &Arc::clone(request.body.upload());
         let now = Instant::now();
         let first_byte = now + self.timeouts.first_byte;
         let mut deadline = Deadline::new(now + self.timeouts.total, first_byte);
@@ -104,7 +103,7 @@ impl Upstream {
         for attempt in 0..self.servers.len() {
             let server = &self.servers[(first + attempt) % self.servers.len()];
             let sent = self
-                .send_to(server, request, upload, &mut deadline, &mut repeated)
+                .send_to(server, &mut request, upload, &mut deadline, &mut repeated)
                 .await;
             match sent {
                 Ok(answered) => {
@@ -121,34 +120,24 @@ impl Upstream {
                         first_byte,
                     });
                 }
-                Err((Some(unsent), failure)) => {
-                    request = unsent;
-                    last_failure = Some(failure);
-                }
-                Err((None, failure)) => return Err(failure),
+                Err(Unanswered::NotSent(failure)) => last_failure = Some(failure),
+                Err(Unanswered::Lost(failure)) => return Err(failure),
             }
         }
         Err(last_failure
             .unwrap_or_else(|| Failure::new(FailureKind::Unreachable, "the upstream is empty")))
     }
 
-    /// One server. A failure hands the request back if it may be sent to another. `repeated` tells whether a
-    /// copy of it may have been received: then only one more is sent, on a new connection.
+    /// One server. `repeated` tells whether the request may have been received already: then it is sent only
+    /// once more, on a new connection.
     async fn send_to(
         &self,
         server: &Arc<Server>,
-        mut request: Request<RequestBody>,
+        request: &mut OutgoingRequest<'_>,
         upload: &Upload,
         deadline: &mut Deadline,
         repeated: &mut bool,
     ) -> Result<Answered, Unanswered> {
-        if !request.headers().contains_key(HOST)
-            && let Ok(name) = HeaderValue::try_from(&*server.name)
-        {
-            // A client of HTTP/1.0 may name no host; to HTTP/1.1 there must be one.
-            request.headers_mut().insert(HOST, name);
-        }
-        let method = request.method().clone();
         // Over a kept connection there is no step before it.
         let mut limit = deadline.first_step();
         loop {
@@ -160,52 +149,54 @@ impl Upstream {
                         limit = Instant::now() + self.timeouts.first_byte;
                         connection
                     }
-                    Err((true, failure)) => return Err((Some(request), failure)),
-                    Err((false, failure)) => return Err((None, failure)),
+                    Err(unanswered) => return Err(unanswered),
                 },
             };
             let reused = connection.reused;
             let given = Instant::now();
-            let sending = connection.send(request);
+            let sending = connection.send(request.take(&server.name));
             let sent = self.answer(sending, server, upload, deadline, limit).await;
-            match sent.map_err(|failure| (None, failure))? {
+            let lost = match sent.map_err(Unanswered::Lost)? {
                 Ok(response) => {
                     let first_byte = given.max(upload.last()).elapsed();
-                    return accept(&method, response, connection, server, first_byte)
-                        .map_err(|failure| (None, failure));
+                    return accept(request.method, response, connection, server, first_byte)
+                        .map_err(Unanswered::Lost);
                 }
-                // A kept connection that the server closed meanwhile: the next one, or a new one.
-                Err(Lost::Unsent(unsent, _)) if reused => {
+                Err(lost) => lost,
+            };
+            match lost {
+                Lost::Unsent(unsent, error) => {
+                    if let Some(unsent) = unsent {
+                        request.give_back(*unsent);
+                    }
+                    if !reused {
+                        let failure = broken(error.as_ref(), server, upload);
+                        return Err(Unanswered::NotSent(failure));
+                    }
+                    // A kept connection that the server closed meanwhile: the next one, or a new one.
                     limit = Instant::now() + self.timeouts.first_byte;
-                    request = unsent;
                 }
-                Err(Lost::Repeatable(copy, _)) => {
-                    *repeated = true;
-                    request = copy;
-                }
-                Err(Lost::Unsent(unsent, error)) => {
-                    return Err((Some(unsent), broken(error.as_ref(), server, upload)));
-                }
-                Err(Lost::Gone(error)) => {
-                    return Err((None, broken(error.as_ref(), server, upload)));
+                Lost::Repeatable(_) => *repeated = true,
+                Lost::Gone(error) => {
+                    return Err(Unanswered::Lost(broken(error.as_ref(), server, upload)));
                 }
             }
         }
     }
 
-    /// Opens a connection within both time-outs. A failure says whether another server may be tried.
+    /// Opens a connection within both time-outs.
     async fn connect(
         &self,
         server: &Arc<Server>,
         upload: &Upload,
         deadline: &mut Deadline,
-    ) -> Result<Connection, (bool, Failure)> {
+    ) -> Result<Connection, Unanswered> {
         let connecting = server.connect(self.timeouts.connect);
         tokio::select! {
             biased;
-            connected = connecting => connected.map_err(|failure| (true, failure)),
+            connected = connecting => connected.map_err(Unanswered::NotSent),
             () = std::future::poll_fn(|context| deadline.poll(context)) => {
-                Err((false, self.late(FailureKind::TotalTimeout, server, upload)))
+                Err(Unanswered::Lost(self.late(FailureKind::TotalTimeout, server, upload)))
             }
         }
     }
@@ -258,8 +249,12 @@ impl Upstream {
     }
 }
 
-/// A failure, with the request if it may be sent to another server.
-type Unanswered = (Option<Request<RequestBody>>, Failure);
+/// What came of an attempt that got no response.
+enum Unanswered {
+    /// Nothing of the request was sent: another server may be asked.
+    NotSent(Failure),
+    Lost(Failure),
+}
 
 /// Checks a response's head, and makes its framing one that every reader understands alike.
 fn accept(

@@ -18,7 +18,7 @@ use crate::http::fields::{self, Side};
 use crate::http::held::HeldBodies;
 use crate::limits;
 use crate::shown::quoted;
-use crate::upstream::Upstream;
+use crate::upstream::{OutgoingRequest, Upstream};
 
 const NO_ROOM: &str = "the gateway holds as many bodies as it may";
 
@@ -113,9 +113,16 @@ fn request(
 }
 
 async fn ask(upstream: &Upstream, request: Request<RequestBody>, all: &Arc<HeldBodies>) -> Answer {
-    let upload = Arc::clone(request.body().upload());
+    let (mut head, body) = request.into_parts();
     let answer = upstream
-        .send(request, &upload)
+        .send(OutgoingRequest {
+            method: &head.method,
+            uri: &head.uri,
+            headers: &mut head.headers,
+            keeps_headers: false,
+            wants_identity: false,
+            body,
+        })
         .await
         .map_err(|failure| match failure.kind {
             FailureKind::ConnectTimeout
