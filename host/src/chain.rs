@@ -34,6 +34,8 @@ pub struct Entry {
     pub fails_open: bool,
     /// Where in the cache its responses are.
     pub namespace: Namespace,
+    /// Whether its own plugin, or that of an entry inside it, may edit what the upstream is asked.
+    pub edited_inside: bool,
     /// What its authorizer decided before.
     pub memory: Option<Arc<Memory<Decided>>>,
     pub metrics: Arc<EntryMetrics>,

@@ -7,7 +7,7 @@ use std::fmt::{Display, Formatter};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::limits;
 pub struct Barren {
     bytes: AtomicUsize,
     body: AtomicU8,
+    trailers: AtomicBool,
 }
 
 /// There is none, or it has ended.
@@ -69,6 +70,17 @@ impl Barren {
     /// Notes that the body is not what its framing says.
     pub fn note_malformed(&self) {
         self.body.store(BODY_MALFORMED, Ordering::Relaxed);
+    }
+
+    /// Notes that trailers came behind a body. hyper drops what it does not understand of them, and that may be
+    /// the beginning of what another reader takes for the next message: none may follow on this connection.
+    pub fn note_trailers(&self) {
+        self.trailers.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a body had trailers.
+    pub fn had_trailers(&self) -> bool {
+        self.trailers.load(Ordering::Relaxed)
     }
 
     /// Whether the body is not what its framing says.

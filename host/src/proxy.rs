@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, EXPECT, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::chain::{self, Ended, Passage};
@@ -71,6 +72,9 @@ pub async fn handle(
     });
     let (head, incoming) = request.into_parts();
     let expects = head.headers.contains_key(EXPECT);
+    let is_old = head.version == Version::HTTP_10;
+    // What follows such a head may be no request: the bytes of a tunnel, or of a body with another end.
+    let is_unsure = head.method == Method::CONNECT || !fields::plain_framing(&head.headers);
     let body = RequestBody::new(incoming, Arc::clone(&upload), &peer.barren, peer.least_pace);
     let mut body = Some(body);
     let admitted = match Arc::clone(&gateway.requests).try_acquire_owned() {
@@ -107,7 +111,14 @@ pub async fn handle(
         body.drop_rest().await;
     }
     drop(body);
-    if upload.is_abandoned() || Failure::of_upload(&upload).is_some() {
+    let is_endless = is_old && response.body().size_hint().exact().is_none();
+    if upload.is_abandoned()
+        || Failure::of_upload(&upload).is_some()
+        || peer.barren.had_trailers()
+        || is_unsure
+        // It ends with the connection, and must not say that this stays.
+        || is_endless
+    {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
@@ -270,14 +281,9 @@ async fn ask(
         status: head.status.as_u16(),
         first_byte: answer.first_byte,
     };
-    let is_head = exchange.request.method == Method::HEAD;
     let mut headers = head.headers;
     fields::remove_hop_by_hop(&mut headers);
     hops::pass(&mut headers, head.version);
-    if is_head && route.reads_responses {
-        // To a GET a plugin may answer another length.
-        headers.remove(CONTENT_LENGTH);
-    }
     let head = ResponseHead {
         status: head.status,
         headers,

@@ -4,6 +4,7 @@ mod accepting;
 mod chunks;
 mod ends;
 mod floods;
+mod following;
 mod heads;
 mod slow;
 

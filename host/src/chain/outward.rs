@@ -2,12 +2,15 @@
 
 use std::time::SystemTime;
 
+use http::Method;
+
 use super::streams::{self, Opened};
 use super::{Cached, Entered, Entry, Passage};
 use crate::http::exchange::{Exchange, ResponseHead};
+use crate::http::representation;
 use crate::observe::{Record, Side};
 use crate::plugin::{Fault, FaultKind, Visit};
-use crate::policy::cache::{Filled, Storage};
+use crate::policy::cache::{Filled, Storage, may_vary_inside};
 use crate::policy::limit::Now;
 
 /// Runs the way out over the response in the exchange, through the entries that were entered. If a cache
@@ -63,13 +66,21 @@ async fn leave(
         };
         exchange = call(entry, calls, exchange, passage, record).await;
     } else {
-        fill(cached, &mut exchange, passage, Storage::Standard);
+        fill(entry, cached, &mut exchange, passage, Storage::Standard);
     }
     if passage.again.is_some() {
         return exchange;
     }
     if streams {
         streams::alter_not_modified(&mut exchange);
+    }
+    if transforms
+        && entry.policy.replaces_responses()
+        && exchange.request.method == Method::HEAD
+        && let Some(response) = &mut exchange.response
+    {
+        // A GET would have had the plugin's body, and the length of that (RFC 9110, section 8.6).
+        representation::forget_content(&mut response.headers);
     }
     passage.tell_limits(&mut exchange, entered.charge);
     exchange
@@ -94,10 +105,11 @@ async fn call(
 ) -> Box<Exchange> {
     let (mut visited, said) = match entry.policy.visit(exchange).await {
         Err((mut visited, fault)) => {
-            fill(calls.cached, &mut visited.exchange, passage, Storage::Never);
+            let exchange = &mut visited.exchange;
+            fill(entry, calls.cached, exchange, passage, Storage::Never);
             (visited, Err(fault))
         }
-        Ok(mut visit) => match ask(&mut visit, calls, passage).await {
+        Ok(mut visit) => match ask(entry, &mut visit, calls, passage).await {
             Ok(Said {
                 verdict,
                 opened: Some(opened),
@@ -128,7 +140,12 @@ struct Said {
 
 /// Calls the plugin's hooks of the way out, in one instance: what the entry caches is what came from
 /// inside it, before its own transformer and stream.
-async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Result<Said, Fault> {
+async fn ask(
+    entry: &Entry,
+    visit: &mut Visit<'_>,
+    calls: Calls,
+    passage: &mut Passage,
+) -> Result<Said, Fault> {
     let storage = match calls.stores {
         true => judge(visit, &calls.cached).await,
         false => Ok(Storage::Standard),
@@ -140,7 +157,7 @@ async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Resu
         Err(fault) => (Storage::Never, Some(fault)),
     };
     if let Some(exchange) = visit.exchange() {
-        fill(calls.cached, exchange, passage, storage);
+        fill(entry, calls.cached, exchange, passage, storage);
     }
     if let Some(fault) = fault {
         return Err(fault);
@@ -209,9 +226,25 @@ async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage
 }
 
 /// Hands the response to the cache, which answers what is sent on.
-fn fill(cached: Option<Cached>, exchange: &mut Exchange, passage: &mut Passage, storage: Storage) {
+fn fill(
+    entry: &Entry,
+    cached: Option<Cached>,
+    exchange: &mut Exchange,
+    passage: &mut Passage,
+    mut storage: Storage,
+) {
     let Some(cached) = cached else { return };
     if let Cached::Fill { request, .. } = &cached {
+        if entry.edited_inside
+            && let Some(response) = &exchange.response
+            && may_vary_inside(
+                &response.headers,
+                &request.headers,
+                &exchange.request.headers,
+            )
+        {
+            storage = Storage::Never;
+        }
         exchange.request.clone_from(request);
     }
     let Some(mut response) = exchange.response.take() else {

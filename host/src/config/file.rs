@@ -29,15 +29,14 @@ pub fn load(path: &Path, bundled: &[&str]) -> Result<Config, Problems> {
     match String::from_utf8(bytes) {
         Ok(text) => parse(path, &text, bundled),
         Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = error
-                .as_bytes()
-                .iter()
-                .take(valid)
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
-            fail(format!("is not UTF-8 text: see line {line}"))
+            let start = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let mut source = Source::new(path, text);
+            let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
+            // Nothing was read, so nothing is known to be no secret.
+            source.hide(vec![(0..usize::MAX).into()]);
+            let problem = Problem::new(Position::from(start..end), "is not UTF-8 text");
+            Err(Problems::new(Arc::new(source), vec![problem]))
         }
     }
 }

@@ -257,7 +257,6 @@ impl<'a> Reader<'a> {
     }
 
     pub fn boolean(&mut self, item: &Item<'_>) -> Option<bool> {
-        self.show(item);
         let DeValue::Boolean(value) = item.value else {
             self.wrong_type(item, "true or false");
             return None;
@@ -299,7 +298,6 @@ impl<'a> Reader<'a> {
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
-        self.show(item);
         let (from, to) = (range.start(), range.end());
         let DeValue::Integer(integer) = item.value else {
             self.wrong_type(item, &format!("an integer from {from} to {to}"));

@@ -28,7 +28,7 @@ pub(super) fn reply(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<StaticRe
 }
 
 fn body(reader: &mut Reader<'_>, item: &Item<'_>, status: Option<u16>) -> String {
-    let text = reader.text(item, "\"not here\"").unwrap_or_default();
+    let text = reader.hidden_text(item, "\"not here\"").unwrap_or_default();
     bounded(
         reader,
         item,
@@ -96,7 +96,7 @@ fn name_of(reader: &mut Reader<'_>, text: &str, item: &Item<'_>) -> Option<Heade
 }
 
 fn value_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<HeaderValue> {
-    let text = reader.text(item, "\"text/plain\"")?;
+    let text = reader.hidden_text(item, "\"text/plain\"")?;
     // RFC 9110, section 5.5: what is sent should be ASCII.
     let ascii = Some(text).filter(|text| text.is_ascii());
     let value = ascii.and_then(|text| HeaderValue::from_str(text).ok());

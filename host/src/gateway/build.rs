@@ -202,12 +202,17 @@ struct Built<'m> {
 impl Built<'_> {
     fn route(&self, config: &Config, route: &crate::config::Route) -> Option<Route> {
         let name: Arc<str> = route.name.as_str().into();
-        let chain: Vec<Entry> = route
+        let mut chain: Vec<Entry> = route
             .chain
             .iter()
             .enumerate()
             .filter_map(|(index, link)| self.entry(config, route, &name, index, link))
             .collect();
+        let mut edited_inside = false;
+        for entry in chain.iter_mut().rev() {
+            edited_inside |= entry.policy.hooks.request_transformer;
+            entry.edited_inside = edited_inside;
+        }
         let destination = match &route.end {
             RouteEnd::Upstream(name) => Destination::Upstream(self.upstreams.get(name)?),
             RouteEnd::Respond(reply) => respond(reply),
@@ -241,6 +246,8 @@ impl Built<'_> {
             fails_open: config.policies.get(&link.policy)?.on_fault == OnFault::Open,
             memory: self.memories.get(&link.policy).cloned(),
             namespace: self.namespaces.of_entry(self.policies, route, index, link),
+            // Known once all of the chain is.
+            edited_inside: false,
             metrics: Arc::new(self.metrics.entry(&EntryName {
                 plugin: Arc::clone(&policy.identity.plugin),
                 policy: Arc::clone(&policy.identity.policy),

@@ -101,6 +101,7 @@ impl Source {
                         barren.note_malformed();
                     }
                     Some(Err(_)) => {}
+                    Some(Ok(frame)) if frame.is_trailers() => barren.note_trailers(),
                     _ => barren.bore(),
                 }
                 Poll::Ready(frame)

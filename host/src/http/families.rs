@@ -18,7 +18,7 @@ pub enum Says {
 }
 
 /// Names that begin so.
-const PREFIXES: [&str; 12] = [
+const PREFIXES: [&str; 16] = [
     // The family's own: `x-forwarded-for`, `-proto`, `-host`, `-port`, `-prefix`, `-user`, `-client-cert`.
     "x-forwarded",
     // RFC 7239, and `forwarded-for` and its like before it.
@@ -34,15 +34,26 @@ const PREFIXES: [&str; 12] = [
     "ssl-client-",
     "x-ssl-client-",
     "x-tls-client-",
+    "ssl-cert",
+    "x-ssl-cert",
+    // What Amazon's balancers say of the client's certificate, of TLS, and of who signed in.
+    "x-amzn-mtls-",
+    "x-amzn-oidc-",
     "x-arr-",
     // nginx tells its application which files may be sent in its place.
     "x-accel-",
 ];
 
 /// Names that are so.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 19] = [
     // The scheme and host that were asked for, and the path that the application is mounted at.
     "front-end-https",
+    "x-https",
+    "https",
+    // Who signed in at the proxy, as CGI names it and as those do that hand it on.
+    "remote-user",
+    "x-remote-user",
+    "x-webauth-user",
     "x-scheme",
     "x-url-scheme",
     "x-http-scheme",
@@ -171,6 +182,10 @@ mod tests {
             ("x_original_url", Some(Says::Other)),
             ("x-rewrite-url", Some(Says::Other)),
             ("client-cert-chain", Some(Says::Other)),
+            ("x-amzn-mtls-clientcert", Some(Says::Other)),
+            ("x_amzn_oidc_identity", Some(Says::Other)),
+            ("remote_user", Some(Says::Other)),
+            ("x-https", Some(Says::Other)),
             ("proxy", Some(Says::Other)),
             ("x-real-ip", Some(Says::Address)),
             ("x_real_ip", Some(Says::Address)),

@@ -34,6 +34,12 @@ pub fn replace_response(headers: &mut HeaderMap) {
     alter(headers);
 }
 
+/// The head no longer says how long its content is, and what digests it has.
+pub fn forget_content(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+    remove_digests(headers);
+}
+
 /// What the head stands for is not what its validators and digests were made of.
 pub fn alter(headers: &mut HeaderMap) {
     remove_digests(headers);

@@ -145,6 +145,11 @@ impl Policy {
     pub fn reads_responses(&self) -> bool {
         self.hooks.response_stream || self.plugin.shape.imports_bodies && self.hooks.on_way_out()
     }
+
+    /// Whether it may put another body in the place of a response's.
+    pub fn replaces_responses(&self) -> bool {
+        self.hooks.response_transformer && self.plugin.shape.imports_bodies
+    }
 }
 
 /// What instances are made from.

@@ -17,6 +17,8 @@ pub enum BadHead {
     /// It is not HTTP/1.1.
     Malformed,
     LongTarget,
+    /// Its target is no URI.
+    Target,
     TooLarge,
     /// It says a length that no body can have.
     LargeLength,
@@ -86,6 +88,9 @@ fn kind(bad: BadHead, seen: &[u8]) -> FailureKind {
     const TLS: &[u8] = &[0x16, 0x03];
     match bad {
         BadHead::LongTarget => FailureKind::TargetTooLong,
+        BadHead::Target => FailureKind::BadRequest(
+            "the request's target has characters that must be percent-encoded, or is no URI",
+        ),
         BadHead::LargeLength => {
             FailureKind::BadRequest("the request's content-length is too large")
         }

@@ -1,6 +1,5 @@
 //! One client's connection: served by hyper, answered also where that cannot read a head, closed in stages.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,9 +52,12 @@ pub(super) async fn serve(
             let (peer, number) = (Arc::clone(&peer), door.number);
             // hyper moves the future of a service about; this one is large.
             Box::pin(async move {
+                if peer.barren.had_trailers() {
+                    return Err(AfterTrailers);
+                }
                 let listener = gateway.listener(number);
                 let response = proxy::handle(&gateway, listener, &peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn }))
+                Ok(response.map(|body| Answer { body, _turn: turn }))
             })
         })
     };
@@ -86,6 +88,19 @@ pub(super) async fn serve(
     // Not in the future of every connection for all its life.
     Box::pin(ended.close(&door, &peer)).await;
 }
+
+/// The error of a request behind a body with trailers (see [`Barren::note_trailers`]): its answer might be taken
+/// for that to another.
+#[derive(Debug)]
+struct AfterTrailers;
+
+impl std::fmt::Display for AfterTrailers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a request came behind a body with trailers")
+    }
+}
+
+impl std::error::Error for AfterTrailers {}
 
 /// A connection that hyper has done with.
 struct Ended {
@@ -135,6 +150,10 @@ impl Ended {
             // hyper says the same of a head and of a length, and takes the head only of the second.
             Some(431) if self.is_left_large() => Some(BadHead::TooLarge),
             Some(431) => Some(BadHead::LargeLength),
+            // hyper tells this apart in words alone.
+            Some(_) | None if error.is_parse() && error.to_string().contains("URI") => {
+                Some(BadHead::Target)
+            }
             Some(_) => Some(BadHead::Malformed),
             None if error.is_parse() => Some(BadHead::Malformed),
             None if error.is_timeout() && has_begun => Some(BadHead::Late),

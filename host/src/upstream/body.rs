@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::connection::Connection;
 use super::deadline::Deadline;
+use super::framing::Reuse;
 use crate::http::body::Upload;
 use crate::limits;
 
@@ -109,7 +110,13 @@ impl Body for ResponseBody {
                             self.gave = true;
                             return Poll::Ready(Some(Ok(Frame::data(data))));
                         }
-                        Err(_trailers) => continue,
+                        Err(_trailers) => {
+                            // hyper drops what it does not understand of a trailer section, and that may be
+                            // the beginning of what another reader takes for the next response.
+                            if let Some(connection) = &mut self.connection {
+                                connection.reuse = Reuse::Never;
+                            }
+                        }
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {

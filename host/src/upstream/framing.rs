@@ -2,7 +2,7 @@
 //! trusted afterwards. One function for every response, whatever its method and status.
 
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use crate::http::fields;
 
@@ -26,6 +26,9 @@ pub struct Framing {
     pub reuse: Reuse,
 }
 
+/// The last status that there may be (RFC 9110, section 15).
+const STATUS_MAX: u16 = 599;
+
 impl Framing {
     /// Reads the head of a final response to a request with this method.
     ///
@@ -33,11 +36,20 @@ impl Framing {
     /// If two readers could make different things of it, in words for the log.
     pub fn of(
         method: &Method,
+        version: Version,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Framing, &'static str> {
+        // RFC 9110, section 15: what stands there is no status that a client knows how to read.
+        if status.as_u16() > STATUS_MAX {
+            return Err("a status above 599");
+        }
         let length = length(headers)?;
         let coded = headers.contains_key(TRANSFER_ENCODING);
+        // RFC 9112, section 6.1: its framing is faulty, whatever else it says.
+        if coded && version == Version::HTTP_10 {
+            return Err("a transfer coding in HTTP/1.0");
+        }
         if coded && !fields::plain_framing(headers) {
             return Err("a transfer coding that is not `chunked`");
         }
@@ -114,7 +126,9 @@ mod tests {
     fn lengths_are_one_number_or_refused() {
         let of = |lines: &[(&str, &str)]| {
             let (get, ok) = (Method::GET, StatusCode::OK);
-            Framing::of(&get, ok, &headers(lines)).map(|framing| (framing.length, framing.reuse))
+            let new = Version::HTTP_11;
+            Framing::of(&get, new, ok, &headers(lines))
+                .map(|framing| (framing.length, framing.reuse))
         };
         assert_eq!(of(&[]), Ok((None, Reuse::AtOnce)));
         assert_eq!(of(&[(LENGTH, "0")]), Ok((Some(0), Reuse::AtOnce)));
@@ -151,10 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn heads_that_no_client_reads_alike_are_refused_for_every_method() {
+        for method in [Method::GET, Method::HEAD] {
+            let of = |version, status: u16, lines: &[(&str, &str)]| {
+                let status = StatusCode::from_u16(status).expect("a status");
+                Framing::of(&method, version, status, &headers(lines)).is_ok()
+            };
+            assert!(of(Version::HTTP_10, 200, &[]));
+            assert!(!of(Version::HTTP_10, 200, &[(CODING, "chunked")]));
+            assert!(of(Version::HTTP_11, 599, &[]));
+            assert!(!of(Version::HTTP_11, 600, &[]));
+        }
+    }
+
+    #[test]
     fn content_where_none_can_be_ends_the_connection() {
         let of = |method: Method, status: u16, lines: &[(&str, &str)]| {
             let status = StatusCode::from_u16(status).expect("a status");
-            let framing = Framing::of(&method, status, &headers(lines)).expect("a framing");
+            let framing = Framing::of(&method, Version::HTTP_11, status, &headers(lines));
+            let framing = framing.expect("a framing");
             (framing.length, framing.reuse)
         };
         for status in [204, 205] {

@@ -272,8 +272,13 @@ fn accept(
     if response.status().is_informational() {
         return Err(bad(&"it switches protocols without being asked to"));
     }
-    let framing = Framing::of(method, response.status(), response.headers())
-        .map_err(|reason| bad(&format_args!("it has {reason}")))?;
+    let framing = Framing::of(
+        method,
+        response.version(),
+        response.status(),
+        response.headers(),
+    )
+    .map_err(|reason| bad(&format_args!("it has {reason}")))?;
     if fields::bytes(response.headers()) > limits::MESSAGE_HEADER_BYTES_MAX {
         return Err(bad(&format_args!(
             "it has more than {} bytes of headers",

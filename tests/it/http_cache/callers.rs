@@ -194,3 +194,51 @@ fn a_background_fetch_with_a_cookie_is_not_kept_for_all() {
         assert_eq!(gateway.get("/a").text(), "");
     }
 }
+
+/// RFC 9111, section 4.1: what selects a response is what the upstream was asked, and what an entry inside the
+/// cache writes for the next request is not known when that comes to the cache.
+#[test]
+fn a_response_that_varies_by_what_is_written_inside_is_for_nobody_else() {
+    let vary = "cache-control: public, max-age=600\r\nvary: X-User\r\n";
+    let origin = Origin::raw(move |request| {
+        let lines = match request.target.as_str() {
+            "/language" => vary.replace("X-User", "Accept-Language"),
+            "/encoding" => vary.replace("X-User", "accept-encoding, origin"),
+            "/several" => vary.replace("X-User", "accept, x-user"),
+            _ => vary.to_owned(),
+        };
+        vec![Step::Send(answer(&lines, &field(request, "x-user")))]
+    });
+    let limits = "limits = { cpu = \"5s\", wall = \"20s\" }";
+    let tell =
+        "config.request.set = { x-user = \"{principal}\", accept-language = \"{principal}\" }";
+    let only = "when = { headers = { x-api-key = \"builder\" } }";
+    let scene = patient(Scene::new(&origin))
+        .with(&format!("[plugins.api-key]\n{limits}"))
+        .policy("keys", "api-key", KEYS)
+        .policy("tell", "headers", tell)
+        .policy("cache", "http-cache", "")
+        .route("inside", "/{path}", &["keys", "cache", "tell"])
+        .route("before", "/before/{path}", &["keys", "tell", "cache"])
+        .with(&format!(
+            "[routes.at-times]\nmatch = \"/at-times/{{path}}\"\nupstream = \"origin\"\n\
+             chain = [\"keys\", \"cache\", {{ policy = \"tell\", {only} }}]"
+        ));
+    let gateway = Gateway::start(&scene.toml());
+    for path in ["/user", "/several", "/language", "/at-times/user"] {
+        for key in [ALICE, BOB, ALICE] {
+            let response = by(&gateway, key, path);
+            assert!(
+                !said(&response).contains("hit"),
+                "{path} {key}: {response:?}"
+            );
+        }
+    }
+    // Nobody writes these, so that they are the client's.
+    by(&gateway, ALICE, "/encoding");
+    assert!(said(&by(&gateway, BOB, "/encoding")).contains("hit"));
+    // What is written before the cache, the cache sees.
+    let of = |key| by(&gateway, key, "/before/user").text();
+    assert_eq!([of(ALICE), of(BOB), of(ALICE)], ["alice", "bob", "alice"]);
+    assert!(said(&by(&gateway, BOB, "/before/user")).contains("hit"));
+}

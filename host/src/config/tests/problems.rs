@@ -139,7 +139,15 @@ fn files() {
     let message = || load(&file, BUNDLED).map(|_| ()).unwrap_err().to_string();
     assert!(message().contains("gateway.toml: error: cannot be read: "));
     std::fs::write(&file, b"a\n\xff").unwrap();
-    assert!(message().contains("is not UTF-8 text: see line 2"));
+    let told = message();
+    assert!(
+        told.contains("gateway.toml:2:1: error: is not UTF-8 text"),
+        "{told}"
+    );
+    std::fs::write(&file, b"a = 1\nsecret = \"wxyz\xff\"").unwrap();
+    let told = message();
+    assert!(told.contains("gateway.toml:2:15: error: "), "{told}");
+    assert!(!told.contains("wxyz"), "{told}");
     std::fs::write(&file, vec![b'#'; CONFIG_BYTES_MAX + 1]).unwrap();
     assert!(message().contains("is larger than 4MiB"));
     std::fs::write(&file, LEAST).unwrap();

@@ -45,6 +45,7 @@ use tokio::sync::Semaphore;
 pub use self::body::CacheBody;
 pub use self::fill::{Fill, Filled};
 pub use self::pass::Pass;
+pub use self::vary::may_vary_inside;
 
 use self::bounds::{CACHE_FILLING_PART, CACHE_FILLS_ALONE_MAX};
 use self::flight::Flights;

@@ -1,8 +1,8 @@
 //! `Vary` (RFC 9111, section 4.1): which of the responses under one key a request selects.
 
 use http::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HOST, HeaderMap,
-    HeaderName, VARY,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LANGUAGE, HOST, HeaderMap, HeaderName, ORIGIN, VARY,
 };
 
 use super::bounds::CACHE_VARY_NAMES_MAX;
@@ -86,6 +86,33 @@ impl Selection {
         self.fields.iter().map(field).sum::<usize>() + self.told.len()
     }
 }
+
+/// Whether `response` may be selected by what the entries inside a cache wrote into the request, rather than by
+/// what a later one has when it comes to the cache: it would be another's. `outside` and `inside` are the
+/// headers at the cache and at the upstream. What clients negotiate by is taken to be theirs where it came
+/// through unchanged; of any other field the next request may have another value inside, or none.
+pub fn may_vary_inside(response: &HeaderMap, outside: &HeaderMap, inside: &HeaderMap) -> bool {
+    let mut names = response.get_all(VARY).iter().flat_map(|line| {
+        let names = members(line.as_bytes());
+        names.map(HeaderName::from_bytes).collect::<Vec<_>>()
+    });
+    names.any(|name| {
+        let Ok(name) = name else { return true };
+        !NEGOTIATED.contains(&name) || !outside.get_all(&name).iter().eq(inside.get_all(&name))
+    })
+}
+
+/// What a client asks for one representation among several by (RFC 9110, section 12.5), and by what origin (the
+/// Fetch standard).
+const NEGOTIATED: [HeaderName; 7] = [
+    ACCEPT,
+    ACCEPT_CHARSET,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD,
+    ACCESS_CONTROL_REQUEST_HEADERS,
+];
 
 /// What the upstream is told of the client's request that is not in the key, as bytes that nothing else
 /// is written as: what a trusted proxy says beside scheme, host and client, such as the prefix that it
