@@ -99,7 +99,7 @@ fn refuses_predicates() {
     );
     when(
         "{ methods = [\"get\"] }",
-        "`get` is not a method; methods are in capitals: GET",
+        "`get` is not a method; methods are written in capitals: GET",
     );
     when(
         "{ methods = [\"G T\"] }",
@@ -125,7 +125,7 @@ fn refuses_predicates() {
     );
     when(
         "{ headers = { a = true, A = false } }",
-        "`A` is there twice",
+        "`A` is given twice",
     );
     when(
         "{ headers = { TE = false } }",

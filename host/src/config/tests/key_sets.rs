@@ -52,7 +52,7 @@ fn refuses_key_sets() {
     );
     set(
         "{ secret = \"A\", reload = \"1s\" }",
-        "`key-sets.a.reload` is for a `file` alone",
+        "`key-sets.a.reload` needs a `file`",
     );
     set(
         "{ secret = \"a b\" }",

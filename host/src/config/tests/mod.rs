@@ -232,7 +232,7 @@ fn not_in_this_release() {
         replaced(
             "upstream =",
             &new,
-            &format!("`routes.r.{key}` is not in this release"),
+            &format!("`routes.r.{key}` is not supported in this release"),
         );
     }
     replaced(
