@@ -129,15 +129,15 @@ fn refuses_predicates() {
     );
     when(
         "{ headers = { TE = false } }",
-        "`TE` belongs to the connection and is not there",
+        "`TE` belongs to the connection and is never seen",
     );
     when(
         "{ headers = { a = \" b\" } }",
-        "`a` is compared with what no header can have",
+        "`a` is compared with a value that no header can have",
     );
     when(
         "{ headers = { a = \"b\\n\" } }",
-        "`a` is compared with what no header can have",
+        "`a` is compared with a value that no header can have",
     );
     when("{ query = {} }", "`routes.r.chain[0].when.query` is empty");
     when(

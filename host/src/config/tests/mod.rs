@@ -225,7 +225,7 @@ fn not_in_this_release() {
         "store.redis = \"redis://a\"",
         "listeners.b = { address = \"[::]:1\", tls = {} }",
     ] {
-        added(key, "is not in this release");
+        added(key, "is not supported in this release");
     }
     for key in ["split", "redirect", "when"] {
         let new = format!("{key} = 1\nupstream =");
@@ -238,7 +238,7 @@ fn not_in_this_release() {
     replaced(
         "\"/\"",
         "{ path = \"/\", headers = {} }",
-        "`routes.r.match.headers` is not in",
+        "`routes.r.match.headers` is not supported in",
     );
 }
 

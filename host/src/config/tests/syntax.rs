@@ -42,7 +42,7 @@ fn each_mistake_has_its_words() {
         (
             "workers = 3",
             "workers = [3] 4",
-            "the value before this has ended; each key",
+            "the value before this has ended; write each key",
         ),
         (
             "workers = 3",
