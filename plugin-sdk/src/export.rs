@@ -26,7 +26,7 @@
 /// ```
 ///
 /// The gateway calls the hooks that are named here, and only those, in an order of its own (see the
-/// [crate's page](crate#what-it-can-do)). [`LimiterSettle`] and
+/// [crate's page](crate#the-hooks)). [`LimiterSettle`] and
 /// [`CacheStore`] are the second halves of [`Limiter`] and [`CacheLookup`] and are named beside them.
 ///
 /// The component's name, version and summary are those of the crate (`name`, `version` and

@@ -1,154 +1,4 @@
-//! Write plugins for the Tollgate API gateway.
-//!
-//! A plugin is a WebAssembly component that the gateway runs on the routes whose chain names it. It is
-//! sandboxed: it sees one request at a time, and nothing of the machine but what the operator grants.
-//!
-//! # What it can do
-//!
-//! A plugin implements [`Plugin`] and one or more *hooks*, and names them in [`export!`]:
-//!
-//! | hook | called | says |
-//! |---|---|---|
-//! | [`Authorizer`] | on the way in | whether the request may go on, and who the caller is |
-//! | [`Limiter`] | on the way in | which limits the request counts against |
-//! | [`CacheLookup`] | on the way in | whether the cache may answer, and under which key |
-//! | [`RequestTransformer`] | on the way in | how the request is changed, or what answers it |
-//! | [`ResponseTransformer`] | on the way out | how the response is changed, or replaced |
-//! | [`LimiterSettle`] | on the way out | what the request really cost |
-//! | [`CacheStore`] | on the way out, on a miss | whether and for how long the response is kept |
-//! | [`RequestStream`] | on the way in | what becomes of the body, piece by piece |
-//! | [`ResponseStream`] | on the way out | the same |
-//!
-//! A plugin decides; the gateway keeps counters, the cache, keys and connections. So a limiter says
-//! *which* limits apply and never counts, and a cache policy never stores.
-//!
-//! A plugin may have several hooks. On each side of one request they are called in this order, whatever
-//! order [`export!`] names them in, and all in one instance:
-//!
-//! - way in: [`Authorizer`], [`Limiter`], [`RequestTransformer`], [`CacheLookup`], [`RequestStream`];
-//! - way out: [`CacheStore`], [`ResponseTransformer`], [`LimiterSettle`], [`ResponseStream`].
-//!
-//! **A hook that ends the way in is the last one called**: after a denial, a limit that refuses, a reply or
-//! an answer from the cache, neither the plugin's later hooks nor the entries further in are called, and on
-//! the way out this entry is passed over. On the way out nothing ends by a reply: the plugin's later hooks
-//! see it as the response. A fault ends the plugin's hooks on that side.
-//!
-//! A remembered decision stands for the call of [`Authorizer`] alone: the other hooks are called as always.
-//!
-//! # A whole plugin
-//!
-//! ```
-//! use tollgate_plugin::{Authorizer, Decision, Plugin, Reply, Request, Result, export};
-//!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
-//! #[serde(deny_unknown_fields)]
-//! struct Config {
-//!     /// The value that `x-door` must have.
-//!     word: String,
-//! }
-//!
-//! struct Doorkeeper {
-//!     word: String,
-//! }
-//!
-//! impl Plugin for Doorkeeper {
-//!     type Config = Config;
-//!     fn configure(config: Config) -> Result<Self> {
-//!         if config.word.is_empty() {
-//!             return Err("`word` is empty: every request would be refused".into());
-//!         }
-//!         Ok(Doorkeeper { word: config.word })
-//!     }
-//! }
-//!
-//! impl Authorizer for Doorkeeper {
-//!     fn authorize(&self, request: &Request) -> Result<Decision> {
-//!         match request.header("x-door") {
-//!             Some(word) if word == self.word.as_bytes() => Ok(Decision::allow("guest")),
-//!             _ => Ok(Decision::deny(Reply::problem(401, "say the word in `x-door`"))),
-//!         }
-//!     }
-//! }
-//!
-//! export!(Doorkeeper: Authorizer);
-//! # fn main() {}
-//! ```
-//!
-//! # Its life
-//!
-//! [`Plugin::configure`] runs **once, when the gateway loads its configuration**. The memory of the
-//! instance is then captured, and every request starts from a fresh copy of it. So prepare in
-//! `configure` all that requests need (parse, compile, build maps): it costs nothing per request. And
-//! do not try to count or remember in the plugin itself: whatever a call leaves behind is gone with
-//! it, which is also why nothing leaks from one request to another. State that must outlive a call goes
-//! into [`kv`].
-//!
-//! During `configure` only [`log`] and [`secrets`] may be called. Everything else is refused there
-//! and fails the load, since its answers would be frozen into the copy.
-//!
-//! Between the way in and the way out, a plugin that has hooks on both keeps notes with
-//! [`Request::set_attribute`] and [`Request::own_attribute`].
-//!
-//! # What the gateway offers
-//!
-//! | | what | the operator's grant |
-//! |---|---|---|
-//! | [`log`] | lines in the gateway's log | |
-//! | [`clock`] | the time, in place of `std::time` | |
-//! | [`random`] | randomness fit for secrets | |
-//! | [`crypto`] | digests, HMAC, hexadecimal, comparison in constant time | |
-//! | [`signatures`] | tokens and signatures, verified with keys that the gateway holds | |
-//! | [`metrics`] | counters and histograms of the plugin's own | |
-//! | [`secrets`] | secrets by name | `secrets = ["NAME"]` |
-//! | [`Request::read_body`], [`Response::read_body`], `replace_body` | whole bodies | `bodies = "64KiB"` |
-//! | [`RequestStream`], [`ResponseStream`] | bodies of any size, piece by piece | `streams = true` |
-//! | [`fetch`] | requests to upstreams | `fetch = ["UPSTREAM"]` |
-//! | [`kv`] | state that calls share | `kv = true` |
-//!
-//! Only the rows with a grant need one, and only in a plugin that calls them. A plugin that uses what was
-//! not granted is refused when the gateway loads it, with the line that is missing.
-//!
-//! Some of this has a price of its own. An authorizer's decision that depended on a body, [`fetch`], [`kv`],
-//! the clock or randomness is not remembered unless the plugin can answer for it (see
-//! [`Decision::remember`]). A body that is read is held in memory; otherwise it streams.
-//!
-//! **The standard library's doors to the machine are closed.** They compile, and they work in native tests,
-//! but in the sandbox there is no machine behind them:
-//!
-//! | in place of | which there | use |
-//! |---|---|---|
-//! | `SystemTime::now`, `Instant::now` | panics: each request ends in a fault | [`clock`] |
-//! | `println!`, `eprintln!`, `dbg!` | prints nothing | [`log`] |
-//! | `std::env`, `std::fs` | finds nothing, or panics | the plugin's configuration, [`secrets`] |
-//! | `std::thread`, `thread::sleep` | panics | nothing: a call has one thread |
-//! | `std::net` | fails | [`fetch`] |
-//!
-//! `tollgate plugin build` warns of them.
-//!
-//! # Errors
-//!
-//! A hook returns [`Result`]. `Err` (and a panic) is a *fault*: the operator finds the text in the
-//! log, and the client gets a 5xx (or, where the operator wrote `on-fault = "open"`, the hook counts
-//! as not run). To refuse a request is not an error: return [`Decision::deny`] or
-//! [`Outcome::Respond`]. Anything that implements [`std::error::Error`] converts with `?`. Do not use `?`
-//! on an error that a client can cause: what a client sends must end in a denial or a 4xx, never in a
-//! fault. [`signatures::NotVerified`] does not convert, for that reason.
-//!
-//! An `Err` of `configure` refuses the load, with your text beside the operator's configuration.
-//!
-//! # Build and test
-//!
-//! The crate is a `cdylib` (what the gateway loads) and an `rlib` (what tests link):
-//!
-//! ```toml
-//! [lib]
-//! crate-type = ["cdylib", "rlib"]
-//! ```
-//!
-//! `tollgate plugin build` (or `cargo build --release --target wasm32-unknown-unknown`) makes the
-//! `.wasm`. The logic is tested natively, without a gateway: see [`testing`]. The crate re-exports
-//! [`serde_json`], whose values stand in its signatures; `serde` and `schemars` you add yourself, for
-//! their derives.
+#![doc = include_str!("../README.md")]
 
 #[doc(hidden)]
 pub mod bindings;
@@ -187,6 +37,11 @@ pub use serde_json;
 
 #[doc(hidden)]
 pub use export::__private;
+
+/// Compiles the plugin on the project's first page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FirstPage;
 
 /// Every plugin: its configuration, and how it is made from one.
 pub trait Plugin: Sized + 'static {

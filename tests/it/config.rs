@@ -115,7 +115,7 @@ help: `runtime` has the keys `workers`, `connections`, `requests`, `plugin-calls
 gateway.toml:7:11: error: `admin.address` must be a loopback address
     address = "0.0.0.0:9900"
               ^^^^^^^^^^^^^^
-help: whoever reaches it sees everything: use 127.0.0.1 or [::1], and a tunnel from elsewhere
+help: anyone who reaches it sees everything: use 127.0.0.1 or [::1], and a tunnel from other machines
 gateway.toml:10:1: error: unknown key `listeners.public.adress`
     adress = ****************
     ^^^^^^
@@ -124,7 +124,7 @@ gateway.toml:11:20: error: `listeners.public.trusted-proxies[0]` must be an IP a
     trusted-proxies = ["10.0.0.0/33"]
                        ^^^^^^^^^^^^^
 help: such as "10.0.0.0/8" or "192.0.2.7"
-gateway.toml:14:1: error: the secret `TOKEN` must not stand in this file
+gateway.toml:14:1: error: the value of the secret `TOKEN` must not be in this file
     TOKEN = *********
     ^^^^^
 help: say where it comes from: { env = "VARIABLE" } or { file = "path" }
@@ -155,7 +155,7 @@ gateway.toml:28:23: error: `policies.marks.instances.calls` must be from 1 to 10
 gateway.toml:31:12: error: `upstreams.pets.servers[0]` must be a URL such as "http://127.0.0.1:9001": https is not supported yet, terminate TLS in front of the upstream
     servers = ["https://127.0.0.1:1", { url = *******************, weight = 0 }]
                ^^^^^^^^^^^^^^^^^^^^^
-gateway.toml:31:43: error: `upstreams.pets.servers[1].url` must be a URL such as "http://127.0.0.1:9001": a user and a password cannot stand in it
+gateway.toml:31:43: error: `upstreams.pets.servers[1].url` must be a URL such as "http://127.0.0.1:9001": it cannot have a user and a password
     servers = ["https://127.0.0.1:1", { url = *******************, weight = 0 }]
                                               ^^^^^^^^^^^^^^^^^^^
 gateway.toml:31:73: error: `upstreams.pets.servers[1].weight` must be from 1 to 1000
@@ -167,7 +167,7 @@ gateway.toml:32:24: error: `upstreams.pets.timeouts.connect` must be a string wi
 gateway.toml:35:9: error: `get` is not a method
     match = "get /pets/{id}"
             ^^^^^^^^^^^^^^^^
-help: methods are in capitals: GET
+help: methods are written in capitals: GET
 gateway.toml:36:19: error: there is no policy `mark`
     chain = ["marks", "mark", { policy = "key", when = {} }]
                       ^^^^^^
@@ -190,10 +190,10 @@ help: to accept any, leave it out
 gateway.toml:44:47: error: `a:80`: must be a host without a port, such as `example.com`
     match = { path = "/x", methods = [], hosts = ["a:80"] }
                                                   ^^^^^^
-gateway.toml:46:1: error: `routes.three.split` is not in this release
+gateway.toml:46:1: error: `routes.three.split` is not supported in this release
     split = {}
     ^^^^^
-gateway.toml:49:8: error: the base `/` ends with a slash, with which the paths of its routes begin
+gateway.toml:49:8: error: the base `/` ends with a slash; the paths of its routes begin with one
     base = "/"
            ^^^
 gateway.toml: 27 errors

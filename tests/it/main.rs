@@ -14,6 +14,7 @@ mod connections;
 mod contract;
 mod costly;
 mod decisions;
+mod documents;
 mod edits;
 mod ext_auth;
 mod faults;

@@ -1,5 +1,5 @@
-//! The reference in README.md has every key that the readers of the configuration take and every metric
-//! that is registered, and no others.
+//! The reference in host/README.md has every key that the readers of the configuration take and every
+//! metric that is registered, and no others.
 
 use std::collections::BTreeSet;
 
@@ -28,10 +28,13 @@ fn given(source: &str, calls: &[&str]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The rows of the tables in a part of the README.
+/// Where the reference is, in the repository.
+const REFERENCE: &str = "host/README.md";
+
+/// The rows of the tables in a part of the reference.
 fn rows(from: &str, to: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README");
-    let part = readme
+    let reference = std::fs::read_to_string(repository().join(REFERENCE)).expect("the reference");
+    let part = reference
         .split_once(from)
         .and_then(|(_, rest)| rest.split_once(to));
     let lines = part
@@ -68,7 +71,7 @@ fn every_key_is_in_the_reference_and_no_other() {
     let untold: Vec<_> = read.difference(&told).collect();
     assert!(
         untold.is_empty(),
-        "keys that README.md does not have: {untold:?}"
+        "keys that {REFERENCE} does not have: {untold:?}"
     );
     // The first column has keys alone, in backquotes.
     let first = rows.iter().filter_map(|row| row.split(" | ").next());
@@ -91,7 +94,7 @@ fn every_metric_is_in_the_table_and_no_other() {
         ],
     );
     let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
-    let rows = rows("\n## Seen from outside\n", "\n## Commands\n");
+    let rows = rows("\n## Metrics\n", "\nThe kinds of faults are ");
     let told: BTreeSet<_> = rows
         .iter()
         .flat_map(|row| words(row, is_name))
@@ -103,7 +106,7 @@ fn every_metric_is_in_the_table_and_no_other() {
     };
     for name in &registered {
         let found = told.iter().any(|told| is_of(told, name));
-        assert!(found, "README.md does not have the metric `{name}`");
+        assert!(found, "{REFERENCE} does not have the metric `{name}`");
     }
     for told in &told {
         let found = registered.iter().any(|name| is_of(told, name));

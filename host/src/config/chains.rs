@@ -105,10 +105,10 @@ fn base(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<String> {
     let why = match PathTemplate::parse(text) {
         Err(why) => why,
         Ok(template) if template.names().next().is_some() => {
-            "has a parameter; it is the same for all requests".to_owned()
+            "has a parameter; a base is the same for all requests".to_owned()
         }
         Ok(_) if text.ends_with('/') => {
-            "ends with a slash, with which the paths of its routes begin".to_owned()
+            "ends with a slash; the paths of its routes begin with one".to_owned()
         }
         Ok(_) if text.len() > API_BASE_BYTES_MAX => {
             format!("has more than {API_BASE_BYTES_MAX} bytes")

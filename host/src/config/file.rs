@@ -57,7 +57,7 @@ pub fn parse(file: &Path, text: &str, bundled: &[&str]) -> Result<Config, Proble
         Ok(Err(_)) => "the reader failed on this file; this is a bug in tollgate".to_owned(),
         Err(error) => {
             shortage::note_in(&error);
-            format!("cannot be read for want of a thread: {error}")
+            format!("cannot be read, because no thread could be started: {error}")
         }
     };
     let source = Arc::new(Source::new(file, text));

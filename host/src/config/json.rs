@@ -78,8 +78,10 @@ impl Conversion<'_, '_> {
             DeValue::Float(float) => {
                 let number = float.as_str().parse().ok().and_then(Number::from_f64);
                 if number.is_none() {
-                    self.reader
-                        .problem(at, "this becomes JSON, which has only finite numbers");
+                    self.reader.problem(
+                        at,
+                        "this number is not finite; JSON has only finite numbers",
+                    );
                 }
                 number.map(Value::Number)
             }

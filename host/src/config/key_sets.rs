@@ -79,7 +79,7 @@ fn key_set(
         }
     };
     if let (Some(at), Some(KeySource::Inline(_) | KeySource::Secret(_))) = (reload_at, &source) {
-        let message = format!("`{}.reload` is for a `file` alone", table.path);
+        let message = format!("`{}.reload` needs a `file`", table.path);
         reader.problem(at, message);
     }
     Some(KeySet {
@@ -99,7 +99,7 @@ fn secret_source(
     if !Reader::is_name(name) {
         // It may be the secret itself, so that neither the line nor this shows it.
         let message = format!("{} must be the name of a secret", quoted(&item.path));
-        let help = "where a secret of this name comes from is said in `[secrets]`";
+        let help = "`[secrets]` says where a secret of this name comes from";
         reader.note(Problem::new(item.position, message).with_help(help));
         return None;
     }
@@ -141,7 +141,8 @@ fn key(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
     // One is enough to say it of the key: an RSA key has six.
     if let Some(named) = pairs.iter().find(private) {
         let message = "private and shared keys do not belong in this file";
-        let help = "put them in a file or `[secrets]`; of a key pair, the public half may stay";
+        let help =
+            "put them into a file or `[secrets]`; the public half of a key pair may stay here";
         reader.note(Problem::new(named.position, message).with_help(help));
         whole = false;
     }
@@ -149,7 +150,7 @@ fn key(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Value> {
         Some(kind) => whole &= reader.text(&kind.item, "\"RSA\"").is_some(),
         None => {
             let message = format!("{} has no `kty`", quoted(&item.path));
-            let help = "it is the kind of the key: \"RSA\", \"EC\" or \"OKP\"";
+            let help = "`kty` is the kind of the key: \"RSA\", \"EC\" or \"OKP\"";
             reader.note(Problem::new(item.position, message).with_help(help));
             whole = false;
         }

@@ -140,7 +140,7 @@ fn methods(reader: &mut Reader<'_>, names: &[(&str, &Item<'_>)]) -> Vec<Method> 
         let help = if *name == "*" {
             "to accept any method, leave the methods out".to_owned()
         } else if capitals != *name && STANDARD.contains(&capitals.as_str()) {
-            format!("methods are in capitals: {capitals}")
+            format!("methods are written in capitals: {capitals}")
         } else if let Ok(method) = Method::from_bytes(name.as_bytes()) {
             all.push(method);
             continue;
@@ -206,8 +206,8 @@ fn warn_of_others_syntax(reader: &mut Reader<'_>, item: &Item<'_>, path: &str) {
     for segment in path.split('/') {
         let is_colon = segment.strip_prefix(':').is_some_and(Reader::is_name);
         if is_colon || (segment.starts_with('<') && segment.ends_with('>')) {
-            let message = format!("the segment {} stands for itself alone", quoted(segment));
-            let help = "for a segment of any name write `{name}`";
+            let message = format!("the segment {} matches only itself", quoted(segment));
+            let help = "for any segment write `{name}`";
             reader.warn(Problem::new(item.position, message).with_help(help));
         }
     }
@@ -254,12 +254,12 @@ fn fields(reader: &mut Reader<'_>, tests: Vec<(FieldTest, Item<'_>)>) -> Vec<Fie
     for (test, item) in tests {
         let why = match HeaderName::from_bytes(test.name.as_bytes()) {
             Err(_) => "is not the name of a header",
-            Ok(name) if framing(&name) => "belongs to the connection and is not there in a chain",
+            Ok(name) if framing(&name) => "belongs to the connection and is never seen in a chain",
             Ok(name) if all.iter().any(|other| other.name == name.as_str()) => {
-                "is there twice; names are the same in capitals and in small letters"
+                "is given twice; capitals do not make another name"
             }
             Ok(_) if matches!(&test.wanted, Wanted::Equals(text) if !is_value(text)) => {
-                "is compared with what no header can have as its value"
+                "is compared with a value that no header can have"
             }
             Ok(name) => {
                 all.push(FieldTest {

@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if later.contains(&name) {
-                self.problem(position, format!("{path} is not in this release"));
+                self.problem(position, format!("{path} is not supported in this release"));
                 continue;
             }
             let nearest = self.nearest(name, &table.asked);

@@ -60,7 +60,7 @@ fn headers_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(HeaderName, Head
         };
         // In a table, names that differ in capitals are two keys.
         if all.iter().any(|(other, _)| *other == name) {
-            let message = format!("the header {} is there twice", quoted(&named.name));
+            let message = format!("the header {} is given twice", quoted(&named.name));
             let help = "for several lines of one name, write an array of values";
             reader.note(Problem::new(named.position, message).with_help(help));
         }
@@ -102,7 +102,7 @@ fn value_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<HeaderValue> {
     let value = ascii.and_then(|text| HeaderValue::from_str(text).ok());
     if value.is_none() {
         let message = format!(
-            "{} has other than visible ASCII and spaces in it",
+            "{} may have only visible ASCII and spaces",
             quoted(&item.path)
         );
         reader.problem(item.position, message);

@@ -131,7 +131,7 @@ fn end(reader: &mut Reader<'_>, table: &mut Table<'_>, names: &Names<'_>) -> Opt
     if let (Some(_), Some(item)) = (&upstream, &respond) {
         let message = format!("`{}` has both `upstream` and `respond`", table.path);
         let problem = Problem::new(item.position, message);
-        reader.note(problem.with_help("a route ends in one of them"));
+        reader.note(problem.with_help("a route has one of them"));
     }
     let upstream = upstream.and_then(|item| reader.reference(&item, "upstream", &names.upstreams));
     let upstream = upstream.map(|name| RouteEnd::Upstream(name.to_owned()));

@@ -118,7 +118,7 @@ pub(super) fn admin(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Admin {
         if !address.ip().is_loopback() {
             let problem = Problem::new(item.position, "`admin.address` must be a loopback address");
             reader.note(problem.with_help(
-                "whoever reaches it sees everything: use 127.0.0.1 or [::1], and a tunnel from elsewhere",
+                "anyone who reaches it sees everything: use 127.0.0.1 or [::1], and a tunnel from other machines",
             ));
         }
         admin.address = address;
@@ -225,7 +225,10 @@ pub(super) fn secrets(
     }
     for named in reader.named(root, "secrets") {
         if let DeValue::String(_) = named.item.value {
-            let message = format!("the secret `{}` must not stand in this file", named.name);
+            let message = format!(
+                "the value of the secret `{}` must not be in this file",
+                named.name
+            );
             let help = "say where it comes from: { env = \"VARIABLE\" } or { file = \"path\" }";
             reader.note(Problem::new(named.position, message).with_help(help));
             continue;

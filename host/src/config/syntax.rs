@@ -37,22 +37,20 @@ fn told(message: &str, there: &str) -> (String, Option<&'static str>) {
     let (text, help) = match message.as_str() {
         "duplicate key" => return (format!("the key {} is set twice", quoted(there)), None),
         text if text.starts_with("string values must be quoted") && there.is_empty() => {
-            ("there is no value behind `=`", None)
+            ("there is no value after `=`", None)
         }
         text if text.starts_with("string values must be quoted")
             || text.starts_with("invalid boolean") =>
         {
-            ("this is no value", Some("texts stand in quotes: \"text\""))
+            ("this is not a value", Some("text needs quotes: \"text\""))
         }
         text if text.starts_with("unexpected key or value") => (
             "the value before this has ended",
-            Some(
-                "each key stands on a line of its own; what follows a value is a comment or nothing",
-            ),
+            Some("write each key on a line of its own; only a comment may follow a value"),
         ),
         text if text.starts_with("key with no value") => (
             "this key has no value",
-            Some("write `key = value`; the name of a section stands in brackets: `[section]`"),
+            Some("write `key = value`; the name of a section is written in brackets: `[section]`"),
         ),
         text if text.starts_with("unclosed table") => {
             ("the name of this section is not closed", Some("add `]`"))
@@ -61,7 +59,7 @@ fn told(message: &str, there: &str) -> (String, Option<&'static str>) {
             ("the name of this section is not closed", Some("add `]]`"))
         }
         text if text.starts_with("missing escaped value") => (
-            "this backslash begins no escape sequence",
+            "this backslash does not begin an escape sequence",
             Some("write `\\\\` for a backslash, or put the text in single quotes: 'C:\\folder'"),
         ),
         text => (text, None),

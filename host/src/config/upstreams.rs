@@ -134,16 +134,16 @@ fn server_url(text: &str) -> Result<Authority, Option<&'static str>> {
         .ok_or(None)?;
     let authority = uri.authority().ok_or(None)?;
     if authority.as_str().contains('@') {
-        return Err(Some("a user and a password cannot stand in it"));
+        return Err(Some("it cannot have a user and a password"));
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(Some("a path or a query cannot stand in it"));
+        return Err(Some("it cannot have a path or a query"));
     }
     if !matches!(
         HostPattern::parse(authority.host()),
         Ok(HostPattern::Exact(_))
     ) {
-        return Err(Some("its host is not one"));
+        return Err(Some("its host is not valid"));
     }
     let host = authority.host();
     match authority.as_str().strip_prefix(host) {

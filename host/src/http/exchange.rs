@@ -118,7 +118,7 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
-/// What authorizers said of the caller.
+/// What authorizers said about the caller. Nothing else writes it: not a client, and no other hook.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Grant {
     pub principal: String,

@@ -1,4 +1,9 @@
 //! A lease: one instance for one visit of an entry, and every bound of the calls in it.
+//!
+//! The message moves into the instance's Store for the visit, and out again: an instance between visits has
+//! none. An instance waits for a peer only within a call that was granted to, or while a body goes through
+//! it; so what the way in tells the way out is in attributes of the message. Bounds hold calls and not
+//! instances, and dropping the future of a call ends the guest.
 
 use std::sync::atomic::Ordering;
 use std::task::Poll;

@@ -99,7 +99,7 @@ fn refuses_predicates() {
     );
     when(
         "{ methods = [\"get\"] }",
-        "`get` is not a method; methods are in capitals: GET",
+        "`get` is not a method; methods are written in capitals: GET",
     );
     when(
         "{ methods = [\"G T\"] }",
@@ -125,19 +125,19 @@ fn refuses_predicates() {
     );
     when(
         "{ headers = { a = true, A = false } }",
-        "`A` is there twice",
+        "`A` is given twice",
     );
     when(
         "{ headers = { TE = false } }",
-        "`TE` belongs to the connection and is not there",
+        "`TE` belongs to the connection and is never seen",
     );
     when(
         "{ headers = { a = \" b\" } }",
-        "`a` is compared with what no header can have",
+        "`a` is compared with a value that no header can have",
     );
     when(
         "{ headers = { a = \"b\\n\" } }",
-        "`a` is compared with what no header can have",
+        "`a` is compared with a value that no header can have",
     );
     when("{ query = {} }", "`routes.r.chain[0].when.query` is empty");
     when(

@@ -52,11 +52,11 @@ fn refuses_key_sets() {
     );
     set(
         "{ secret = \"A\", reload = \"1s\" }",
-        "`key-sets.a.reload` is for a `file` alone",
+        "`key-sets.a.reload` needs a `file`",
     );
     set(
         "{ secret = \"a b\" }",
-        "`key-sets.a.secret` must be the name of a secret; where",
+        "`key-sets.a.secret` must be the name of a secret; `[secrets]` says",
     );
     set("{ fle = \"a\", file = \"a\" }", "did you mean `file`?");
     set(
@@ -78,7 +78,7 @@ fn refuses_key_sets() {
     );
     set(
         "{ keys = [{ kty = \"RSA\", e = inf }] }",
-        "JSON, which has only finite numbers",
+        "this number is not finite; JSON has only",
     );
     let many = format!("{{ keys = [{}] }}", "{ kty = \"RSA\" }, ".repeat(101));
     set(&many, "`key-sets.a.keys` must have 1 to 100 keys");
@@ -91,7 +91,7 @@ fn refuses_key_sets() {
 
 #[test]
 fn refuses_private_keys() {
-    let refusal = "private and shared keys do not belong in this file; put them in a file or \
+    let refusal = "private and shared keys do not belong in this file; put them into a file or \
                    `[secrets]`";
     for member in [
         "d = \"hunter2\"",

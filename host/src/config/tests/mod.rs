@@ -225,20 +225,20 @@ fn not_in_this_release() {
         "store.redis = \"redis://a\"",
         "listeners.b = { address = \"[::]:1\", tls = {} }",
     ] {
-        added(key, "is not in this release");
+        added(key, "is not supported in this release");
     }
     for key in ["split", "redirect", "when"] {
         let new = format!("{key} = 1\nupstream =");
         replaced(
             "upstream =",
             &new,
-            &format!("`routes.r.{key}` is not in this release"),
+            &format!("`routes.r.{key}` is not supported in this release"),
         );
     }
     replaced(
         "\"/\"",
         "{ path = \"/\", headers = {} }",
-        "`routes.r.match.headers` is not in",
+        "`routes.r.match.headers` is not supported in",
     );
 }
 

@@ -119,11 +119,11 @@ fn policies() {
     );
     added(
         "policies.q = { plugin = \"api-key\", config.x = nan }",
-        "JSON, which has only finite numbers",
+        "this number is not finite; JSON has only",
     );
     added(
         "policies.q = { plugin = \"api-key\", config.x = 1e999 }",
-        "JSON, which has only finite numbers",
+        "this number is not finite; JSON has only",
     );
     added(
         "policies.q = { plugin = \"api-key\", config.x = 99999999999999999999 }",

@@ -74,7 +74,7 @@ fn bases() {
         ("/", "the base `/` ends with a slash"),
         (
             "/a/",
-            "ends with a slash, with which the paths of its routes begin",
+            "ends with a slash; the paths of its routes begin with one",
         ),
         ("a", "the base `a` must begin with a slash"),
         ("/{a}", "the base `/{a}` has a parameter"),
@@ -146,7 +146,7 @@ fn ends() {
     replaced(
         "upstream =",
         "respond = { status = 200 }\nupstream =",
-        "`routes.r` has both `upstream` and `respond`; a route ends in one of them",
+        "`routes.r` has both `upstream` and `respond`; a route has one of them",
     );
     let respond = |respond: &str, wanted: &str| {
         replaced("upstream = \"u\"", &format!("respond = {respond}"), wanted);
@@ -196,13 +196,10 @@ fn ends() {
     }
     header("\"a b\" = \"x\"", "`a b` is not the name of a header");
     header("\"\" = \"x\"", "`` is not the name of a header");
-    header(
-        "a = \"x\\ny\"",
-        "has other than visible ASCII and spaces in it",
-    );
+    header("a = \"x\\ny\"", "may have only visible ASCII and spaces");
     header(
         "a = \"é\"",
-        "`routes.r.respond.headers.a` has other than visible ASCII",
+        "`routes.r.respond.headers.a` may have only visible ASCII",
     );
     header(
         "a = [\"x\", 1]",
@@ -210,7 +207,7 @@ fn ends() {
     );
     header(
         "x-a = \"1\", X-A = \"2\"",
-        "the header `X-A` is there twice; for several lines",
+        "the header `X-A` is given twice; for several lines",
     );
     header(
         &format!("a = [{}]", "\"\",".repeat(101)),
@@ -246,7 +243,7 @@ fn matches() {
     let bad = [
         (
             "get /",
-            "`get` is not a method; methods are in capitals: GET",
+            "`get` is not a method; methods are written in capitals: GET",
         ),
         ("* /", "`*` is not a method; to accept any method, leave"),
         ("GET,,PUT /", "`` is not a method"),

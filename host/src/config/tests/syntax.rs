@@ -32,17 +32,17 @@ fn each_mistake_has_its_words() {
             "address \"[::1]",
             "this key has no value; write `key = value`",
         ),
-        ("workers = 3", "workers = ", "there is no value behind `=`"),
+        ("workers = 3", "workers = ", "there is no value after `=`"),
         ("workers = 3", "workers == 3", "extra `=`"),
         (
             "workers = 3",
             "workers = three",
-            "this is no value; texts stand in quotes",
+            "this is not a value; text needs quotes",
         ),
         (
             "workers = 3",
             "workers = [3] 4",
-            "the value before this has ended; each key",
+            "the value before this has ended; write each key",
         ),
         (
             "workers = 3",
@@ -67,7 +67,7 @@ fn each_mistake_has_its_words() {
         (
             "\"0s\"",
             "\"0\\s\"",
-            "this backslash begins no escape sequence; write `\\\\`",
+            "this backslash does not begin an escape sequence; write `\\\\`",
         ),
         ("\"0s\"", "\"\\u00\"", "too few unicode value digits"),
     ] {
