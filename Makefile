@@ -12,7 +12,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOLLGATE := $(TARGET)/release/tollgate
-PLUGINS := $(wildcard plugins/*)
+PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 # This one is built for another target.
 WASIP2 := tests/guests/wasip2
 GUESTS := $(filter-out $(WASIP2),$(wildcard tests/guests/*))

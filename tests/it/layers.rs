@@ -301,6 +301,7 @@ fn plugins_are_built_from_the_public_sdk_alone() {
         manifests.extend(
             entries
                 .flatten()
+                .filter(|entry| entry.path().is_dir())
                 .map(|entry| entry.path().join("Cargo.toml")),
         );
     }
