@@ -4,7 +4,6 @@ mod admit;
 mod refused;
 mod response;
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,16 +11,15 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, EXPECT, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use crate::chain::{self, Ended, Passage};
 use crate::error::{Failure, FailureKind, allow};
 use crate::gateway::{Destination, Gateway, Listener, Route};
-use crate::http::body::{Content, RequestBody, Upload};
+use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::peer::Peer;
 use crate::http::{fields, hops};
 use crate::observe::{Arrival, Record, UpstreamVisit};
-use crate::pace::Barren;
 use crate::policy::cache::Fill;
 use crate::upstream::OutgoingRequest;
 
@@ -30,14 +28,6 @@ pub use response::ResponseBody;
 use response::{Held, respond};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What is known of a client's connection.
-pub struct Peer {
-    pub address: IpAddr,
-    pub barren: Arc<Barren>,
-    /// What it must send of a body, in bytes per second.
-    pub least_pace: u64,
-}
 
 fn new_id() -> Arc<str> {
     let mut text = uuid::Uuid::encode_buffer();
@@ -50,19 +40,19 @@ pub async fn handle(
     gateway: &Arc<Gateway>,
     listener: &Listener,
     peer: &Peer,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Response<ResponseBody> {
     let id = new_id();
     let mut record = gateway.record(Arrival {
         listener: Arc::clone(&listener.name),
         id: Arc::clone(&id),
-        client: Some(peer.address.to_canonical()),
+        client: Some(peer.address),
         method: request.method().clone(),
         target: request.uri().clone(),
     });
     record.host = admit::host_as_sent(&request);
 
-    let upload = Upload::new();
+    let upload = Arc::clone(request.body().upload());
     let mut held = Box::new(Held {
         record,
         upload: Arc::clone(&upload),
@@ -70,17 +60,16 @@ pub async fn handle(
         permit: None,
         charges: Vec::new(),
     });
-    let (head, incoming) = request.into_parts();
+    let (head, body) = request.into_parts();
+    let mut body = Some(body);
     let expects = head.headers.contains_key(EXPECT);
     let is_old = head.version == Version::HTTP_10;
     // What follows such a head may be no request: the bytes of a tunnel, or of a body with another end.
     let is_unsure = head.method == Method::CONNECT || !fields::plain_framing(&head.headers);
-    let body = RequestBody::new(incoming, Arc::clone(&upload), &peer.barren, peer.least_pace);
-    let mut body = Some(body);
     let admitted = match Arc::clone(&gateway.requests).try_acquire_owned() {
         Ok(permit) => {
             held.permit = Some(permit);
-            admit::admit(gateway, listener, peer.address, &id, head, &mut body)
+            admit::admit(gateway, listener, peer, &id, head, &mut body)
         }
         Err(_) => {
             let detail = "all request permits are taken";
@@ -114,7 +103,6 @@ pub async fn handle(
     let is_endless = is_old && response.body().size_hint().exact().is_none();
     if upload.is_abandoned()
         || Failure::of_upload(&upload).is_some()
-        || peer.barren.had_trailers()
         || is_unsure
         // It ends with the connection, and must not say that this stays.
         || is_endless

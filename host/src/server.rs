@@ -2,6 +2,7 @@
 //! code that knows hyper's server.
 
 mod admin;
+mod body;
 mod connection;
 mod linger;
 mod stall;

@@ -21,7 +21,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config", "gateway", "limits", "observe", "server", "shortage",
         ],
     ),
-    ("server", &["gateway", "limits", "observe", "pace", "proxy"]),
+    (
+        "server",
+        &["gateway", "http", "limits", "observe", "pace", "proxy"],
+    ),
     (
         "proxy",
         &[

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::cause::Cause;
 pub use super::content::Content;
@@ -17,7 +16,7 @@ use super::gathered::Gathered;
 use super::held::HeldBodies;
 pub use super::upload::Upload;
 use crate::limits;
-use crate::pace::{Barren, Patience};
+use crate::pace::Patience;
 
 /// A body whose source does not matter.
 pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
@@ -66,83 +65,25 @@ pub struct RequestBody {
     broken: Option<io::Error>,
 }
 
-enum Source {
-    Client(Incoming, Arc<Barren>),
-    /// Made of what the client sends.
-    Made(BoxBody),
-}
-
-/// The error of a client's body. One that says that it is malformed has the kind `InvalidData`.
-fn of_client(error: hyper::Error) -> io::Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    let mut kind = io::ErrorKind::Other;
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>()
-            // How hyper's decoder calls what it cannot decode.
-            && matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
-        {
-            kind = io::ErrorKind::InvalidData;
-        }
-        cause = error.source();
-    }
-    io::Error::new(kind, error)
-}
-
-impl Source {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match self {
-            Source::Client(incoming, barren) => {
-                let polled = Pin::new(incoming).poll_frame(context);
-                barren.await_body(polled.is_pending());
-                let frame = ready!(polled);
-                let frame = frame.map(|frame| frame.map_err(of_client));
-                match &frame {
-                    Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                        barren.note_malformed();
-                    }
-                    Some(Err(_)) => {}
-                    Some(Ok(frame)) if frame.is_trailers() => barren.note_trailers(),
-                    _ => barren.bore(),
-                }
-                Poll::Ready(frame)
-            }
-            Source::Made(body) => body.as_mut().poll_frame(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Source::Client(incoming, _) => incoming.is_end_stream(),
-            Source::Made(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Source::Client(incoming, _) => incoming.size_hint(),
-            Source::Made(body) => body.size_hint(),
-        }
-    }
+/// Where the rest of a body comes from.
+struct Source {
+    body: BoxBody,
+    /// Whether that is the client, and not something made of what the client sends.
+    is_clients: bool,
 }
 
 impl RequestBody {
-    /// A client's. It must come at this pace, in bytes per second.
-    pub fn new(
-        incoming: Incoming,
-        upload: Arc<Upload>,
-        barren: &Arc<Barren>,
-        least_pace: u64,
-    ) -> Self {
-        let ended = incoming.is_end_stream();
-        if ended {
+    /// What a client sends, at this pace in bytes per second at least; none if it sends nothing.
+    pub fn of_client(body: Option<BoxBody>, upload: Arc<Upload>, least_pace: u64) -> Self {
+        if body.is_none() {
             upload.end();
-            barren.end_body();
-        } else {
-            barren.open_body();
         }
         RequestBody {
             read: Gathered::default(),
-            source: (!ended).then(|| Source::Client(incoming, Arc::clone(barren))),
+            source: body.map(|body| Source {
+                body,
+                is_clients: true,
+            }),
             upload,
             ends_upload: true,
             patience: Patience::new(least_pace),
@@ -190,7 +131,10 @@ impl RequestBody {
         let made = self.empty_again();
         let mut inner = std::mem::replace(self, made);
         inner.ends_upload = false;
-        self.source = Some(Source::Made(make(inner)));
+        self.source = Some(Source {
+            body: make(inner),
+            is_clients: false,
+        });
     }
 
     /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
@@ -224,7 +168,10 @@ impl RequestBody {
 
     /// What was read, and what the client says is still to come if it does, in bytes; and whether it does.
     fn known(&self) -> (usize, bool) {
-        let hint = self.source.as_ref().and_then(|s| s.size_hint().exact());
+        let hint = self
+            .source
+            .as_ref()
+            .and_then(|s| s.body.size_hint().exact());
         let more = usize::try_from(hint.unwrap_or(0)).unwrap_or(usize::MAX);
         (self.read.len().saturating_add(more), hint.is_some())
     }
@@ -238,15 +185,15 @@ impl RequestBody {
                 return Poll::Ready(None);
             };
             // What is made of the client's body notes what becomes of that itself.
-            let is_clients = matches!(source, Source::Client(..));
-            let polled = source.poll_frame(context);
+            let is_clients = source.is_clients;
+            let polled = source.body.as_mut().poll_frame(context);
             if is_clients {
                 let waits = polled.is_pending();
                 self.upload.waiting.store(waits, Ordering::Relaxed);
             }
             match polled {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if source.is_end_stream() {
+                    if source.body.is_end_stream() {
                         self.end();
                     }
                     let Ok(data) = frame.into_data() else {
@@ -288,9 +235,7 @@ impl RequestBody {
         let mut turns = 2_u32;
         let mut bytes = 0;
         std::future::poll_fn(|context| {
-            while bytes <= limits::UNWANTED_BYTES_MAX
-                && matches!(self.source, Some(Source::Client(..)))
-            {
+            while bytes <= limits::UNWANTED_BYTES_MAX && self.is_clients() {
                 match self.poll_source(context) {
                     Poll::Ready(Some(Ok(data))) => bytes += data.len(),
                     Poll::Ready(_) => break,
@@ -307,10 +252,13 @@ impl RequestBody {
         .await;
     }
 
+    /// Whether there is more to come from the client itself.
+    fn is_clients(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is_clients)
+    }
+
     fn end(&mut self) {
-        if let Some(Source::Client(_, barren)) = self.source.take() {
-            barren.end_body();
-        }
+        self.source = None;
         if self.ends_upload {
             self.upload.end();
         }
@@ -319,7 +267,7 @@ impl RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if matches!(self.source, Some(Source::Client(..))) {
+        if self.is_clients() {
             self.upload.abandon();
         }
     }
@@ -343,11 +291,11 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.broken.is_none()
             && self.read.is_empty()
-            && self.source.as_ref().is_none_or(Source::is_end_stream)
+            && self.source.as_ref().is_none_or(|s| s.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.source.as_ref().map(Source::size_hint);
+        let rest = self.source.as_ref().map(|source| source.body.size_hint());
         after(&self.read, rest)
     }
 }

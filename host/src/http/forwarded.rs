@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::families::{self, Says};
 use super::fields;
+use super::peer::Peer;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,13 +41,11 @@ pub struct Settled {
 ///
 /// `Forwarded` (RFC 7239) is dropped, of trusted peers too: most proxies pass on what a client wrote
 /// there, and two lists that may disagree are worse than one.
-pub fn settle(
-    headers: &mut HeaderMap,
-    peer: IpAddr,
-    trusted: &[IpNet],
-    scheme: &'static str,
-) -> Settled {
-    let peer = peer.to_canonical();
+pub fn settle(headers: &mut HeaderMap, peer: &Peer, trusted: &[IpNet]) -> Settled {
+    let Peer {
+        address: peer,
+        scheme,
+    } = *peer;
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let believed = is_trusted(peer);
     drop_unbelieved(headers, believed);

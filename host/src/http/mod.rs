@@ -13,6 +13,7 @@ pub mod held;
 pub mod hops;
 pub mod inflate;
 pub mod owned;
+pub mod peer;
 pub mod pieces;
 pub mod representation;
 pub mod target;

@@ -1,25 +1,24 @@
 //! A request's head, cleaned, and the route it goes.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method, Request, Version};
-use hyper::body::Incoming;
 
 use super::REQUEST_ID;
 use crate::error::{Failure, FailureKind};
 use crate::gateway::{Gateway, Listener, Route};
 use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
+use crate::http::peer::Peer;
 use crate::http::target::Target;
 use crate::http::{fields, forwarded, hops};
 use crate::limits;
 use crate::route::Found;
 
 /// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
-pub(super) fn host_as_sent(request: &Request<Incoming>) -> String {
+pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
     const HOST_BYTES_MAX: usize = 255;
     let sent = match request.uri().authority() {
         Some(authority) => authority.as_str().as_bytes(),
@@ -35,7 +34,7 @@ pub(super) fn host_as_sent(request: &Request<Incoming>) -> String {
 pub(super) fn admit(
     gateway: &Gateway,
     listener: &Listener,
-    peer: IpAddr,
+    peer: &Peer,
     id: &Arc<str>,
     head: http::request::Parts,
     body: &mut Option<RequestBody>,
@@ -55,7 +54,7 @@ pub(super) fn admit(
         headers.insert(HOST, authority);
     }
     hops::pass(&mut headers, head.version);
-    let settled = forwarded::settle(&mut headers, peer, &listener.trusted_proxies, "http");
+    let settled = forwarded::settle(&mut headers, peer, &listener.trusted_proxies);
     fields::remove_shadows(&mut headers);
     if let Ok(value) = HeaderValue::try_from(&**id) {
         headers.insert(REQUEST_ID, value);

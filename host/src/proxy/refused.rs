@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, Uri};
 
-use super::{Peer, REQUEST_ID, new_id};
+use super::{REQUEST_ID, new_id};
 use crate::error::{Failure, FailureKind};
 use crate::gateway::{Gateway, Listener};
+use crate::http::peer::Peer;
 use crate::observe::{Arrival, Record, Unread};
 
 /// What is wrong with a head.
@@ -59,7 +60,7 @@ pub fn refuse_head(
     let mut record = gateway.record(Arrival {
         listener: Arc::clone(&listener.name),
         id: Arc::clone(&id),
-        client: Some(peer.address.to_canonical()),
+        client: Some(peer.address),
         method: Method::from_bytes(unread.method.as_bytes()).unwrap_or_default(),
         target: Uri::default(),
     });

@@ -18,10 +18,11 @@ use tokio::sync::watch;
 use super::stall::StallGuard;
 use super::turns::{Answer, Turns};
 use super::wire::Wire;
-use super::{Door, Open, linger};
+use super::{Door, Open, body, linger};
+use crate::http::peer::Peer;
 use crate::limits;
 use crate::pace::Barren;
-use crate::proxy::{self, BadHead, Peer};
+use crate::proxy::{self, BadHead};
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
@@ -34,29 +35,31 @@ pub(super) async fn serve(
     let Ok(stream) = stream else { return };
     let _ = stream.set_nodelay(true);
     let listener = Arc::clone(door.current.get().listener(door.number));
-    let peer = Arc::new(Peer {
-        address: address.ip(),
-        barren: Barren::new(),
-        least_pace: listener.least_pace,
-    });
+    let (peer, barren) = (Peer::plain(address.ip()), Barren::new());
+    let least_pace = listener.least_pace;
     let turns = Arc::new(Turns::default());
-    let guarded = StallGuard::new(stream, peer.least_pace);
-    let wire = Wire::new(guarded, &turns, &peer.barren, listener.half_closed);
+    let guarded = StallGuard::new(stream, least_pace);
+    let wire = Wire::new(guarded, &turns, &barren, listener.half_closed);
     let service = {
-        let (door, peer, turns) = (door.clone(), Arc::clone(&peer), Arc::clone(&turns));
+        let (door, barren, turns) = (door.clone(), Arc::clone(&barren), Arc::clone(&turns));
         service_fn(move |request: Request<Incoming>| {
             let turn = turns.begin(request.version());
-            peer.barren.bore();
+            barren.bore();
             // Each request of a connection finds what is current when it begins.
             let gateway = door.current.get();
-            let (peer, number) = (Arc::clone(&peer), door.number);
+            let (barren, number) = (Arc::clone(&barren), door.number);
             // hyper moves the future of a service about; this one is large.
             Box::pin(async move {
-                if peer.barren.had_trailers() {
+                if barren.had_trailers() {
                     return Err(AfterTrailers);
                 }
                 let listener = gateway.listener(number);
-                let response = proxy::handle(&gateway, listener, &peer, request).await;
+                let request = request.map(|body| body::of_client(body, &barren, least_pace));
+                let mut response = proxy::handle(&gateway, listener, &peer, request).await;
+                if barren.had_trailers() {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
                 Ok(response.map(|body| Answer { body, _turn: turn }))
             })
         })
@@ -84,6 +87,7 @@ pub(super) async fn serve(
         result: ended,
         stops,
         looks_whole: turns.ends_look_whole(),
+        barren,
     };
     // Not in the future of every connection for all its life.
     Box::pin(ended.close(&door, &peer)).await;
@@ -112,6 +116,7 @@ struct Ended {
     stops: bool,
     /// Whether the client would take an answer that is cut off for a whole one.
     looks_whole: bool,
+    barren: Arc<Barren>,
 }
 
 impl Ended {
@@ -124,12 +129,12 @@ impl Ended {
             }
         }
         // One that has nothing to tell is not waited for by a process that stops.
-        let rests = self.stops && self.unread.is_empty() && peer.barren.has_body_ended();
+        let rests = self.stops && self.unread.is_empty() && self.barren.has_body_ended();
         let cut_by_us = self.result.as_ref().is_err_and(hyper::Error::is_user);
         if cut_by_us && self.looks_whole {
             let _ = self.wire.into_inner().set_zero_linger();
         } else if self.result.is_ok() && !rests && !self.wire.has_ended() {
-            let bytes_max = if peer.barren.is_body_malformed() {
+            let bytes_max = if self.barren.is_body_malformed() {
                 limits::LINGER_MALFORMED_BYTES_MAX
             } else {
                 limits::LINGER_BYTES_MAX

@@ -16,7 +16,7 @@ fn headers(lines: &[(&str, &[u8])]) -> HeaderMap {
 fn settled(peer: &str, lines: &[(&str, &[u8])]) -> (Settled, HeaderMap) {
     let mut headers = headers(lines);
     let trusted = TRUSTED.map(|net| net.parse().unwrap());
-    let settled = settle(&mut headers, peer.parse().unwrap(), &trusted, "http");
+    let settled = settle(&mut headers, &Peer::plain(peer.parse().unwrap()), &trusted);
     (settled, headers)
 }
 
