@@ -9,13 +9,22 @@ use tokio::sync::Semaphore;
 use super::secrets::Secrets;
 use crate::http::held::HeldBodies;
 use crate::observe::PluginMetrics;
-use crate::plugin::load::contract::Grants;
 use crate::policy::key_sets::KeySets;
 use crate::store::memory::Kv;
 use crate::upstream::Upstream;
 
+/// Which of the granted interfaces a plugin may import, or export.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    pub secrets: bool,
+    pub bodies: bool,
+    pub fetch: bool,
+    pub kv: bool,
+    pub streams: bool,
+}
+
 #[derive(Clone)]
-pub struct Granted {
+pub struct Grants {
     pub secrets: Secrets,
     /// Whether it may import `secrets` at all.
     pub imports_secrets: bool,
@@ -37,9 +46,9 @@ pub struct Granted {
     pub held_bodies: Arc<HeldBodies>,
 }
 
-impl Granted {
-    pub fn interfaces(&self) -> Grants {
-        Grants {
+impl Grants {
+    pub fn interfaces(&self) -> Interfaces {
+        Interfaces {
             secrets: self.imports_secrets,
             bodies: self.bodies.is_some(),
             fetch: !self.fetch.is_empty(),
@@ -51,9 +60,9 @@ impl Granted {
 
 /// What is shared is the same only if it is one. Every field is named, so that none can be added that a
 /// reload does not look at: what would be left out here could not be taken back from a plugin.
-impl PartialEq for Granted {
-    fn eq(&self, other: &Granted) -> bool {
-        let Granted {
+impl PartialEq for Grants {
+    fn eq(&self, other: &Grants) -> bool {
+        let Grants {
             secrets,
             imports_secrets,
             bodies,
@@ -91,9 +100,9 @@ fn are_one<T>(ours: Option<&Arc<T>>, others: Option<&Arc<T>>) -> bool {
     }
 }
 
-impl std::fmt::Debug for Granted {
+impl std::fmt::Debug for Grants {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Granted")
+        f.debug_struct("Grants")
             .field("interfaces", &self.interfaces())
             .finish_non_exhaustive()
     }

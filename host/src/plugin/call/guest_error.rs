@@ -29,7 +29,7 @@ pub fn late(state: &State) -> FaultKind {
     let waiting = exchange.is_some_and(|exchange| {
         exchange.response.is_none() && exchange.request_body.upload().is_waiting()
     });
-    if waiting && state.granted.bodies.is_some() {
+    if waiting && state.grants.bodies.is_some() {
         return FaultKind::BodyBroken;
     }
     FaultKind::Wall

@@ -3,9 +3,8 @@
 use wasmtime::component::{Component, ComponentExportIndex, Instance, TypedFunc};
 use wasmtime::{Result, Store, bail};
 
-use super::stream::Of;
-use super::wasmtime_internal::checked_borrow::{Handed, Numbers};
-use super::wasmtime_internal::with_memory::{Answered, GuestMemory};
+use super::wasmtime_internal::checked_borrow::{CheckedBorrow, HandleIndices};
+use super::wasmtime_internal::with_memory::{GuestMemory, WithMemory};
 use crate::plugin::host::bindings::exports::tollgate::plugin::{
     authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
     response_transformer,
@@ -14,7 +13,45 @@ use crate::plugin::host::bindings::tollgate::plugin::http as wit;
 use crate::plugin::host::state::{
     RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State,
 };
-use crate::plugin::load::contract::Hooks;
+
+/// What a component exports of the contract.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub authorizer: bool,
+    pub limiter: bool,
+    pub limiter_settle: bool,
+    pub cache_lookup: bool,
+    pub cache_store: bool,
+    pub request_transformer: bool,
+    pub response_transformer: bool,
+    pub request_stream: bool,
+    pub response_stream: bool,
+}
+
+impl Hooks {
+    /// Whether a visit may begin with a hook that is handed the request alone, and go on with one that is
+    /// handed more.
+    pub fn hand_one_then_more(self) -> bool {
+        (self.authorizer || self.limiter) && self.request_transformer
+    }
+
+    /// Whether the entry calls its plugin on the way in, whatever the request's body is.
+    pub fn on_way_in(self) -> bool {
+        self.authorizer || self.limiter || self.cache_lookup || self.request_transformer
+    }
+
+    /// Whether the entry does anything on the way out, with its plugin or by a mechanism.
+    pub fn on_way_out(self) -> bool {
+        self.limiter || self.cache_lookup || self.response_transformer || self.response_stream
+    }
+}
+
+/// Whose body it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Request,
+    Response,
+}
 
 /// Which export to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +153,7 @@ impl Exports {
             ($($function:ident, $interface:literal, ($($parameter:ty),+) -> $answer:ty;)+) => {$(
                 if let Some(index) = &self.$function {
                     instance
-                        .get_typed_func::<($(Handed<$parameter>,)+), (Answered<Result<$answer, String>>,)>(&mut *store, index)
+                        .get_typed_func::<($(CheckedBorrow<$parameter>,)+), (WithMemory<Result<$answer, String>>,)>(&mut *store, index)
                         .map_err(|error| format!("its `{}` is not that of the contract: {error:?}", $interface))?;
                 }
             )+};
@@ -186,13 +223,13 @@ pub(in crate::plugin) type Called = (Result<Answer, String>, GuestMemory);
 /// was before may show.
 ///
 /// # Errors
-/// [`super::wasmtime_internal::checked_borrow::Renumbered`] if something would; no code of the guest has run then.
+/// [`super::wasmtime_internal::checked_borrow::IndexMismatch`] if something would; no code of the guest has run then.
 pub(in crate::plugin) async fn call(
     exports: &Exports,
     store: &mut Store<State>,
     instance: &Instance,
     hook: Hook,
-    numbers: &mut Numbers,
+    indices: &mut HandleIndices,
 ) -> Result<Called> {
     /// Calls one function.
     macro_rules! call {
@@ -202,17 +239,17 @@ pub(in crate::plugin) async fn call(
                 bail!("the component has no {hook:?}");
             };
             // SAFETY: `Exports::check` has held an instance of this component against these types.
-            let function: TypedFunc<_, (Answered<Result<$answer, String>>,)> =
+            let function: TypedFunc<_, (WithMemory<Result<$answer, String>>,)> =
                 unsafe { TypedFunc::new_unchecked(function) };
             let (answered,) = function.call_async(&mut *store, ($($parameter,)+)).await?;
             (answered.value.map($made), answered.memory)
         }};
     }
-    let request = Handed::<RequestHandle>::new(1, numbers);
-    let edits = Handed::<RequestEditsHandle>::new(2, numbers);
-    let response = Handed::<ResponseHandle>::new(2, numbers);
-    let response_edits = Handed::<ResponseEditsHandle>::new(3, numbers);
-    numbers.call(hook.handles());
+    let request = CheckedBorrow::<RequestHandle>::new(1, indices);
+    let edits = CheckedBorrow::<RequestEditsHandle>::new(2, indices);
+    let response = CheckedBorrow::<ResponseHandle>::new(2, indices);
+    let response_edits = CheckedBorrow::<ResponseEditsHandle>::new(3, indices);
+    indices.call(hook.handles());
     Ok(match hook {
         Hook::Authorize => call!(authorize(request) -> authorizer::Decision, Answer::Decision),
         Hook::Limits => call!(limits(request) -> Vec<limiter::Limit>, Answer::Limits),

@@ -1,41 +1,18 @@
-//! Instances that wait for their next call, warmest last.
+//! Sandboxes that wait for their next call, warmest last.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::lease::Leased;
+use super::sandbox::Sandbox;
+use crate::plugin::engine::pool::Places;
 
-/// Places for waiting instances: of all policies of all gateways of the process, since during a reload
-/// there are two of each. The pool has as many beside those of the calls in progress, so that it can
-/// never run out, whatever is loaded.
-pub struct Places(AtomicUsize);
-
-impl Places {
-    pub fn new(count: usize) -> Arc<Places> {
-        Arc::new(Places(AtomicUsize::new(count)))
-    }
-
-    fn take(&self) -> bool {
-        let one_less = |free: usize| free.checked_sub(1);
-        let taken = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        taken.is_ok()
-    }
-
-    fn give_back(&self, count: usize) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-}
-
-/// Those of one policy.
+/// The waiting sandboxes of one policy.
 pub struct Idle {
     waiting: Mutex<Waiting>,
     places: Arc<Places>,
 }
 
 struct Waiting {
-    instances: Vec<Leased>,
+    instances: Vec<Sandbox>,
     /// Taken for them, and kept while they work, so that a call costs nothing that all threads share.
     places: usize,
     max: usize,
@@ -62,12 +39,12 @@ impl Idle {
     }
 
     /// The one that worked last.
-    pub fn take(&self) -> Option<Leased> {
+    pub fn take(&self) -> Option<Sandbox> {
         self.lock().instances.pop()
     }
 
     /// Keeps an instance, or drops it where there is no place for it.
-    pub fn give(&self, leased: Leased) {
+    pub fn give(&self, sandbox: Sandbox) {
         let mut waiting = self.lock();
         if waiting.instances.len() == waiting.places {
             if waiting.places == waiting.max || !self.places.take() {
@@ -75,7 +52,7 @@ impl Idle {
             }
             waiting.places += 1;
         }
-        waiting.instances.push(leased);
+        waiting.instances.push(sandbox);
     }
 
     /// Keeps none from now on: nobody begins a call of this policy any more.

@@ -8,66 +8,27 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
+use super::sandbox::Sandbox;
+
 use super::guest_error::{fault_of, late, missed, report_dropped_log};
 use super::hooks::{self, Answer, Hook};
 use super::permits::permits;
-use super::wasmtime_internal::checked_borrow::{Numbers, Renumbered};
-use super::wasmtime_internal::with_memory::GuestMemory;
+use super::policy::Policy;
+use super::wasmtime_internal::checked_borrow::{HandleIndices, IndexMismatch};
 use crate::http::exchange::Exchange;
 use crate::limits;
-use crate::plugin::engine::runtime::Running;
+use crate::plugin::engine::clock::Running;
 use crate::plugin::fault::{Fault, FaultKind};
+use crate::plugin::host::meter::CpuMeter;
 use crate::plugin::host::reads::Reads;
-use crate::plugin::host::state::{CpuMeter, LogBudget, Phase, State};
-use crate::plugin::load::policy::Policy;
+use crate::plugin::host::state::{LogBudget, Phase, State};
 use crate::shown::one_line;
 
-/// An instance between calls, or in one.
-pub struct Leased {
-    pub(in crate::plugin) store: Store<State>,
-    pub(in crate::plugin) instance: Instance,
-    /// Visits left to it.
-    visits: u32,
-    /// Where its memory is; known from the first answer on.
-    memory: Option<GuestMemory>,
-    numbers: Numbers,
-}
-
-impl Leased {
-    /// Ends a visit: the instance waits for the next, or dies.
-    pub(in crate::plugin) async fn give_back(mut self, policy: &Policy) {
-        if self.serves_on(policy).await {
-            policy.idle.give(self);
-        }
-    }
-
-    /// Makes ready for another visit; false if it cannot serve one.
-    async fn serves_on(&mut self, policy: &Policy) -> bool {
-        self.visits -= 1;
-        if self.visits > 0 {
-            return true;
-        }
-        let (Some(pristine), Some(scan)) = (&policy.pristine, &policy.plugin.runtime.page_scan)
-        else {
-            return false;
-        };
-        let Some(memory) = self.memory else {
-            return false;
-        };
-        self.visits = policy.instances.calls;
-        if !self.numbers.put_back(policy.hooks.hand_one_then_more()) {
-            return false;
-        }
-        pristine
-            .restore(scan, &mut self.store, &self.instance, memory)
-            .await
-    }
-}
-
+/// The right to use a sandbox for one visit.
 pub struct Lease<'p> {
     policy: &'p Policy,
     /// Gone once a call did not end well: such an instance is never used again.
-    leased: Option<Leased>,
+    sandbox: Option<Sandbox>,
     /// Here when the instance is gone.
     exchange: Option<Box<Exchange>>,
     cpu_ns: u64,
@@ -90,15 +51,15 @@ impl<'p> Lease<'p> {
         };
         let running = policy.plugin.runtime.clock.run();
         let made = match policy.idle.take() {
-            Some(leased) => Ok(leased),
+            Some(sandbox) => Ok(sandbox),
             None => instantiate(policy).await,
         };
         match made {
-            Ok(mut leased) => {
-                leased.store.data_mut().exchange = Some(exchange);
+            Ok(mut sandbox) => {
+                sandbox.store.data_mut().exchange = Some(exchange);
                 Ok(Lease {
                     policy,
-                    leased: Some(leased),
+                    sandbox: Some(sandbox),
                     exchange: None,
                     cpu_ns: 0,
                     memory: 0,
@@ -112,41 +73,41 @@ impl<'p> Lease<'p> {
 
     /// Calls one hook, within the plugin's bounds.
     pub async fn call(&mut self, hook: Hook) -> Result<Answer, Fault> {
-        let Some(mut leased) = self.leased.take() else {
+        let Some(mut sandbox) = self.sandbox.take() else {
             return Err(Fault::new(FaultKind::Instantiate, "the instance is gone"));
         };
         let spec = &self.policy.plugin.spec;
-        let mut called = within(spec.wall, called(self.policy, &mut leased, hook)).await;
-        if matches!(&called, Some(Err(error)) if error.is::<Renumbered>()) {
-            let exchange = leased.store.data_mut().exchange.take();
-            drop(leased);
-            leased = match instantiate(self.policy).await {
+        let mut called = within(spec.wall, called(self.policy, &mut sandbox, hook)).await;
+        if matches!(&called, Some(Err(error)) if error.is::<IndexMismatch>()) {
+            let exchange = sandbox.store.data_mut().exchange.take();
+            drop(sandbox);
+            sandbox = match instantiate(self.policy).await {
                 Ok(made) => made,
                 Err(fault) => {
                     self.exchange = exchange;
                     return Err(fault);
                 }
             };
-            leased.store.data_mut().exchange = exchange;
-            called = within(spec.wall, self::called(self.policy, &mut leased, hook)).await;
+            sandbox.store.data_mut().exchange = exchange;
+            called = within(spec.wall, self::called(self.policy, &mut sandbox, hook)).await;
         }
-        let state = leased.store.data_mut();
+        let state = sandbox.store.data_mut();
         self.cpu_ns += state.cpu.spent_ns;
         self.memory = self.memory.max(state.memory.used);
         let fault = match called {
             Some(Ok((Ok(answer), memory))) => {
                 report_dropped_log(state);
-                leased.memory = Some(memory);
-                self.leased = Some(leased);
+                sandbox.memory = Some(memory);
+                self.sandbox = Some(sandbox);
                 return Ok(answer);
             }
             // The guest ended by itself and can serve again; its edits are undone like a trap's.
             Some(Ok((Err(text), memory))) => {
-                leased.memory = Some(memory);
+                sandbox.memory = Some(memory);
                 undo(state);
                 report_dropped_log(state);
                 let kind = missed(state).unwrap_or(FaultKind::Error);
-                self.leased = Some(leased);
+                self.sandbox = Some(sandbox);
                 return Err(Fault::new(kind, one_line(&text)));
             }
             Some(Err(error)) => fault_of(&error, state, spec.cpu),
@@ -166,21 +127,21 @@ impl<'p> Lease<'p> {
 
     /// The message being visited.
     pub fn exchange(&mut self) -> Option<&mut Exchange> {
-        match &mut self.leased {
-            Some(leased) => leased.store.data_mut().exchange.as_deref_mut(),
+        match &mut self.sandbox {
+            Some(sandbox) => sandbox.store.data_mut().exchange.as_deref_mut(),
             None => self.exchange.as_deref_mut(),
         }
     }
 
     /// What the last call looked at.
     pub fn reads(&mut self) -> Option<Reads> {
-        self.leased.as_mut()?.store.data_mut().reads.take()
+        self.sandbox.as_mut()?.store.data_mut().reads.take()
     }
 
     /// Takes back what the last call edited: it ended well, and what it answered was not HTTP.
     pub fn undo(&mut self) {
-        if let Some(leased) = &mut self.leased {
-            undo(leased.store.data_mut());
+        if let Some(sandbox) = &mut self.sandbox {
+            undo(sandbox.store.data_mut());
         }
     }
 
@@ -188,8 +149,8 @@ impl<'p> Lease<'p> {
     pub async fn finish(self, started: Instant) -> Visited {
         let policy = self.policy;
         let (visited, kept) = self.keep(started);
-        if let Some((leased, _permits)) = kept {
-            leased.give_back(policy).await;
+        if let Some((sandbox, _permits)) = kept {
+            give_back(policy, sandbox).await;
         }
         visited
     }
@@ -199,15 +160,15 @@ impl<'p> Lease<'p> {
     pub fn keep(
         mut self,
         started: Instant,
-    ) -> (Visited, Option<(Leased, [OwnedSemaphorePermit; 2])>) {
+    ) -> (Visited, Option<(Sandbox, [OwnedSemaphorePermit; 2])>) {
         let elapsed = started.elapsed();
         // The first tick of a call counts as a whole one, however short the call was before it.
         let cpu = (self.cpu_ns > 0).then(|| Duration::from_nanos(self.cpu_ns).min(elapsed));
-        let (exchange, kept) = match self.leased.take() {
-            Some(mut leased) => {
-                leased.store.data_mut().before.forget();
-                let exchange = leased.store.data_mut().exchange.take();
-                (exchange, Some((leased, self.permits)))
+        let (exchange, kept) = match self.sandbox.take() {
+            Some(mut sandbox) => {
+                sandbox.store.data_mut().undo.forget();
+                let exchange = sandbox.store.data_mut().exchange.take();
+                (exchange, Some((sandbox, self.permits)))
             }
             None => (self.exchange.take(), None),
         };
@@ -222,6 +183,34 @@ impl<'p> Lease<'p> {
     }
 }
 
+/// Ends a visit: the sandbox waits for the next, or dies.
+pub(super) async fn give_back(policy: &Policy, mut sandbox: Sandbox) {
+    if reset(policy, &mut sandbox).await {
+        policy.idle.give(sandbox);
+    }
+}
+
+/// Makes a sandbox ready for another visit; false if it cannot serve one.
+async fn reset(policy: &Policy, sandbox: &mut Sandbox) -> bool {
+    sandbox.visits -= 1;
+    if sandbox.visits > 0 {
+        return true;
+    }
+    let (Some(pristine), Some(scan)) = (&policy.pristine, &policy.plugin.runtime.page_scan) else {
+        return false;
+    };
+    let Some(memory) = sandbox.memory else {
+        return false;
+    };
+    sandbox.visits = policy.instances.calls;
+    if !sandbox.indices.put_back(policy.hooks.hand_one_then_more()) {
+        return false;
+    }
+    pristine
+        .restore(scan, &mut sandbox.store, &sandbox.instance, memory)
+        .await
+}
+
 /// What is left of a visit.
 #[derive(Debug)]
 pub struct Visited {
@@ -233,7 +222,7 @@ pub struct Visited {
     pub memory: usize,
 }
 
-async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
+async fn instantiate(policy: &Policy) -> Result<Sandbox, Fault> {
     let plugin = &policy.plugin;
     let runtime = &plugin.runtime;
     let identity = policy.identity.clone();
@@ -242,12 +231,12 @@ async fn instantiate(policy: &Policy) -> Result<Leased, Fault> {
     arm(&mut store, plugin.spec.cpu);
     let made = within(plugin.spec.wall, start(policy, &mut store)).await;
     match made {
-        Some(Ok(Ok(instance))) => Ok(Leased {
+        Some(Ok(Ok(instance))) => Ok(Sandbox {
             store,
             instance,
             visits: policy.instances.calls,
             memory: None,
-            numbers: Numbers::default(),
+            indices: HandleIndices::default(),
         }),
         Some(Ok(Err(text))) => Err(Fault::new(
             FaultKind::Instantiate,
@@ -293,7 +282,7 @@ pub(in crate::plugin) fn arm(store: &mut Store<State>, cpu: Duration) {
             .store(limits::LOG_CALL_BYTES_MAX, Ordering::Relaxed);
     }
     state.memory.refused = false;
-    state.before.forget();
+    state.undo.forget();
     state.reads = None;
     state.missed = None;
 }
@@ -316,23 +305,23 @@ pub(in crate::plugin) async fn within<T>(
 /// Calls a hook, armed with its bounds.
 async fn called(
     policy: &Policy,
-    leased: &mut Leased,
+    sandbox: &mut Sandbox,
     hook: Hook,
 ) -> wasmtime::Result<hooks::Called> {
-    arm(&mut leased.store, policy.plugin.spec.cpu);
-    leased.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
-    let Leased {
+    arm(&mut sandbox.store, policy.plugin.spec.cpu);
+    sandbox.store.data_mut().reads = (hook == Hook::Authorize).then(Reads::default);
+    let Sandbox {
         store,
         instance,
-        numbers,
+        indices,
         ..
-    } = leased;
-    hooks::call(&policy.exports, store, instance, hook, numbers).await
+    } = sandbox;
+    hooks::call(&policy.exports, store, instance, hook, indices).await
 }
 
 /// Takes back the edits of a call that faulted.
 fn undo(state: &mut State) {
     if let Some(exchange) = &mut state.exchange {
-        state.before.restore(exchange);
+        state.undo.restore(exchange);
     }
 }

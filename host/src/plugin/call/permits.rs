@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::policy::Policy;
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
-use crate::plugin::load::policy::Policy;
 
 /// What every instance needs: one of the plugin's, and one of the process's.
 pub async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault> {

@@ -7,8 +7,8 @@
 //! snapshot, which the kernel knows (`pages.rs`), and globals are read: an instance in which one has
 //! another value than the snapshot, or whose memory has grown, is dropped like any other. So is one that
 //! asked WASI for anything, since it may hold handles. The handles of the contract are borrows, which
-//! end with the call; what their numbers could tell, `handed.rs` sees to. A component that makes resources
-//! of its own, or runs code in a component within it, has handles that nobody sees (`inspect.rs`): it is
+//! end with the call; what their numbers could tell, `checked_borrow.rs` sees to. A component that makes resources
+//! of its own, or runs code in a component within it, has handles that nobody sees (`outline.rs`): it is
 //! not put back.
 
 use wasmtime::component::types::ComponentItem;

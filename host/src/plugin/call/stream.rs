@@ -1,4 +1,4 @@
-//! Bodies that go through a plugin: the instance that opened one is leased for as long as it lasts.
+//! Bodies that go through a plugin: the instance that opened one is sandbox for as long as it lasts.
 
 use std::sync::Arc;
 
@@ -6,22 +6,17 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::guest_error::{fault_of, report_dropped_log};
+use super::hooks::Of;
 use super::hooks::{self, Answer, Hook};
-use super::lease::{Leased, Visited, arm, within};
+use super::lease::{Visited, arm, give_back, within};
 use super::permits::permit;
+use super::policy::Policy;
+use super::sandbox::Sandbox;
 use super::visit::{Visit, unexpected};
 use crate::http::inflate::{Inflated, Inflater};
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
-use crate::plugin::load::policy::Policy;
 use crate::shown::one_line;
-
-/// Whose body it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    Request,
-    Response,
-}
 
 /// A body's right to go through plugins, beside others that do.
 pub struct Streaming {
@@ -37,7 +32,7 @@ pub struct Stream {
 }
 
 struct Held {
-    leased: Leased,
+    sandbox: Sandbox,
     // Dropped after the instance that they are for.
     _permits: ([OwnedSemaphorePermit; 2], Streaming),
 }
@@ -57,7 +52,7 @@ impl Visit<'_> {
             Answer::Through(false) => return Ok(None),
             _ => return Err(unexpected()),
         }
-        let streaming = &self.lease.policy().plugin.spec.granted.streaming;
+        let streaming = &self.lease.policy().plugin.spec.grants.streaming;
         match permit(streaming).await {
             Some(_permit) => Ok(Some(Streaming { _permit })),
             None => {
@@ -76,10 +71,10 @@ impl Visit<'_> {
     /// Ends the visit, and keeps its instance for the body that it opened: the message comes out.
     pub fn end_open(self, of: Of, policy: &Arc<Policy>, streaming: Streaming) -> (Visited, Stream) {
         let (visited, kept) = self.lease.keep(self.started);
-        let held = kept.map(|(mut leased, permits)| {
-            leased.store.data_mut().body_of = Some(Arc::clone(&visited.exchange.id));
+        let held = kept.map(|(mut sandbox, permits)| {
+            sandbox.store.data_mut().body_of = Some(Arc::clone(&visited.exchange.id));
             Held {
-                leased,
+                sandbox,
                 _permits: (permits, streaming),
             }
         });
@@ -99,13 +94,13 @@ impl Stream {
         let policy = &self.policy;
         let spec = &policy.plugin.spec;
         let _running = policy.plugin.runtime.clock.run();
-        arm(&mut held.leased.store, spec.cpu);
-        let Leased {
+        arm(&mut held.sandbox.store, spec.cpu);
+        let Sandbox {
             store, instance, ..
-        } = &mut held.leased;
+        } = &mut held.sandbox;
         let calling = hooks::chunk(&policy.exports, store, instance, self.of, piece, last);
         let called = within(spec.wall, calling).await;
-        let state = held.leased.store.data_mut();
+        let state = held.sandbox.store.data_mut();
         let answer = match called {
             Some(Ok(Ok(answer))) => answer,
             Some(Ok(Err(text))) => {
@@ -129,7 +124,7 @@ impl Stream {
         }
         if last {
             state.body_of = None;
-            held.leased.give_back(policy).await;
+            give_back(policy, held.sandbox).await;
         } else {
             self.held = Some(held);
         }
@@ -148,8 +143,8 @@ impl Stream {
     ) -> Result<Result<Inflated, String>, Fault> {
         let cpu = self.policy.plugin.spec.cpu;
         let held = self.held.as_mut().ok_or_else(gone)?;
-        arm(&mut held.leased.store, cpu);
-        let meter = &mut held.leased.store.data_mut().cpu;
+        arm(&mut held.sandbox.store, cpu);
+        let meter = &mut held.sandbox.store.data_mut().cpu;
         loop {
             let inflated = match inflater.step(decoded) {
                 Ok(inflated) => inflated,

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::hooks::{Answer, Hook};
 use super::lease::{Lease, Visited};
+use super::policy::Policy;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::fields;
 use crate::limits;
@@ -16,7 +17,6 @@ use crate::plugin::host::bindings::exports::tollgate::plugin::{
 };
 use crate::plugin::host::bindings::tollgate::plugin::http as wit;
 use crate::plugin::host::reads::{Reads, Sources};
-use crate::plugin::load::policy::Policy;
 use crate::policy::cache::{KeyMode, Retention, Storage};
 use crate::policy::limit::{Bound, Limit, Period, Scope};
 use crate::shown::quoted;
@@ -163,7 +163,7 @@ impl Visit<'_> {
 
     /// A reply is held like a body: its client may take its time.
     fn hold(&self, mut reply: Reply) -> Result<Reply, Fault> {
-        let all = &self.lease.policy().plugin.spec.granted.held_bodies;
+        let all = &self.lease.policy().plugin.spec.grants.held_bodies;
         let mut held = all.begin();
         if !held.grow_to(reply.body.len()) {
             let text = "the gateway holds as many bodies as it may";

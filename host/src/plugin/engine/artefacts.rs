@@ -20,8 +20,7 @@ use aws_lc_rs::digest::{Context, Digest, SHA256};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::limits;
-use crate::plugin::key::DIGEST_BYTES;
-pub use crate::plugin::key::{Key, hex};
+use crate::plugin::key::{DIGEST_BYTES, Key, hex};
 
 /// What every file of this form begins with. Then come the length of the payload and the digest.
 const MAGIC: [u8; 8] = *b"tollgat1";

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use wasmtime::component::Component;
 
-use super::artefacts::Key;
+use crate::plugin::key::Key;
 
 /// Held weakly: code goes with the last plugin or policy that has it.
 #[derive(Default)]
-pub struct InUse(Mutex<HashMap<Key, Weak<Code>>>);
+pub struct CodeCache(Mutex<HashMap<Key, Weak<Code>>>);
 
 /// A component, once it is compiled.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub struct Code {
     pub instrumented: OnceLock<Component>,
 }
 
-impl InUse {
+impl CodeCache {
     /// The code under this key, which may still have to be compiled.
     pub fn code(&self, key: Key) -> Arc<Code> {
         let mut by_key = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,6 +7,7 @@
 //! it was made by this program, as it would have been here.
 
 pub mod frame;
+pub mod job;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -17,72 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use frame::{Answer, Request};
+use job::{Bounds, Job};
 
 use crate::limits;
 use crate::shortage;
 
 /// The verb by which this program is the compiler.
 pub const VERB: &str = "compile-plugins";
-
-/// What a compiler is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Job {
-    /// A component becomes code for this machine.
-    Compile,
-    /// The same of one that the operator said is large.
-    CompileLarge,
-    /// A core module becomes a component.
-    Componentize,
-    /// A schema, and perhaps a configuration: see `schema.rs`.
-    CheckSchema,
-}
-
-impl Job {
-    pub fn compile(large: bool) -> Job {
-        if large {
-            Job::CompileLarge
-        } else {
-            Job::Compile
-        }
-    }
-
-    pub(in crate::plugin) fn bounds(self) -> Bounds {
-        match self {
-            Job::Compile | Job::Componentize => Bounds {
-                memory: limits::COMPILE_MEMORY_BYTES,
-                cpu: limits::COMPILE_CPU,
-                wall: limits::COMPILE_WALL,
-            },
-            Job::CompileLarge => Bounds {
-                memory: limits::COMPILE_LARGE_MEMORY_BYTES,
-                cpu: limits::COMPILE_LARGE_CPU,
-                wall: limits::COMPILE_LARGE_WALL,
-            },
-            Job::CheckSchema => Bounds {
-                memory: limits::COMPILE_MEMORY_BYTES,
-                cpu: limits::SCHEMA_CPU,
-                wall: limits::LOADING_WALL,
-            },
-        }
-    }
-
-    /// What it is, in words for the operator.
-    fn name(self) -> &'static str {
-        match self {
-            Job::Compile | Job::CompileLarge => "compiling it",
-            Job::Componentize => "making the core module a component",
-            Job::CheckSchema => "checking a configuration against its schema",
-        }
-    }
-}
-
-/// What one job may take.
-pub(in crate::plugin) struct Bounds {
-    /// In bytes, of addresses.
-    pub(in crate::plugin) memory: u64,
-    pub(in crate::plugin) cpu: Duration,
-    pub(in crate::plugin) wall: Duration,
-}
 
 /// Processes that compile and wait for more. They keep the functions that they compiled, which the
 /// configurations of one plugin share.

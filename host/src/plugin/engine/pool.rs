@@ -1,5 +1,8 @@
 //! How large the pool of instances is. It is made once, for whatever the process will load.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::limits;
 
 /// What the pool is made for.
@@ -64,5 +67,28 @@ impl PoolSize {
     pub fn resident_bytes(&self, per_memory: usize, per_table: usize) -> u64 {
         let tables = self.instances() * limits::PLUGIN_TABLES_MAX as usize;
         (self.memories() * per_memory + tables * per_table) as u64
+    }
+}
+
+/// Places for waiting instances: of all policies of all gateways of the process, since during a reload
+/// there are two of each. The pool has as many beside those of the calls in progress, so that it can
+/// never run out, whatever is loaded.
+pub struct Places(AtomicUsize);
+
+impl Places {
+    pub fn new(count: usize) -> Arc<Places> {
+        Arc::new(Places(AtomicUsize::new(count)))
+    }
+
+    pub fn take(&self) -> bool {
+        let one_less = |free: usize| free.checked_sub(1);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        taken.is_ok()
+    }
+
+    pub fn give_back(&self, count: usize) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 }

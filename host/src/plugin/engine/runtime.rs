@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Thread;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
@@ -14,12 +12,12 @@ use wasmtime::{
 };
 
 use super::artefacts::Artefacts;
-use super::code_cache::InUse;
+use super::clock::EpochClock;
+use super::code_cache::CodeCache;
 use super::compilers::Compilers;
 use super::pages::PageScan;
-use super::pool::PoolSize;
+use super::pool::{Places, PoolSize};
 use crate::limits;
-use crate::plugin::call::idle::Places;
 use crate::plugin::host::bindings::Gateway;
 use crate::plugin::host::state::State;
 
@@ -30,7 +28,7 @@ pub struct Runtime {
     /// For components that import WASI.
     pub wasi_linker: Linker<State>,
     pub artefacts: Artefacts,
-    pub in_use: InUse,
+    pub code_cache: CodeCache,
     /// One permit for each instance at work.
     pub calls: Arc<Semaphore>,
     /// One for each instance that waits.
@@ -58,7 +56,7 @@ impl Runtime {
             linker,
             wasi_linker,
             artefacts,
-            in_use: InUse::default(),
+            code_cache: CodeCache::default(),
             calls: Arc::new(Semaphore::new(size.calls)),
             idle: Places::new(size.idle),
             clock,
@@ -71,7 +69,7 @@ impl Runtime {
     /// Lets go of what only loading needs, and of what was for code that is gone.
     pub fn tidy(&self) {
         self.compilers.dismiss();
-        self.in_use.tidy();
+        self.code_cache.tidy();
         self.artefacts.prune();
     }
 
@@ -99,7 +97,7 @@ impl Runtime {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         // A body that was granted is handed over in one call.
-        let bodies = store.data().granted.bodies.unwrap_or(0);
+        let bodies = store.data().grants.bodies.unwrap_or(0);
         store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX.saturating_add(bodies));
         store.set_max_component_handles(limits::PLUGIN_HANDLES_MAX);
         store.epoch_deadline_callback(|mut context| match context.data_mut().tick() {
@@ -219,76 +217,5 @@ impl CacheStore for FunctionCache {
         functions.bytes += value.len();
         functions.by_key.insert(key.to_owned(), value);
         true
-    }
-}
-
-/// Advances the epoch while guests run, and sleeps while none does.
-pub struct EpochClock {
-    running: AtomicUsize,
-    asleep: AtomicBool,
-    thread: Mutex<Option<Thread>>,
-}
-
-impl EpochClock {
-    fn start(engine: &Engine) -> Result<Arc<EpochClock>> {
-        let clock = Arc::new(EpochClock {
-            running: AtomicUsize::new(0),
-            asleep: AtomicBool::new(false),
-            thread: Mutex::new(None),
-        });
-        let (weak_clock, weak_engine) = (Arc::downgrade(&clock), engine.weak());
-        let handle = std::thread::Builder::new()
-            .name("epoch".to_owned())
-            .spawn(move || {
-                let mut idle_ticks = 0;
-                // Ends with the engine: it holds neither it nor the clock alive.
-                while let (Some(engine), Some(clock)) =
-                    (weak_engine.upgrade(), weak_clock.upgrade())
-                {
-                    engine.increment_epoch();
-                    drop(engine);
-                    if clock.running.load(Ordering::SeqCst) > 0 {
-                        idle_ticks = 0;
-                    } else {
-                        idle_ticks += 1;
-                    }
-                    if idle_ticks < limits::EPOCH_IDLE_TICKS {
-                        drop(clock);
-                        std::thread::sleep(limits::EPOCH_TICK);
-                        continue;
-                    }
-                    // Either this sees the call that is starting, or that call sees `asleep`.
-                    clock.asleep.store(true, Ordering::SeqCst);
-                    let wait = clock.running.load(Ordering::SeqCst) == 0;
-                    if wait {
-                        std::thread::park_timeout(limits::EPOCH_SLEEP);
-                    }
-                    clock.asleep.store(false, Ordering::SeqCst);
-                    idle_ticks = 0;
-                }
-            })?;
-        *clock.thread.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(handle.thread().clone());
-        Ok(clock)
-    }
-
-    /// Keeps the epoch advancing until the guard is dropped.
-    pub fn run(&self) -> Running<'_> {
-        self.running.fetch_add(1, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst)
-            && let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            thread.unpark();
-        }
-        Running(self)
-    }
-}
-
-/// A guest is running.
-pub struct Running<'c>(&'c EpochClock);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -8,8 +8,8 @@ use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::bodies::{self, BodyError};
-use super::edits::NO_WAITING;
 use super::reads::Source;
+use super::state::NO_WAITING;
 use super::state::{
     MissedBody, RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State,
 };
@@ -22,7 +22,7 @@ use crate::shown::quoted;
 impl State {
     /// What is held of a body for this plugin, in bytes. Without the grant the import is not linked.
     fn body_bytes_max(&self) -> Result<usize> {
-        match self.granted.bodies {
+        match self.grants.bodies {
             Some(bytes) => Ok(bytes),
             None => bail!("`bodies` is not granted to this plugin"),
         }
@@ -52,7 +52,7 @@ impl bodies::Host for State {
         }
         // Mostly it is here: what the gateway waits for, it waits for before the call.
         self.cpu.waits();
-        let all = Arc::clone(&self.granted.held_bodies);
+        let all = Arc::clone(&self.grants.held_bodies);
         let collected = self.exchange_mut()?.request_body.collect(max, &all).await;
         self.cpu.goes_on();
         let answer = match collected {
@@ -82,13 +82,13 @@ impl bodies::Host for State {
         if let Err(error) = self.fits(&body)? {
             return Ok(Err(error));
         }
-        let Some(body) = self.granted.held_bodies.keep(body) else {
+        let Some(body) = self.grants.held_bodies.keep(body) else {
             self.missed = Some(MissedBody::NoRoom);
             return Ok(Err(Unread::NoRoom.told(0)));
         };
         representation::replace_request(&mut self.edit_request()?.headers);
         let before = self.exchange_mut()?.request_body.replace(body);
-        self.before.request_body.get_or_insert(before);
+        self.undo.request_body.get_or_insert(before);
         Ok(Ok(()))
     }
 
@@ -103,7 +103,7 @@ impl bodies::Host for State {
             return Ok(Err(BodyError::Failed(NO_WAITING.to_owned())));
         };
         self.cpu.waits();
-        let all = Arc::clone(&self.granted.held_bodies);
+        let all = Arc::clone(&self.grants.held_bodies);
         let collected = self.exchange_mut()?.response_body.collect(max, &all).await;
         self.cpu.goes_on();
         let answer = match collected {
@@ -129,7 +129,7 @@ impl bodies::Host for State {
         if let Err(error) = self.fits(&body)? {
             return Ok(Err(error));
         }
-        let Some(body) = self.granted.held_bodies.keep(body) else {
+        let Some(body) = self.grants.held_bodies.keep(body) else {
             self.missed = Some(MissedBody::NoRoom);
             return Ok(Err(Unread::NoRoom.told(0)));
         };
@@ -142,7 +142,7 @@ impl bodies::Host for State {
         let exchange = self.exchange_mut()?;
         let body = Content::whole(body);
         let before = std::mem::replace(&mut exchange.response_body, body);
-        self.before.response_body.get_or_insert(before);
+        self.undo.response_body.get_or_insert(before);
         Ok(Ok(()))
     }
 }
@@ -219,7 +219,7 @@ impl State {
         max: usize,
     ) -> Result<std::result::Result<Bytes, Unread>> {
         let mut decoded = Vec::new();
-        let mut held = self.granted.held_bodies.begin();
+        let mut held = self.grants.held_bodies.begin();
         loop {
             match inflater.step(&mut decoded) {
                 Err(text) => return Ok(Err(Unread::Encoding(text))),

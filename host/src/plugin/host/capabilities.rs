@@ -135,6 +135,6 @@ impl secrets::Host for State {
         }
         self.secret_was_read = true;
         self.works(name.len())?;
-        Ok(self.granted.secrets.get(&name).map(<[u8]>::to_vec))
+        Ok(self.grants.secrets.get(&name).map(<[u8]>::to_vec))
     }
 }

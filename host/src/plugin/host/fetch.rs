@@ -9,8 +9,9 @@ use wasmtime::Result;
 
 use super::bindings::tollgate::plugin::fetch::{self, FetchError, Outbound};
 use super::bindings::tollgate::plugin::http::Reply;
-use super::edits::{NO_WAITING, lines};
+use super::edits::lines;
 use super::reads::Source;
+use super::state::NO_WAITING;
 use super::state::State;
 use crate::error::FailureKind;
 use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
@@ -34,7 +35,7 @@ impl fetch::Host for State {
             .sum();
         self.works(upstream.len() + outbound.target.len() + headers + outbound.body.len())?;
         self.depends_on(Source::Fetch);
-        let Some(upstream) = self.granted.fetch.get(&upstream).cloned() else {
+        let Some(upstream) = self.grants.fetch.get(&upstream).cloned() else {
             let name = quoted(&upstream);
             return Ok(Err(FetchError::Failed(format!(
                 "upstream {name} is not granted to this plugin; add `grant = {{ fetch = [\"{}\"] }}` to it",
@@ -44,7 +45,7 @@ impl fetch::Host for State {
         let time = outbound
             .timeout_ms
             .map(|ms| Duration::from_millis(ms.into()));
-        let all = Arc::clone(&self.granted.held_bodies);
+        let all = Arc::clone(&self.grants.held_bodies);
         let request = match request(outbound, &all) {
             Ok(request) => request,
             Err(text) => return Ok(Err(FetchError::Failed(text))),

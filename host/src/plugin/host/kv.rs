@@ -17,7 +17,7 @@ impl State {
         self.only_in_calls(import)?;
         self.works(bytes)?;
         self.depends_on(Source::Kv);
-        match &self.granted.kv {
+        match &self.grants.kv {
             Some(kv) => Ok((Arc::clone(kv), Arc::clone(&self.identity.plugin))),
             None => bail!("`kv` is not granted to this plugin"),
         }

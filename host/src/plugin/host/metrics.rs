@@ -20,7 +20,7 @@ impl metrics::Host for State {
         self.only_in_calls("metrics.counter-add")?;
         self.works(bytes(&name, &labels))?;
         let plugin = &self.identity.plugin;
-        self.granted
+        self.grants
             .metrics
             .counter_add(plugin, &name, &labels, value);
         Ok(())
@@ -35,7 +35,7 @@ impl metrics::Host for State {
         self.only_in_calls("metrics.histogram-record")?;
         self.works(bytes(&name, &labels))?;
         let plugin = &self.identity.plugin;
-        self.granted
+        self.grants
             .metrics
             .histogram_record(plugin, &name, &labels, value);
         Ok(())

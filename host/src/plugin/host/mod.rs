@@ -8,6 +8,7 @@ mod decisions;
 mod edits;
 mod fetch;
 mod kv;
+pub mod meter;
 mod metrics;
 pub mod reads;
 mod request;

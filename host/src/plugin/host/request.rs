@@ -201,7 +201,7 @@ impl wit::HostRequest for State {
         let Some(exchange) = &mut self.exchange else {
             bail!("there is no message outside of a call");
         };
-        self.before.attributes(&exchange.attributes);
+        self.undo.attributes(&exchange.attributes);
         let set = exchange
             .attributes
             .set(&identity.plugin, &identity.policy, &name, &value);

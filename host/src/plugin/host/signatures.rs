@@ -18,7 +18,7 @@ impl signatures::Host for State {
         self.works(token.len() + limits::SIGNATURE_WORK_BYTES)?;
         // Keys come and go.
         self.depends_on(Source::KeySet);
-        let Some(key_sets) = &self.granted.key_sets else {
+        let Some(key_sets) = &self.grants.key_sets else {
             bail!("a plugin that does not import `signatures` has no key sets");
         };
         let verified = key_sets.verify_jws(&token, &key_set);

@@ -1,18 +1,24 @@
 //! What a Store holds beside the guest: the message being visited, and the bounds of the call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use wasmtime::ResourceLimiter;
-use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::{ResourceLimiter, Result, bail};
+use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use super::meter::{CpuMeter, OverBudget, Pause};
 use super::reads::{Reads, Source};
-use super::undo::Before;
-use crate::http::exchange::Exchange;
+use super::undo::Undo;
+use super::wasi::{self, Wasi};
+use crate::http::exchange::{Exchange, ResponseHead};
+use crate::http::facts::{Fact, Facts};
 use crate::limits;
-use crate::plugin::grants::Granted;
-use crate::plugin::load::plugin::PluginSpec;
+use crate::plugin::grants::Grants;
+use crate::plugin::spec::{Identity, PluginSpec};
+
+/// What a plugin is told that may not wait.
+pub(super) const NO_WAITING: &str = "as many calls of plugins wait for peers as may";
 
 // A Store serves one message at a time, so a handle needs no number: the guest holds a borrow of
 // "the request", and the exchange in the Store is what it means.
@@ -21,15 +27,6 @@ pub struct RequestHandle;
 pub struct RequestEditsHandle;
 pub struct ResponseHandle;
 pub struct ResponseEditsHandle;
-
-/// Who a guest is, for what it writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The plugin's name in the configuration.
-    pub plugin: Arc<str>,
-    /// The policy's name in the configuration.
-    pub policy: Arc<str>,
-}
 
 /// Why a plugin did not get the body of a message, or could not replace it. On the way in it is mostly the
 /// client's fault.
@@ -64,7 +61,7 @@ impl Phase {
 pub struct State {
     pub identity: Identity,
     pub phase: Phase,
-    pub granted: Arc<Granted>,
+    pub grants: Arc<Grants>,
     /// Whether `configure` read a secret: the snapshot then holds it.
     pub secret_was_read: bool,
     /// The message of the call in progress.
@@ -72,7 +69,7 @@ pub struct State {
     /// The identifier of the request whose body goes through the instance.
     pub body_of: Option<Arc<str>>,
     /// What was before the first edit of the call, should the call fault.
-    pub before: Before,
+    pub undo: Undo,
     /// What the call looked at, where a decision may be remembered.
     pub reads: Option<Reads>,
     /// Why the call did not get a body that it asked for.
@@ -90,11 +87,11 @@ impl State {
         State {
             identity,
             phase,
-            granted: Arc::clone(&spec.granted),
+            grants: Arc::clone(&spec.grants),
             secret_was_read: false,
             exchange: None,
             body_of: None,
-            before: Before::default(),
+            undo: Undo::default(),
             reads: None,
             missed: None,
             log: LogBudget::default(),
@@ -105,18 +102,98 @@ impl State {
     }
 
     /// Notes a tick of the epoch. A guest that is being loaded has its thread to itself.
-    pub fn tick(&mut self) -> Result<Pause, OverBudget> {
+    pub fn tick(&mut self) -> std::result::Result<Pause, OverBudget> {
         let mut pause = self.cpu.tick()?;
         pause.long &= self.phase == Phase::Call;
         Ok(pause)
     }
 }
 
-pub struct Wasi {
-    pub context: WasiCtx,
-    pub table: ResourceTable,
-    /// What the call may still print, in bytes.
-    pub output_left: Arc<AtomicUsize>,
+// What every call of a guest is made of.
+impl State {
+    /// The message of the call in progress. Handles exist only during one, so its absence is a bug
+    /// in the host, which must not become a panic in the gateway.
+    pub(in crate::plugin) fn exchange(&self) -> Result<&Exchange> {
+        match &self.exchange {
+            Some(exchange) => Ok(exchange),
+            None => bail!("there is no message outside of a call"),
+        }
+    }
+
+    pub(super) fn exchange_mut(&mut self) -> Result<&mut Exchange> {
+        match &mut self.exchange {
+            Some(exchange) => Ok(exchange),
+            None => bail!("there is no message outside of a call"),
+        }
+    }
+
+    pub(super) fn response(&self) -> Result<&ResponseHead> {
+        match &self.exchange()?.response {
+            Some(response) => Ok(response),
+            None => bail!("there is no response on the way in"),
+        }
+    }
+
+    /// Counts what a host call does against the call's processor time. Every one begins with it, with
+    /// the bytes that the guest handed over: they were copied before it could be refused.
+    pub(in crate::plugin) fn works(&mut self, bytes: usize) -> Result<()> {
+        match self.cpu.host_works(bytes) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(wasmtime::Trap::Interrupt.into()),
+        }
+    }
+
+    /// What may be asked of the request of the call in progress.
+    pub(super) fn facts(&self) -> Result<Facts<'_>> {
+        Ok(Facts::of(self.exchange()?))
+    }
+
+    /// Notes a getter that the call used, where its decision may be remembered.
+    pub(super) fn looks_at(&mut self, fact: impl FnOnce() -> Fact) {
+        if let Some(reads) = &mut self.reads {
+            reads.note(fact());
+        }
+    }
+
+    /// Notes that what the call answers depends on more than the request shows.
+    pub(super) fn depends_on(&mut self, source: Source) {
+        if let Some(reads) = &mut self.reads {
+            reads.depends_on(source);
+        }
+    }
+
+    /// Judges the call's processor time now.
+    pub(super) fn judge(&mut self) -> Result<()> {
+        match self.cpu.judge() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(wasmtime::Trap::Interrupt.into()),
+        }
+    }
+
+    /// Leave to wait for a peer, for a bounded time: only a part of the instances may, so that some are
+    /// left for calls that do not.
+    pub(super) async fn may_wait(&mut self) -> Option<OwnedSemaphorePermit> {
+        let waiting = Arc::clone(&self.grants.waiting);
+        if let Ok(permit) = Arc::clone(&waiting).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.cpu.waits();
+        let permit = tokio::time::timeout(limits::INSTANCE_WAIT, waiting.acquire_owned()).await;
+        self.cpu.goes_on();
+        permit.ok()?.ok()
+    }
+
+    /// Refuses what must not be frozen into a snapshot.
+    pub(in crate::plugin) fn only_in_calls(&self, import: &str) -> Result<()> {
+        if self.phase != Phase::Call {
+            bail!(
+                "`{import}` was called during `{}`: its answer would be frozen into the snapshot; \
+                 call it in a hook, or set `snapshot = false` for this plugin",
+                self.phase.name()
+            );
+        }
+        Ok(())
+    }
 }
 
 impl WasiView for State {
@@ -127,7 +204,7 @@ impl WasiView for State {
         }
         let wasi = self
             .wasi
-            .get_or_insert_with(|| Box::new(super::wasi::context(&self.identity)));
+            .get_or_insert_with(|| Box::new(wasi::context(&self.identity)));
         WasiCtxView {
             ctx: &mut wasi.context,
             table: &mut wasi.table,
@@ -170,7 +247,7 @@ impl ResourceLimiter for MemoryBound {
         current: usize,
         desired: usize,
         _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    ) -> Result<bool> {
         let wanted = self.used.saturating_sub(current).saturating_add(desired);
         if wanted > self.max {
             self.refused = true;
@@ -185,131 +262,9 @@ impl ResourceLimiter for MemoryBound {
         _current: usize,
         desired: usize,
         _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    ) -> Result<bool> {
         let fits = desired <= limits::PLUGIN_TABLE_ELEMENTS_MAX;
         self.refused |= !fits;
         Ok(fits)
     }
-}
-
-/// Measures the processor time of one call, from the epoch's ticks.
-///
-/// The clock is read at ticks alone: most calls end before the first one, and the system call costs
-/// more than such a call does. The time before the first tick is not known. It is at most one tick, and
-/// is not charged, so that no call is ended before its budget.
-#[derive(Debug)]
-pub struct CpuMeter {
-    pub budget_ns: u64,
-    pub spent_ns: u64,
-    /// The thread's clock when the guest last went on. There from the first look at it in a call.
-    resumed_ns: Option<Arc<AtomicU64>>,
-    /// Spent since the guest last rested.
-    unrested_ns: u64,
-    /// What the host did for the guest since the clock was last read, in calls and KiB.
-    host_work: usize,
-}
-
-impl CpuMeter {
-    /// Starts a call.
-    pub fn start(budget: Duration) -> Self {
-        CpuMeter {
-            budget_ns: u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX),
-            spent_ns: 0,
-            resumed_ns: None,
-            unrested_ns: 0,
-            host_work: 0,
-        }
-    }
-
-    /// Notes that the host works for the guest. Compiled code looks at the epoch in loops and at the
-    /// beginning of functions, and host calls in a straight line pass neither; so every so much of
-    /// them is judged here.
-    pub fn host_works(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        self.host_work += 1 + bytes / 1024;
-        if self.host_work < limits::HOST_WORK_UNJUDGED {
-            return Ok(());
-        }
-        self.judge()
-    }
-
-    /// Looks at the processor time now.
-    pub fn judge(&mut self) -> Result<(), OverBudget> {
-        self.host_work = 0;
-        let now = thread_cpu_ns();
-        let resumed = self
-            .resumed_ns
-            .get_or_insert_with(|| Arc::new(AtomicU64::new(now)))
-            .load(Ordering::Relaxed);
-        if self.spent_ns.saturating_add(now.saturating_sub(resumed)) >= self.budget_ns {
-            return Err(OverBudget);
-        }
-        Ok(())
-    }
-
-    /// Notes that the guest waits for a peer: until [`CpuMeter::goes_on`] the thread's time is others'.
-    pub fn waits(&mut self) {
-        if let Some(resumed) = &self.resumed_ns {
-            let slice = thread_cpu_ns().saturating_sub(resumed.load(Ordering::Relaxed));
-            self.spent_ns = self.spent_ns.saturating_add(slice);
-        }
-    }
-
-    /// The guest goes on, perhaps on another thread.
-    pub fn goes_on(&mut self) {
-        if let Some(resumed) = &self.resumed_ns {
-            resumed.store(thread_cpu_ns(), Ordering::Relaxed);
-        }
-    }
-
-    /// Notes a tick; answers the budget's end, or how the guest gives way.
-    fn tick(&mut self) -> Result<Pause, OverBudget> {
-        let slice = match &self.resumed_ns {
-            None => 0,
-            Some(resumed) => thread_cpu_ns().saturating_sub(resumed.load(Ordering::Relaxed)),
-        };
-        self.spent_ns = self.spent_ns.saturating_add(slice);
-        if self.spent_ns >= self.budget_ns {
-            return Err(OverBudget);
-        }
-        self.unrested_ns = self.unrested_ns.saturating_add(slice);
-        let long = self.unrested_ns >= limits::REST_AFTER_NS;
-        if long {
-            self.unrested_ns = 0;
-        }
-        Ok(Pause {
-            clock: Arc::clone(self.resumed_ns.get_or_insert_default()),
-            long,
-        })
-    }
-}
-
-/// How a guest gives way to others on its thread.
-pub struct Pause {
-    clock: Arc<AtomicU64>,
-    long: bool,
-}
-
-impl Pause {
-    /// At a tick a guest lets others go first. One that has used processor time since it last rested
-    /// rests for a tick: a yield alone would let it run again before what others wait
-    /// for has come, for a tick at each of their steps.
-    pub async fn wait(self) {
-        if self.long {
-            tokio::time::sleep(limits::EPOCH_TICK).await;
-        } else {
-            // Twice: what the first wakes runs before the second returns.
-            tokio::task::yield_now().await;
-            tokio::task::yield_now().await;
-        }
-        self.clock.store(thread_cpu_ns(), Ordering::Relaxed);
-    }
-}
-
-/// The call's processor-time budget is spent.
-#[derive(Debug, Clone, Copy)]
-pub struct OverBudget;
-
-fn thread_cpu_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

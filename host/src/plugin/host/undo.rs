@@ -7,7 +7,7 @@ use crate::http::exchange::{Attributes, Exchange, RequestHead, ResponseHead};
 use crate::limits;
 
 #[derive(Default)]
-pub struct Before {
+pub struct Undo {
     request: Head<RequestHead>,
     written: Option<Vec<HeaderName>>,
     pub request_body: Option<RequestBody>,
@@ -86,7 +86,7 @@ impl<H: Fields> Head<H> {
     }
 }
 
-impl Before {
+impl Undo {
     /// Notes a request before an edit of any kind.
     pub fn request(&mut self, head: &RequestHead) {
         self.request.keep(head);

@@ -12,10 +12,10 @@ use std::time::Duration;
 use rand_core::TryRng;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtxBuilder};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtx, WasiCtxBuilder};
 
-use super::state::{Identity, Wasi};
 use crate::limits;
+use crate::plugin::spec::Identity;
 use crate::shown::one_line;
 
 /// Whether a guest asked for time or randomness while its snapshot was being prepared.
@@ -30,6 +30,14 @@ impl Witness {
     pub fn saw_something(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// What a Store holds of WASI.
+pub struct Wasi {
+    pub context: WasiCtx,
+    pub table: ResourceTable,
+    /// What the call may still print, in bytes.
+    pub output_left: Arc<AtomicUsize>,
 }
 
 fn builder(identity: &Identity) -> (WasiCtxBuilder, Arc<AtomicUsize>) {

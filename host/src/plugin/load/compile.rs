@@ -1,4 +1,4 @@
-//! From bytes to code: made a component and compiled by a process of its own (`compiler.rs`), or taken from
+//! From bytes to code: made a component and compiled by a process of its own (`compiler_process.rs`), or taken from
 //! the disk cache; linked.
 
 use wasmtime::component::types::ComponentItem;
@@ -7,10 +7,10 @@ use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 use super::contract::Shape;
 use super::outline::Names;
 use crate::plugin::call::guest_error;
-use crate::plugin::engine::artefacts::Key;
-use crate::plugin::engine::compilers::Job;
+use crate::plugin::engine::compilers::job::Job;
 use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::state::State;
+use crate::plugin::key::Key;
 
 /// Makes a core module a component; leaves a component as it is. `file` is what it was loaded from.
 pub(in crate::plugin) fn componentize(

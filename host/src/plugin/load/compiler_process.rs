@@ -11,10 +11,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
-use super::{compile, plugin, schema};
+use super::{compile, schema, steps};
 use crate::limits;
-use crate::plugin::engine::compilers::Job;
 use crate::plugin::engine::compilers::frame::{Answer, Request};
+use crate::plugin::engine::compilers::job::Job;
 use crate::plugin::engine::runtime::{self, FunctionCache};
 
 /// Serves the process that holds the other end of standard input and output.
@@ -61,7 +61,7 @@ pub fn serve() -> Result<(), String> {
 
 fn work(engine: &Engine, job: Job, input: Vec<u8>) -> Result<Vec<u8>, String> {
     // The libraries panic on some components that they do not expect.
-    plugin::caught(|| match job {
+    steps::caught(|| match job {
         Job::Compile | Job::CompileLarge => engine
             .precompile_component(&input)
             .map_err(|error| format!("it does not compile: {error:?}")),

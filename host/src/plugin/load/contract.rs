@@ -3,53 +3,13 @@
 
 use super::outline::{Handles, Names};
 use crate::limits;
+use crate::plugin::call::hooks::Hooks;
+use crate::plugin::grants::Interfaces;
 use crate::shown::quoted;
 
 const PREFIX: &str = "tollgate:plugin/";
 /// Versions of the contract that this release links.
 const VERSION: &str = "0.1.";
-
-/// What a component exports of the contract.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hooks {
-    pub authorizer: bool,
-    pub limiter: bool,
-    pub limiter_settle: bool,
-    pub cache_lookup: bool,
-    pub cache_store: bool,
-    pub request_transformer: bool,
-    pub response_transformer: bool,
-    pub request_stream: bool,
-    pub response_stream: bool,
-}
-
-impl Hooks {
-    /// Whether a visit may begin with a hook that is handed the request alone, and go on with one that is
-    /// handed more.
-    pub fn hand_one_then_more(self) -> bool {
-        (self.authorizer || self.limiter) && self.request_transformer
-    }
-
-    /// Whether the entry calls its plugin on the way in, whatever the request's body is.
-    pub fn on_way_in(self) -> bool {
-        self.authorizer || self.limiter || self.cache_lookup || self.request_transformer
-    }
-
-    /// Whether the entry does anything on the way out, with its plugin or by a mechanism.
-    pub fn on_way_out(self) -> bool {
-        self.limiter || self.cache_lookup || self.response_transformer || self.response_stream
-    }
-}
-
-/// Which of the granted interfaces a plugin may import, or export.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Grants {
-    pub secrets: bool,
-    pub bodies: bool,
-    pub fetch: bool,
-    pub kv: bool,
-    pub streams: bool,
-}
 
 /// What the host must do for a component, and what it says about itself by its type alone.
 #[derive(Debug, Default)]
@@ -65,14 +25,14 @@ pub struct Shape {
 ///
 /// # Errors
 /// What the gateway cannot serve, in words for the operator.
-pub fn read(names: &Names, handles: Handles, grants: Grants) -> Result<Shape, Vec<String>> {
+pub fn read(names: &Names, handles: Handles, granted: Interfaces) -> Result<Shape, Vec<String>> {
     let mut shape = Shape {
         handles,
         ..Shape::default()
     };
     let mut problems = Vec::new();
-    read_exports(names, grants, &mut shape, &mut problems);
-    read_imports(names, grants, &mut shape, &mut problems);
+    read_exports(names, granted, &mut shape, &mut problems);
+    read_imports(names, granted, &mut shape, &mut problems);
     problems.truncate(limits::CONFIG_PROBLEMS_SHOWN);
     if problems.is_empty() {
         Ok(shape)
@@ -81,7 +41,7 @@ pub fn read(names: &Names, handles: Handles, grants: Grants) -> Result<Shape, Ve
     }
 }
 
-fn read_exports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut Vec<String>) {
+fn read_exports(names: &Names, granted: Interfaces, shape: &mut Shape, problems: &mut Vec<String>) {
     let mut lifecycle = false;
     for name in &names.exports {
         let Some(interface) = interface(name, problems) else {
@@ -105,11 +65,11 @@ fn read_exports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut
             )),
         }
     }
-    check_hooks(shape.hooks, lifecycle, grants, problems);
+    check_hooks(shape.hooks, lifecycle, granted, problems);
 }
 
 /// Whether what is exported makes a plugin that may run.
-fn check_hooks(hooks: Hooks, lifecycle: bool, grants: Grants, problems: &mut Vec<String>) {
+fn check_hooks(hooks: Hooks, lifecycle: bool, granted: Interfaces, problems: &mut Vec<String>) {
     if !lifecycle {
         problems.push(format!(
             "it does not export `{PREFIX}lifecycle`: it is no Tollgate plugin (with the Rust SDK, \
@@ -142,13 +102,13 @@ fn check_hooks(hooks: Hooks, lifecycle: bool, grants: Grants, problems: &mut Vec
         ("request-stream", hooks.request_stream),
         ("response-stream", hooks.response_stream),
     ] {
-        if exported && !grants.streams {
+        if exported && !granted.streams {
             problems.push(ungranted("exports", interface, "streams = true"));
         }
     }
 }
 
-fn read_imports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut Vec<String>) {
+fn read_imports(names: &Names, granted: Interfaces, shape: &mut Shape, problems: &mut Vec<String>) {
     for name in &names.imports {
         if name.starts_with("wasi:") {
             shape.imports_wasi = true;
@@ -170,10 +130,10 @@ fn read_imports(names: &Names, grants: Grants, shape: &mut Shape, problems: &mut
                 shape.imports_signatures = true;
                 continue;
             }
-            "secrets" => (grants.secrets, "secrets = [\"NAME\"]"),
-            "bodies" => (grants.bodies, "bodies = \"64KiB\""),
-            "fetch" => (grants.fetch, "fetch = [\"UPSTREAM\"]"),
-            "kv" => (grants.kv, "kv = true"),
+            "secrets" => (granted.secrets, "secrets = [\"NAME\"]"),
+            "bodies" => (granted.bodies, "bodies = \"64KiB\""),
+            "fetch" => (granted.fetch, "fetch = [\"UPSTREAM\"]"),
+            "kv" => (granted.kv, "kv = true"),
             other => {
                 problems.push(format!(
                     "it imports {}, which is not in the contract {VERSION}x",

@@ -3,9 +3,11 @@
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use super::plugin::{self, LoadError};
-use super::policy::Policy;
+use super::error::LoadError;
+use super::plugin::Plugin;
+use super::steps;
 use crate::limits;
+use crate::plugin::call::policy::Policy;
 use crate::plugin::call::restore::Pristine;
 use crate::plugin::call::{guest_error, lease};
 use crate::plugin::host::state::{Phase, State};
@@ -14,13 +16,13 @@ use crate::shown::one_line;
 
 /// Makes one instance while loading: what every call would fail over fails the load instead. Answers
 /// what is in it, where later ones can be put back to that.
-pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
-    let plugin = &policy.plugin;
-    let runtime = &plugin.runtime;
+pub fn try_out(policy: &Policy, plugin: &Plugin) -> Result<Option<Pristine>, LoadError> {
+    let runtime = &plugin.runtime();
     let name = &policy.identity.policy;
     let witness = Witness::default();
-    let made = plugin::run(async {
-        let state = plugin::loading_state(&plugin.spec, name, Phase::Call, &plugin.shape, &witness);
+    let made = steps::run(async {
+        let state =
+            steps::loading_state(&plugin.spec(), name, Phase::Call, &plugin.shape, &witness);
         let _running = runtime.clock.run();
         let mut store = runtime.store(state);
         lease::arm(&mut store, limits::CONFIGURE_CPU);
@@ -32,7 +34,7 @@ pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
         };
         policy.exports.check(&mut store, &instance)?;
         let pristine = match runtime.page_scan {
-            Some(_) if can_be_put_back(policy) => pristine(policy, store, &instance).await,
+            Some(_) if can_be_put_back(policy, plugin) => pristine(policy, store, &instance).await,
             _ => None,
         };
         Ok(Ok(pristine))
@@ -53,8 +55,8 @@ pub fn try_out(policy: &Policy) -> Result<Option<Pristine>, LoadError> {
 }
 
 /// Handles of its own, or of a component within it, are state that no reading of memory shows.
-fn can_be_put_back(policy: &Policy) -> bool {
-    let handles = policy.plugin.shape.handles;
+fn can_be_put_back(policy: &Policy, plugin: &Plugin) -> bool {
+    let handles = plugin.shape.handles;
     policy.configure_each.is_none() && !handles.own && !handles.nested
 }
 

@@ -2,11 +2,13 @@
 
 mod compile;
 pub mod compiler_process;
-pub mod contract;
+mod contract;
+pub mod error;
 mod first_instance;
 mod outline;
 pub mod plugin;
-pub mod policy;
+mod policy;
 mod schema;
 pub mod schema_errors;
 mod snapshot;
+pub mod steps;

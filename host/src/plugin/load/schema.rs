@@ -1,17 +1,17 @@
 //! A plugin's own schema, and configurations held against it. Both are the plugin's, or near it: a small
 //! schema can take a validator years, or more stack than there is, so that only a compiler
-//! (`compiler.rs`) is handed one.
+//! (`compiler_process.rs`) is handed one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::compile;
-use super::plugin::LoadError;
+use super::error::LoadError;
 use super::schema_errors;
 use crate::limits;
-use crate::plugin::engine::artefacts::Key;
-use crate::plugin::engine::compilers::Job;
+use crate::plugin::engine::compilers::job::Job;
 use crate::plugin::engine::runtime::Runtime;
+use crate::plugin::key::Key;
 
 /// What is asked: whether this is a schema, and whether this fits it.
 #[derive(Serialize, Deserialize)]

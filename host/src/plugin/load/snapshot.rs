@@ -9,15 +9,17 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::compile;
 use super::compile::Keep;
-use super::plugin::{self, LoadError, Plugin};
+use super::error::LoadError;
+use super::plugin::Plugin;
+use super::steps;
 use crate::limits;
 use crate::plugin::call::guest_error;
-use crate::plugin::engine::artefacts::Key;
 use crate::plugin::engine::code_cache::Code;
 use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;
 use crate::plugin::host::state::{Phase, State};
 use crate::plugin::host::wasi::Witness;
+use crate::plugin::key::Key;
 use crate::shown::one_line;
 
 /// Why there is no snapshot.
@@ -36,8 +38,11 @@ pub fn configured(
     config: &str,
 ) -> Result<(Arc<Code>, Component), NoSnapshot> {
     let key = key(plugin, config);
-    let secrets = plugin.spec.granted.secrets.digest();
-    let code = plugin.runtime.in_use.code(Key::of(&[&key.0, &secrets.0]));
+    let secrets = plugin.spec().grants.secrets.digest();
+    let code = plugin
+        .runtime()
+        .code_cache
+        .code(Key::of(&[&key.0, &secrets.0]));
     let component = code.component(|| make(plugin, policy, config, key))?;
     Ok((code, component))
 }
@@ -52,7 +57,7 @@ fn make(
         let why = "it makes resources of its own, whose handles are in no memory";
         return Err(NoSnapshot::NotPossible(why.to_owned()));
     }
-    if let Some(component) = compile::compiled(&plugin.runtime, key) {
+    if let Some(component) = compile::compiled(&plugin.runtime(), key) {
         return Ok(component);
     }
     let taken = take(plugin, policy, config)?;
@@ -62,20 +67,20 @@ fn make(
     } else {
         Keep::OnDisk
     };
-    let large = plugin.spec.large;
-    compile::compile(&plugin.runtime, key, &taken.component, keep, large)
+    let large = plugin.spec().large;
+    compile::compile(&plugin.runtime(), key, &taken.component, keep, large)
         .map_err(NoSnapshot::NotPossible)
 }
 
 /// What it is known by on disk. The same plugin may configure itself differently if it was granted other
 /// secrets; what depends on their values is not there.
 fn key(plugin: &Plugin, config: &str) -> Key {
-    let kind: &[u8] = match plugin.runtime.page_scan {
+    let kind: &[u8] = match plugin.runtime().page_scan {
         Some(_) => b"snapshot with accessors",
         None => b"snapshot",
     };
     let mut parts: Vec<&[u8]> = vec![kind, &plugin.content.0, config.as_bytes()];
-    parts.extend(plugin.spec.granted.secrets.names().map(str::as_bytes));
+    parts.extend(plugin.spec().grants.secrets.names().map(str::as_bytes));
     Key::of(&parts)
 }
 
@@ -94,7 +99,7 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
         Some(component) => component,
         None => {
             // Instrumenting is deterministic, so whoever comes first compiles for all.
-            let component = compile::once(&plugin.runtime, &instrumented, plugin.spec.large)
+            let component = compile::once(&plugin.runtime(), &instrumented, plugin.spec().large)
                 .map_err(|text| NoSnapshot::NotPossible(format!("instrumented: {text}")))?;
             plugin.code.instrumented.get_or_init(|| component)
         }
@@ -128,11 +133,11 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
             .await
             .map_err(|error| format!("{error:?}"))?;
         Ok(Taken {
-            component: with_accessors(&plugin.runtime, component),
+            component: with_accessors(&plugin.runtime(), component),
             holds_secret,
         })
     };
-    let taken = plugin::caught(|| plugin::run(step)).unwrap_or_else(Err);
+    let taken = steps::caught(|| steps::run(step)).unwrap_or_else(Err);
     match (taken, refused) {
         (Ok(taken), _) => Ok(taken),
         (Err(_), Some(error)) => Err(NoSnapshot::Refused(error)),
@@ -165,7 +170,7 @@ async fn configure(
     component: &Component,
     witness: &Witness,
 ) -> Result<(Store<State>, Instance), LoadError> {
-    let runtime = &plugin.runtime;
+    let runtime = &plugin.runtime();
     let pre = plugin.link(component).map_err(LoadError::plugin)?;
     let indices = lifecycle::GuestIndices::new(&pre).map_err(|error| {
         LoadError::plugin(format!(
@@ -175,8 +180,8 @@ async fn configure(
     let permit = runtime.calls.acquire().await;
     let _permit = permit.map_err(|error| LoadError::plugin(error.to_string()))?;
     let _running = runtime.clock.run();
-    let state = plugin::loading_state(
-        &plugin.spec,
+    let state = steps::loading_state(
+        &plugin.spec(),
         policy,
         Phase::Configure,
         &plugin.shape,
@@ -232,7 +237,7 @@ fn capturable(store: &mut Store<State>, witness: &Witness) -> Result<(), String>
 
 /// Calls the accessors that the instrumentation added. They only fail if the component forbids its
 /// memory to grow by the page they need; the trait has no room for an error, so it travels as an
-/// unwinding that `plugin::run` catches.
+/// unwinding that `steps::run` catches.
 struct Captured {
     store: Store<State>,
     instance: Instance,

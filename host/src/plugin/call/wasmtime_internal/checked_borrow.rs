@@ -11,7 +11,7 @@ use wasmtime::{Result, ValRaw};
 /// What numbers the handles of an instance may have. A handle gets the number that was freed last, so the
 /// order in which a visit let its handles go would show in the numbers of the next one's.
 #[derive(Debug, Default)]
-pub struct Numbers {
+pub struct HandleIndices {
     put_back: bool,
     /// As many as one call was handed since the instance was made or put back: the order of these is
     /// known to the guest in any case. Beyond them the numbers must be those that a new instance gives.
@@ -20,7 +20,7 @@ pub struct Numbers {
     most: u32,
 }
 
-impl Numbers {
+impl HandleIndices {
     /// Notes a call that is handed so many.
     pub fn call(&mut self, handles: u32) {
         self.handed = self.handed.max(handles);
@@ -38,28 +38,28 @@ impl Numbers {
 }
 
 /// A borrow that a hook is handed.
-pub struct Handed<T: 'static> {
+pub struct CheckedBorrow<T: 'static> {
     resource: Resource<T>,
     expected: Option<u32>,
 }
 
 /// An instance that was put back would give a handle another number than a new one.
 #[derive(Debug)]
-pub struct Renumbered;
+pub struct IndexMismatch;
 
-impl std::fmt::Display for Renumbered {
+impl std::fmt::Display for IndexMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the numbers of handles tell of an earlier visit")
     }
 }
 
-impl std::error::Error for Renumbered {}
+impl std::error::Error for IndexMismatch {}
 
-impl<T> Handed<T> {
+impl<T> CheckedBorrow<T> {
     /// A borrow; the `nth` of its call, from 1 on.
-    pub fn new(nth: u32, numbers: &Numbers) -> Self {
-        let tells = numbers.put_back && nth > numbers.handed;
-        Handed {
+    pub fn new(nth: u32, indices: &HandleIndices) -> Self {
+        let tells = indices.put_back && nth > indices.handed;
+        CheckedBorrow {
             resource: Resource::new_borrow(0),
             expected: tells.then_some(nth),
         }
@@ -67,7 +67,7 @@ impl<T> Handed<T> {
 }
 
 // SAFETY: whatever is said of the type is what is true of `Resource`.
-unsafe impl<T: 'static> ComponentType for Handed<T> {
+unsafe impl<T: 'static> ComponentType for CheckedBorrow<T> {
     type Lower = <Resource<T> as ComponentType>::Lower;
 
     const ABI: CanonicalAbiInfo = <Resource<T> as ComponentType>::ABI;
@@ -78,7 +78,7 @@ unsafe impl<T: 'static> ComponentType for Handed<T> {
 }
 
 // SAFETY: lowers as `Resource` does.
-unsafe impl<T: 'static> Lower for Handed<T> {
+unsafe impl<T: 'static> Lower for CheckedBorrow<T> {
     fn linear_lower_to_flat<U>(
         &self,
         context: &mut LowerContext<'_, U>,
@@ -90,7 +90,7 @@ unsafe impl<T: 'static> Lower for Handed<T> {
         // SAFETY: lowering has initialised it, and a handle is one value.
         let number = unsafe { (*to.as_ptr().cast::<ValRaw>()).get_u32() };
         match self.expected {
-            Some(expected) if expected != number => Err(Renumbered.into()),
+            Some(expected) if expected != number => Err(IndexMismatch.into()),
             _ => Ok(()),
         }
     }
@@ -103,7 +103,7 @@ unsafe impl<T: 'static> Lower for Handed<T> {
     ) -> Result<()> {
         // Three handles always fit the registers; should they not, the numbers are not known.
         match self.expected {
-            Some(_) => Err(Renumbered.into()),
+            Some(_) => Err(IndexMismatch.into()),
             None => self.resource.linear_lower_to_memory(context, ty, offset),
         }
     }

@@ -15,13 +15,13 @@ pub struct GuestMemory {
 
 /// An answer that is read as `T` is. wasmtime tells an embedder nowhere else where the memory of a
 /// component's core instance is.
-pub struct Answered<T> {
+pub struct WithMemory<T> {
     pub value: T,
     pub memory: GuestMemory,
 }
 
 // SAFETY: whatever is said of the type is what is true of `T`.
-unsafe impl<T: ComponentType> ComponentType for Answered<T> {
+unsafe impl<T: ComponentType> ComponentType for WithMemory<T> {
     type Lower = T::Lower;
 
     const ABI: CanonicalAbiInfo = T::ABI;
@@ -32,14 +32,14 @@ unsafe impl<T: ComponentType> ComponentType for Answered<T> {
 }
 
 // SAFETY: lifts as `T` does.
-unsafe impl<T: Lift> Lift for Answered<T> {
+unsafe impl<T: Lift> Lift for WithMemory<T> {
     fn linear_lift_from_flat(
         context: &mut LiftContext<'_>,
         ty: InterfaceType,
         source: &Self::Lower,
     ) -> Result<Self> {
         let value = T::linear_lift_from_flat(context, ty, source)?;
-        Ok(Answered::new(value, context))
+        Ok(WithMemory::new(value, context))
     }
 
     fn linear_lift_from_memory(
@@ -48,14 +48,14 @@ unsafe impl<T: Lift> Lift for Answered<T> {
         bytes: &[u8],
     ) -> Result<Self> {
         let value = T::linear_lift_from_memory(context, ty, bytes)?;
-        Ok(Answered::new(value, context))
+        Ok(WithMemory::new(value, context))
     }
 }
 
-impl<T> Answered<T> {
+impl<T> WithMemory<T> {
     fn new(value: T, context: &LiftContext<'_>) -> Self {
         let memory = context.memory();
-        Answered {
+        WithMemory {
             value,
             memory: GuestMemory {
                 base: memory.as_ptr().expose_provenance(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::Job;
+use super::job::Job;
 use crate::limits;
 
 pub struct Request<'r> {
