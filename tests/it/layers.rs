@@ -1,6 +1,8 @@
 //! The house keeps its order: imports of the host point one way, and what one module alone shall know
 //! is named nowhere else. Read from the source, with comments left out.
 
+mod rooms;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -154,13 +156,18 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// The modules that this code names with `crate::`, alone or in braces.
 fn imports(code: &str) -> BTreeSet<String> {
+    named_after("crate::", code)
+}
+
+/// What this code names after `start`, alone or in braces.
+fn named_after(start: &str, code: &str) -> BTreeSet<String> {
     let word = |text: &str| -> String {
         text.chars()
             .take_while(|char| char.is_alphanumeric() || *char == '_')
             .collect()
     };
     let mut found = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
+    for rest in code.split(start).skip(1) {
         let Some(list) = rest.strip_prefix('{') else {
             found.insert(word(rest));
             continue;

@@ -9,6 +9,7 @@ mod artefacts;
 mod attacks;
 mod bodies;
 mod cache;
+mod circles;
 mod config;
 mod connections;
 mod contract;

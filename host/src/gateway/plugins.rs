@@ -12,7 +12,7 @@ use super::{Process, Progress, Upstreams};
 use crate::config::{self, Config, PluginCache, PluginCode, Position, Problem};
 use crate::observe::PluginInstances;
 use crate::plugin::{
-    Granted, Hooks, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets, UNKNOWN_KEY,
+    Grants, Hooks, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets, UNKNOWN_KEY,
 };
 use crate::policy::key_sets::KeySets;
 use crate::shown::clear;
@@ -89,7 +89,7 @@ impl Loaded {
             let of_plugin = |policy: &&Arc<Policy>| *policy.identity.plugin == **name;
             let policies = self.policies.values().filter(of_plugin);
             let now = PluginInstances {
-                at_work: ready.plugin.spec.concurrency - ready.permits.available_permits(),
+                at_work: ready.plugin.spec().concurrency - ready.permits.available_permits(),
                 waiting: policies.map(|policy| policy.waiting_instances()).sum(),
                 calls_waiting: ready.plugin.calls_waiting(),
             };
@@ -264,7 +264,7 @@ fn load_plugin(
         cpu,
         wall,
         concurrency,
-        granted: Arc::new(granted(shared, written, secrets)),
+        grants: Arc::new(grants(shared, written, secrets)),
         snapshot: *snapshot,
         large: *large,
     };
@@ -283,7 +283,7 @@ fn load_plugin(
     }
 }
 
-fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> Granted {
+fn grants(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> Grants {
     let process = shared.process;
     let config::Grant {
         secrets: secret_names,
@@ -294,7 +294,7 @@ fn granted(shared: &Shared<'_>, written: &config::Plugin, secrets: Secrets) -> G
     } = &written.grant;
     let fetch = fetch.iter();
     let fetch = fetch.filter_map(|name| Some((name.clone(), shared.upstreams.get(name)?)));
-    Granted {
+    Grants {
         secrets,
         // What a bundled plugin imports is known, and without names the grant gives nothing.
         imports_secrets: !secret_names.is_empty() || written.code == PluginCode::Bundled,

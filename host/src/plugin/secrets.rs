@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::artefacts::Key;
+use super::key::Key;
 use crate::shown::quoted;
 
 /// Values never appear in logs, dumps or errors.
