@@ -94,7 +94,12 @@ async fn call(
 ) -> Box<Exchange> {
     let (mut visited, said) = match entry.policy.visit(exchange).await {
         Err((mut visited, fault)) => {
-            fill(calls.cached, &mut visited.exchange, passage, Storage::Never);
+            fill(
+                calls.cached,
+                &mut visited.exchange,
+                passage,
+                Storage::Unjudged,
+            );
             (visited, Err(fault))
         }
         Ok(mut visit) => match ask(&mut visit, calls, passage).await {
@@ -137,7 +142,7 @@ async fn ask(visit: &mut Visit<'_>, calls: Calls, passage: &mut Passage) -> Resu
     // plugin faulted.
     let (storage, fault) = match storage {
         Ok(storage) => (storage, None),
-        Err(fault) => (Storage::Never, Some(fault)),
+        Err(fault) => (Storage::Unjudged, Some(fault)),
     };
     if let Some(exchange) = visit.exchange() {
         fill(calls.cached, exchange, passage, storage);
