@@ -1,10 +1,10 @@
 //! The life of one request: all control flow, nothing else. What it calls never calls back.
 
 mod admit;
+mod led;
 mod refused;
 mod response;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,9 +20,9 @@ use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::http::peer::Peer;
 use crate::http::{fields, hops};
 use crate::observe::{Arrival, Record, UpstreamVisit};
-use crate::policy::cache::Fill;
 use crate::upstream::OutgoingRequest;
 
+use led::{lead, refresh};
 pub use refused::{BadHead, refuse_head};
 pub use response::ResponseBody;
 use response::{Held, respond};
@@ -81,9 +81,15 @@ pub async fn handle(
             let record = &mut held.record;
             record.on_route(&route.name, &route.metrics);
             record.client = exchange.client;
-            let mut passage = Passage::default();
-            let exchange = self::exchange(gateway, &route, exchange, 0, &mut passage, record).await;
-            held.charges = std::mem::take(&mut passage.charges);
+            let begun = Underway {
+                exchange,
+                passage: Passage::default(),
+                held,
+            };
+            let done = self::exchange(gateway, &route, begun, 0).await;
+            let exchange = done.exchange;
+            held = done.held;
+            held.charges = done.passage.charges;
             let head = exchange.response.unwrap_or_else(|| ResponseHead {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 headers: http::HeaderMap::new(),
@@ -113,20 +119,32 @@ pub async fn handle(
     response
 }
 
+/// A request between its way in and its way out, with all that belongs to it.
+struct Underway {
+    exchange: Box<Exchange>,
+    passage: Passage,
+    held: Box<Held>,
+}
+
 /// The heart: the chain from an entry inwards, the route's end unless an entry answered, and the way
 /// out through what was entered, of this call or of the passage before it.
 async fn exchange(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
-    mut exchange: Box<Exchange>,
+    underway: Underway,
     mut from: usize,
-    passage: &mut Passage,
-    record: &mut Record,
-) -> Box<Exchange> {
+) -> Underway {
     let chain = &route.chain;
+    let Underway {
+        mut exchange,
+        mut passage,
+        mut held,
+    } = underway;
     loop {
+        let record = &mut held.record;
+        let mechanisms = &gateway.mechanisms;
         let (entered, ended) =
-            chain::inward(chain, from, exchange, &gateway.mechanisms, passage, record).await;
+            chain::inward(chain, from, exchange, mechanisms, &mut passage, record).await;
         exchange = entered;
         record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
         match ended {
@@ -135,59 +153,32 @@ async fn exchange(
                     passage.fail(&mut exchange, &failure, record);
                 }
             }
+            Ended::Leads { index, followers } => {
+                let underway = Underway {
+                    exchange,
+                    passage,
+                    held,
+                };
+                return lead(gateway, route, underway, index + 1, followers).await;
+            }
             Ended::Answered => {}
             Ended::AnsweredStale { index, fill } => {
                 let refreshed = refresh(gateway, route, exchange.again(), index, *fill);
                 tokio::spawn(refreshed);
             }
         }
-        match chain::outward(chain, exchange, passage, record).await {
-            (done, None) => return done,
+        match chain::outward(chain, exchange, &mut passage, record).await {
+            (exchange, None) => {
+                return Underway {
+                    exchange,
+                    passage,
+                    held,
+                };
+            }
             // A cache entry asks again, once.
             (again, Some(index)) => (exchange, from) = (again, index),
         }
     }
-}
-
-/// Fetches in the background what a cache entry answered stale: the same exchange, from inside that
-/// entry. It has a permit as every request has, and is left for the next if there is none.
-fn refresh(
-    gateway: &Arc<Gateway>,
-    route: &Arc<Route>,
-    mut again: Exchange,
-    index: usize,
-    fill: Fill,
-) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    let (gateway, route) = (Arc::clone(gateway), Arc::clone(route));
-    Box::pin(async move {
-        let Ok(_permit) = Arc::clone(&gateway.requests).try_acquire_owned() else {
-            return;
-        };
-        let mut record = gateway.record(Arrival {
-            listener: "background".into(),
-            id: Arc::clone(&again.id),
-            client: again.client,
-            method: again.request.method.clone(),
-            target: again.request.target.uri().clone(),
-        });
-        record.background = true;
-        record.on_route(&route.name, &route.metrics);
-        let mut passage = Passage::storing(index, fill, &mut again);
-        let again = Box::new(again);
-        let done = exchange(
-            &gateway,
-            &route,
-            again,
-            index + 1,
-            &mut passage,
-            &mut record,
-        )
-        .await;
-        if let Some(response) = &done.response {
-            record.status = response.status.as_u16();
-        }
-        record.complete = true;
-    })
 }
 
 /// Where a request goes that no entry answered.

@@ -8,6 +8,7 @@ mod broken;
 mod callers;
 mod chain;
 mod identity;
+mod leavers;
 mod memory;
 mod purge;
 mod record;

@@ -13,7 +13,7 @@ use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
 use crate::plugin::{Fault, FaultKind, Lookup, Reply, Verdict, Visit, Visited};
-use crate::policy::cache::Fill;
+use crate::policy::cache::{Fill, Followers};
 use crate::policy::decisions::{Asking, Recalled};
 use crate::policy::limit::{Charge, Finding, Now, Place};
 
@@ -21,6 +21,9 @@ use crate::policy::limit::{Charge, Finding, Now, Place};
 pub enum Ended {
     /// Nobody answered: the upstream is asked.
     Open,
+    /// The cache entry at this index fetches, also for those who follow: the way in goes on inside it, and
+    /// should not end with the client.
+    Leads { index: usize, followers: Followers },
     /// The response is in the exchange.
     Answered,
     /// The response is in the exchange, from the cache and stale; another is to be fetched by the

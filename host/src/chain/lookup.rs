@@ -57,8 +57,10 @@ pub(super) async fn look_up(
             ("stale", Some(Ended::AnsweredStale { index, fill }))
         }
         Found::Fetch(fill) => {
+            let followers = fill.followers();
             passage.enter_to_fill(index, charge, fill, exchange);
-            ("miss", None)
+            let leads = followers.map(|followers| Ended::Leads { index, followers });
+            ("miss", leads)
         }
         Found::Pass(pass) => {
             let pass = pass.also_in(&namespace.all);

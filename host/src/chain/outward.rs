@@ -106,7 +106,7 @@ async fn call(
     let (mut visited, said) = match entry.policy.visit(exchange).await {
         Err((mut visited, fault)) => {
             let exchange = &mut visited.exchange;
-            fill(entry, calls.cached, exchange, passage, Storage::Never);
+            fill(entry, calls.cached, exchange, passage, Storage::Unjudged);
             (visited, Err(fault))
         }
         Ok(mut visit) => match ask(entry, &mut visit, calls, passage).await {
@@ -154,7 +154,7 @@ async fn ask(
     // plugin faulted.
     let (storage, fault) = match storage {
         Ok(storage) => (storage, None),
-        Err(fault) => (Storage::Never, Some(fault)),
+        Err(fault) => (Storage::Unjudged, Some(fault)),
     };
     if let Some(exchange) = visit.exchange() {
         fill(entry, calls.cached, exchange, passage, storage);
@@ -236,6 +236,7 @@ fn fill(
     let Some(cached) = cached else { return };
     if let Cached::Fill { request, .. } = &cached {
         if entry.edited_inside
+            && storage != Storage::Unjudged
             && let Some(response) = &exchange.response
             && may_vary_inside(
                 &response.headers,

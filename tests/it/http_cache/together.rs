@@ -143,34 +143,6 @@ fn a_fetch_goes_on_when_all_have_left() {
 }
 
 #[test]
-fn a_leader_that_leaves_before_the_head_lets_another_lead() {
-    let held = Gate::new();
-    let gate = held.clone();
-    let origin = Origin::raw(move |request| {
-        let mut steps = vec![Step::Send(answer(FRESH, "whole"))];
-        if field(request, "x-who") == "leader" {
-            steps.insert(0, Step::WaitFor(gate.clone()));
-        }
-        steps
-    });
-    let gateway = Gateway::start(&cached(&origin).toml());
-    let leader = Slow::get(&gateway, "/a", "x-who: leader\r\n");
-    origin.request(0);
-    let get = |_| Slow::get(&gateway, "/a", "");
-    let others: Vec<Slow> = (0..10).map(get).collect();
-    wait_for_requests(&gateway, 11);
-    drop(leader);
-    for other in others {
-        let response = other.finish();
-        assert_eq!((response.status, response.text()), (200, "whole".into()));
-    }
-    assert_eq!(origin.requests(), 2, "one of them led");
-    held.open();
-    let record = gateway.record(|record| record["complete"] == false);
-    assert_eq!(record["failure"]["blame"], "client", "{record}");
-}
-
-#[test]
 fn what_is_for_one_alone_is_fetched_by_each() {
     let gate = Gate::new();
     let held = gate.clone();

@@ -58,7 +58,7 @@ impl Policy {
         let mut policy = Policy {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             identity: Identity {
-                plugin: Arc::clone(plugin.spec().name),
+                plugin: Arc::clone(&plugin.spec().name),
                 policy: Arc::clone(name),
             },
             hooks: plugin.shape.hooks,
@@ -71,7 +71,7 @@ impl Policy {
             configure_each,
             _code: code,
             config: of_config,
-            idle: Idle::new(plugin.runtime().idle_per_policy, plugin.runtime().idle),
+            idle: Idle::new(plugin.runtime().idle_per_policy, &plugin.runtime().idle),
             permits,
         };
         policy.pristine = first_instance::try_out(&policy, plugin)?;

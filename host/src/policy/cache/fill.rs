@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use super::body::CacheBody;
 use super::conditions::CLIENTS_OWN;
 use super::directives::RequestDirectives;
-use super::flight::{Landing, Lead};
+use super::flight::{Followers, Landing, Lead};
 use super::head::merge;
 use super::range;
 use super::serve::{Client, Whole};
@@ -67,6 +67,11 @@ impl Fill {
         }
     }
 
+    /// Those who wait for this fetch, or may come to. None if it is for its own client alone.
+    pub fn followers(&self) -> Option<Followers> {
+        self.lead.as_ref().map(Lead::followers)
+    }
+
     /// What is being validated: a success with a validator.
     pub(super) fn validated(&self) -> Option<&Kept> {
         let stale = self.stale.as_ref().filter(|_| !self.conditions_pass)?;
@@ -105,7 +110,7 @@ impl Fill {
         {
             return self.not_modified(&stale, &headers, &storage, now);
         }
-        if self.is_head && !gateway_error {
+        if self.is_head && !gateway_error && storage != Storage::Unjudged {
             self.freshen_by_head(status, &headers, &storage, now);
         }
         let judged = match self.is_head || gateway_error {
@@ -126,7 +131,8 @@ impl Fill {
         match judged {
             Some(head) => self.keep(head, response, body, now),
             None => {
-                if !gateway_error {
+                // Else another leads: what befell this one need not befall those who wait.
+                if !gateway_error && storage != Storage::Unjudged {
                     self.note_unshared(status, now);
                 }
                 self.pass_on(response, body, now)

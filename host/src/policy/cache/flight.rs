@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
@@ -230,6 +230,10 @@ impl Lead {
         });
     }
 
+    pub fn followers(&self) -> Followers {
+        Followers(Arc::downgrade(&self.landing))
+    }
+
     /// Tells those who wait, and nobody who comes later.
     pub fn land_and_end(self, landing: Landing) {
         let mut table = self.flights.lock();
@@ -242,6 +246,35 @@ impl Lead {
         }
         drop(table);
         self.land(landing);
+    }
+}
+
+/// Those who wait for a fetch, seen from beside it. It is none of the leaders: the channel closes all the same
+/// when they give up.
+pub struct Followers(Weak<watch::Sender<Landing>>);
+
+impl Followers {
+    pub fn are_waiting(&self) -> bool {
+        let landing = self.0.upgrade();
+        landing.is_some_and(|landing| landing.receiver_count() > 0)
+    }
+
+    /// Waits until nobody waits any more: all have left, or have what landed.
+    pub async fn gone(&self) {
+        if let Some(landing) = self.0.upgrade() {
+            landing.closed().await;
+        }
+    }
+
+    /// The same, if anything landed. Those who wait in vain are to see the channel closed.
+    pub async fn told(&self) {
+        let Some(landing) = self.0.upgrade() else {
+            return;
+        };
+        let landed = !matches!(&*landing.borrow(), Landing::Waiting);
+        if landed {
+            landing.closed().await;
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Fill {
             report.ttl = Some(kept.head.lifetime.ttl(now));
             headers.insert(AGE, kept.head.lifetime.age(now).as_secs().into());
             self.share(kept, now);
-        } else {
+        } else if *storage != Storage::Unjudged {
             self.cache.store.drop_variant(&self.watch.key, stale);
             self.land(Landing::Alone);
         }

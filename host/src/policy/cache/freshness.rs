@@ -106,7 +106,7 @@ pub fn judge(
     }
     let mut directives = ResponseDirectives::of(response);
     let without = match storage {
-        Storage::Never => return None,
+        Storage::Never | Storage::Unjudged => return None,
         Storage::Standard => &[][..],
         Storage::StandardWithout(without) => without,
         Storage::Retain(retention) => &retention.without,

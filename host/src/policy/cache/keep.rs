@@ -39,7 +39,7 @@ impl Fill {
         let selection = Selection::of(headers, &self.request)?;
         let tags = match storage {
             Storage::Retain(retention) => retention.tags.clone(),
-            Storage::Standard | Storage::StandardWithout(_) | Storage::Never => Vec::new(),
+            _ => Vec::new(),
         };
         Some(Head {
             status,

@@ -44,6 +44,7 @@ use tokio::sync::Semaphore;
 
 pub use self::body::CacheBody;
 pub use self::fill::{Fill, Filled};
+pub use self::flight::Followers;
 pub use self::pass::Pass;
 pub use self::vary::may_vary_inside;
 
@@ -92,6 +93,8 @@ pub enum Storage {
     /// RFC 9111 decides of the response without these fields, and it is stored without them.
     StandardWithout(Vec<HeaderName>),
     Never,
+    /// The plugin faulted: not stored, which says nothing of what else there is under the key.
+    Unjudged,
     /// Kept so, whatever `Cache-Control` says; but only ever a complete response to a GET.
     Retain(Retention),
 }

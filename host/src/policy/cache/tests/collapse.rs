@@ -125,6 +125,40 @@ async fn a_leader_who_gives_up_is_followed_by_another() {
     }
 }
 
+/// What befell the plugin of one request says nothing of the others, nor of what is stored.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_plugin_faulted_is_followed_by_another() {
+    let cache = Cache::new(settings());
+    let faulted = Says {
+        storage: Storage::Unjudged,
+        ..says(&[LIVES])
+    };
+    let fill = lead(&cache, get("/")).await;
+    let mut waiting: Vec<_> = (0..3).map(|_| ask(&cache, get("/"))).collect();
+    settle().await;
+    faulted.clone().answer(fill, start());
+    settle().await;
+    let leads = waiting.iter().position(JoinHandle::is_finished).unwrap();
+    let fill = fetches(waiting.remove(leads)).await;
+    settle().await;
+    assert!(waiting.iter().all(|task| !task.is_finished()));
+    let own = says(&[LIVES, ("etag", "\"a\"")]).answer(fill, start());
+    assert_eq!(read(own.body).await.unwrap(), b"hello");
+    for task in waiting {
+        assert_eq!(read(answered(task).await.body).await.unwrap(), b"hello");
+    }
+    // It is stale now, and validated by a request whose plugin faults.
+    let late = get("/").at(4_000);
+    let not_modified = Says {
+        status: StatusCode::NOT_MODIFIED,
+        ..faulted
+    };
+    let fill = lead(&cache, late.clone()).await;
+    let own = not_modified.answer(fill, after(4_000));
+    assert_eq!(read(own.body).await.unwrap(), b"hello");
+    assert_eq!(cache.stats().entries, 1);
+}
+
 /// But not for ever.
 #[tokio::test(start_paused = true)]
 async fn after_some_rounds_each_goes_alone() {
