@@ -51,7 +51,12 @@ const STILL: &[&[&str]] = &[
         "policy/limit/limiter.rs",
         "policy/limit/shard.rs",
     ],
-    &["proxy.rs", "proxy/admit.rs", "proxy/response.rs"],
+    &[
+        "proxy.rs",
+        "proxy/admit.rs",
+        "proxy/led.rs",
+        "proxy/response.rs",
+    ],
     &["route.rs", "route/leaf.rs", "route/trie.rs"],
     &["route/path.rs", "route/template.rs"],
     &["server.rs", "server/admin.rs", "server/connection.rs"],

@@ -16,8 +16,8 @@ pub struct Lifetime {
     received: SystemTime,
     /// When it was received (RFC 9111, section 4.2.3).
     initial_age: Duration,
-    /// What it said itself of that (`Age`): the rest is the time of its own fetch, and of clocks.
-    stated_age: Duration,
+    /// What of that it had before its own fetch began, by its `Age` and its `Date`.
+    earlier_age: Duration,
     fresh: Duration,
     /// How long beyond that, while another is fetched.
     while_revalidate: Duration,
@@ -39,7 +39,7 @@ impl Lifetime {
 
     /// Whether it is fresh for one who waited for it while it was fetched.
     pub fn was_fresh_when_made(&self) -> bool {
-        self.fresh > self.stated_age
+        self.fresh > self.earlier_age
     }
 
     /// How long it stays fresh, in whole seconds; negative once it is stale.
@@ -90,6 +90,13 @@ pub struct Storable {
 pub struct Times {
     pub requested: SystemTime,
     pub received: SystemTime,
+}
+
+impl Times {
+    fn delay(self) -> Duration {
+        let delay = self.received.duration_since(self.requested);
+        delay.unwrap_or_default()
+    }
 }
 
 /// Whether and for how long the response to a GET with `request` for its fields may be stored in a
@@ -150,7 +157,7 @@ fn retained(
         lifetime: Lifetime {
             received: times.received,
             initial_age,
-            stated_age: stated_age(response),
+            earlier_age: earlier_age(response, times),
             fresh: initial_age.saturating_add(retention.fresh),
             while_revalidate: retention.stale_while_revalidate,
             if_error: retention.stale_if_error,
@@ -193,7 +200,8 @@ fn standard(
         None => return None,
     };
     let lifetime = lifetime_of(&directives, lifetime, response, times);
-    let useful = lifetime.fresh > lifetime.initial_age
+    // For those who wait, if for nobody later.
+    let useful = lifetime.was_fresh_when_made()
         || lifetime.may_answer_while_revalidated(times.received)
         || lifetime.may_answer_for_failure(times.received, None)
         || (status.is_success() && has_validator(response));
@@ -235,7 +243,7 @@ fn lifetime_of(
     Lifetime {
         received: times.received,
         initial_age: initial_age(response, times),
-        stated_age: stated_age(response),
+        earlier_age: earlier_age(response, times),
         fresh: match directives.no_cache {
             true => Duration::ZERO,
             false => fresh,
@@ -273,13 +281,22 @@ fn heuristic_lifetime(response: &HeaderMap, times: Times) -> Duration {
 
 /// RFC 9111, section 4.2.3: `corrected_initial_age`.
 fn initial_age(response: &HeaderMap, times: Times) -> Duration {
+    let corrected = stated_age(response).saturating_add(times.delay());
+    apparent_age(response, times).max(corrected)
+}
+
+/// The same without the time of the fetch: how old the response was to one who waited for it.
+fn earlier_age(response: &HeaderMap, times: Times) -> Duration {
+    let apparent = apparent_age(response, times).saturating_sub(times.delay());
+    apparent.max(stated_age(response))
+}
+
+/// RFC 9111, section 4.2.3: `apparent_age`.
+fn apparent_age(response: &HeaderMap, times: Times) -> Duration {
     let stated = response.get(DATE).and_then(date);
     let apparent = stated.and_then(|date| times.received.duration_since(date).ok());
-    let delay = times.received.duration_since(times.requested);
-    let corrected = stated_age(response).saturating_add(delay.unwrap_or_default());
     // A `Date` has whole seconds: what is below one is no age.
-    let apparent = Duration::from_secs(apparent.unwrap_or_default().as_secs());
-    apparent.max(corrected)
+    Duration::from_secs(apparent.unwrap_or_default().as_secs())
 }
 
 fn stated_age(response: &HeaderMap) -> Duration {
