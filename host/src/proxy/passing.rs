@@ -1,23 +1,92 @@
-//! Fetches that are not their client's alone: those that others wait for, and those in the background.
+//! How a request passes its chain: inwards, to its end, and out again; by itself, for others who wait, or in the
+//! background.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::ALLOW;
+
 use super::response::Held;
-use super::{Underway, exchange};
-use crate::chain::Passage;
-use crate::gateway::{Gateway, Route};
-use crate::http::body::Upload;
-use crate::http::exchange::Exchange;
-use crate::observe::Arrival;
+use crate::chain::{self, Ended, Passage};
+use crate::error::{Failure, FailureKind, allow};
+use crate::gateway::{Destination, Gateway, Route};
+use crate::http::body::{Content, Upload};
+use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
+use crate::http::{fields, hops};
+use crate::observe::{Arrival, Record, UpstreamVisit};
 use crate::policy::cache::{Fill, Followers};
+use crate::upstream::OutgoingRequest;
+
+/// A request between its way in and its way out, with all that belongs to it.
+pub(super) struct Underway {
+    pub exchange: Box<Exchange>,
+    pub passage: Passage,
+    pub held: Box<Held>,
+}
+
+/// The heart: the chain from an entry inwards, the route's end unless an entry answered, and the way
+/// out through what was entered, of this call or of the passage before it.
+pub(super) async fn pass(
+    gateway: &Arc<Gateway>,
+    route: &Arc<Route>,
+    underway: Underway,
+    mut from: usize,
+) -> Underway {
+    let chain = &route.chain;
+    let Underway {
+        mut exchange,
+        mut passage,
+        mut held,
+    } = underway;
+    loop {
+        let record = &mut held.record;
+        let mechanisms = &gateway.mechanisms;
+        let (entered, ended) =
+            chain::inward(chain, from, exchange, mechanisms, &mut passage, record).await;
+        exchange = entered;
+        record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
+        match ended {
+            Ended::Open => {
+                if let Err(failure) = end(route, &mut exchange, record).await {
+                    passage.fail(&mut exchange, &failure, record);
+                }
+            }
+            Ended::Leads { index, followers } => {
+                let underway = Underway {
+                    exchange,
+                    passage,
+                    held,
+                };
+                return lead(gateway, route, underway, index + 1, followers).await;
+            }
+            Ended::Answered => {}
+            Ended::AnsweredStale { index, fill } => {
+                let refreshed = refresh(gateway, route, exchange.again(), index, *fill);
+                tokio::spawn(refreshed);
+            }
+        }
+        match chain::outward(chain, exchange, &mut passage, record).await {
+            (exchange, None) => {
+                return Underway {
+                    exchange,
+                    passage,
+                    held,
+                };
+            }
+            // A cache entry asks again, once.
+            (again, Some(index)) => (exchange, from) = (again, index),
+        }
+    }
+}
 
 type Going = Pin<Box<dyn Future<Output = Underway> + Send>>;
 
 /// The rest of a request that leads a fetch: from an entry inwards, and the way out. If its client goes away
 /// before that is done, and others wait for the fetch, it is done for them.
-pub(super) fn lead(
+fn lead(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
     underway: Underway,
@@ -25,13 +94,13 @@ pub(super) fn lead(
     followers: Followers,
 ) -> Led {
     let (gateway, route) = (Arc::clone(gateway), Arc::clone(route));
-    let going = Box::pin(async move { exchange(&gateway, &route, underway, from).await });
+    let going = Box::pin(async move { pass(&gateway, &route, underway, from).await });
     Led(Some((going, followers)))
 }
 
 /// A led fetch. Dropped on the way, it goes on beside, as long as somebody waits for it: those who do each
 /// have a permit, and so has it, so no more is asked of upstreams than by as many clients who stay.
-pub(super) struct Led(Option<(Going, Followers)>);
+struct Led(Option<(Going, Followers)>);
 
 impl Future for Led {
     type Output = Underway;
@@ -75,7 +144,7 @@ async fn go_on(going: Going, followers: Followers) {
 
 /// Fetches in the background what a cache entry answered stale: the same exchange, from inside that
 /// entry. It has a permit as every request has, and is left for the next if there is none.
-pub(super) fn refresh(
+fn refresh(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
     mut again: Exchange,
@@ -107,11 +176,100 @@ pub(super) fn refresh(
                 charges: Vec::new(),
             }),
         };
-        let mut done = exchange(&gateway, &route, begun, index + 1).await;
+        let mut done = pass(&gateway, &route, begun, index + 1).await;
         let record = &mut done.held.record;
         if let Some(response) = &done.exchange.response {
             record.status = response.status.as_u16();
         }
         record.complete = true;
     })
+}
+
+/// Where a request goes that no entry answered.
+async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Result<(), Failure> {
+    if exchange.preflight.is_some() && !route.takes_options {
+        // Nobody in the chain speaks CORS, so as far as the browser goes there is nothing here.
+        let kind = FailureKind::MethodNotAllowed(route.allowed());
+        return Err(Failure::new(
+            kind,
+            "no entry of the chain answers preflights",
+        ));
+    }
+    match &route.destination {
+        Destination::Upstream(_) => {
+            let RequestHead {
+                method, headers, ..
+            } = &mut exchange.request;
+            if !hops::may_go_on(method, headers) {
+                exchange.answer(last_hop(route), Content::whole(Bytes::new()));
+                return Ok(());
+            }
+            let (head, content, visit) = ask(route, exchange).await?;
+            record.upstream = Some(visit);
+            exchange.answer(head, content);
+        }
+        Destination::Respond(head, body) => {
+            exchange.answer(head.clone(), Content::whole(body.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The answer to an OPTIONS that may go no further: what may be asked of the route.
+fn last_hop(route: &Route) -> ResponseHead {
+    let mut headers = http::HeaderMap::new();
+    if let Some(allow) = allow(&route.allowed()) {
+        headers.insert(ALLOW, allow);
+    }
+    ResponseHead {
+        status: StatusCode::OK,
+        headers,
+    }
+}
+
+/// Asks the upstream.
+async fn ask(
+    route: &Route,
+    exchange: &mut Exchange,
+) -> Result<(ResponseHead, Content, UpstreamVisit), Failure> {
+    let Destination::Upstream(upstream) = &route.destination else {
+        return Err(Failure::new(
+            FailureKind::Unreachable,
+            "the route has no upstream",
+        ));
+    };
+    let rest = exchange.request_body.empty_again();
+    let body = std::mem::replace(&mut exchange.request_body, rest);
+    let RequestHead {
+        method,
+        target,
+        headers,
+        ..
+    } = &mut exchange.request;
+    let answer = upstream
+        .send(OutgoingRequest {
+            method,
+            uri: target.uri(),
+            headers,
+            keeps_headers: route.reads_on_way_out,
+            // A plugin of this chain reads the content.
+            wants_identity: route.reads_responses,
+            body,
+        })
+        .await?;
+    let (head, body) = answer.response.into_parts();
+    let visit = UpstreamVisit {
+        name: Arc::clone(&upstream.name),
+        server: answer.server,
+        status: head.status.as_u16(),
+        first_byte: answer.first_byte,
+    };
+    let mut headers = head.headers;
+    fields::remove_hop_by_hop(&mut headers);
+    hops::pass(&mut headers, head.version);
+    let head = ResponseHead {
+        status: head.status,
+        headers,
+    };
+    Ok((head, Content::stream(Box::pin(body)), visit))
 }
