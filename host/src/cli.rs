@@ -1,5 +1,6 @@
 //! Arguments and verbs, one file per verb.
 
+mod build;
 mod check;
 mod logs;
 mod plugin_build;
@@ -12,15 +13,13 @@ mod watch;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, Problems};
-use crate::gateway::{
-    BUNDLED, COMPILER_VERB, Gateway, Process, Progress, Purpose, serve_as_compiler,
-};
-use crate::observe::{Counter, LogWriter, Metrics};
+use crate::gateway::{COMPILER_VERB, serve_as_compiler};
+
+#[cfg(feature = "bench")]
+pub(crate) use build::{build, read};
 
 #[derive(Parser)]
 #[command(
@@ -97,82 +96,5 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// A gateway that is ready to serve, and what it stands on.
-pub(crate) struct Built {
-    pub(crate) gateway: Gateway,
-    process: Arc<Process>,
-    metrics: Arc<Metrics>,
-    log: Arc<LogWriter>,
-}
-
-pub(crate) fn read(path: &std::path::Path) -> Result<Config, String> {
-    config::load(path, &BUNDLED).map_err(|problems| refused(&problems))
-}
-
-/// All that is wrong, and how much that is.
-fn refused(problems: &Problems) -> String {
-    let (errors, warnings) = (problems.problems.len(), problems.warnings.len());
-    let mut said = problems.to_string();
-    if errors + warnings > 1 {
-        said.push_str(&format!(
-            "{}: {}",
-            problems.source.file.display(),
-            counted(errors, "error")
-        ));
-        if warnings > 0 {
-            said.push_str(&format!(", {}", counted(warnings, "warning")));
-        }
-    }
-    said
-}
-
-/// So many of these: "1 policy", "2 policies".
-fn counted(number: usize, what: &str) -> String {
-    match (number, what.strip_suffix('y')) {
-        (1, _) => format!("1 {what}"),
-        (_, Some(stem)) => format!("{number} {stem}ies"),
-        (_, None) => format!("{number} {what}s"),
-    }
-}
-
-/// Builds everything that a configuration names. The counter is that of the gateway's own log.
-pub(crate) fn build(
-    config: &Config,
-    log_lines_lost: Counter,
-    purpose: Purpose,
-) -> Result<Built, String> {
-    raise_descriptor_limit();
-    let metrics = Metrics::new(log_lines_lost);
-    let log = logs::start_access_log(metrics.access_log_lines_lost.clone())
-        .map_err(|error| format!("error: the access log cannot start: {error}"))?;
-    let process = Process::start(config, Arc::clone(&metrics), Arc::clone(&log), purpose)
-        .map_err(|error| format!("error: {error}"))?;
-    let progress = Arc::new(Progress::default());
-    let shown = terminal::Shown::start(&progress);
-    let built = Gateway::build(config, &process, None, &progress);
-    drop(shown);
-    process.tidy();
-    let gateway = built.map_err(|problems| {
-        let warnings = config.warnings.clone();
-        refused(&problems.with_warnings(warnings))
-    })?;
-    Ok(Built {
-        gateway,
-        process,
-        metrics,
-        log,
-    })
-}
-
-/// Each snapshot takes a descriptor, and each connection one or two.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "cannot raise the number of open files");
     }
 }

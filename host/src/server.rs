@@ -4,6 +4,7 @@
 mod admin;
 mod body;
 mod connection;
+mod door;
 mod linger;
 mod stall;
 mod turns;
@@ -15,12 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::{Config, Position, Problem};
 use crate::gateway::{Current, keep_connections_as};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
+use door::{ACCEPT_PAUSE, Door, Open};
 use workers::Workers;
 
 /// Serves until it is told to stop, then drains; told again, it drains no longer.
@@ -136,14 +138,6 @@ fn address(socket: &TcpListener) -> Result<SocketAddr, String> {
         .map_err(|error| format!("a listener has no address: {error}"))
 }
 
-/// Where connections come in, and what serves their requests.
-#[derive(Clone)]
-struct Door {
-    /// Of the socket, by which a gateway knows the listener.
-    number: usize,
-    current: Arc<Current>,
-}
-
 /// Accepts for as long as the process takes connections. Without a permit nothing is accepted: the
 /// kernel's queue is the wait, and a full one tells clients.
 async fn accept(
@@ -177,30 +171,5 @@ async fn accept(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-/// After an error of `accept`, which would otherwise be repeated at once and for ever.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Counts a connection for as long as it is open.
-struct Open {
-    metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Open {
-    fn new(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
-        metrics.connections.inc();
-        Open {
-            metrics: Arc::clone(metrics),
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.metrics.connections.dec();
     }
 }

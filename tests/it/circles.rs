@@ -10,7 +10,6 @@ use tollgate_tests::repository;
 /// Circles that are still there, file by file. One that is open, or smaller, must go here too.
 const STILL: &[&[&str]] = &[
     &["chain/inward.rs", "chain/lookup.rs"],
-    &["cli.rs", "cli/check.rs", "cli/reload.rs", "cli/run.rs"],
     &[
         "config/chains.rs",
         "config/matching.rs",
@@ -40,26 +39,13 @@ const STILL: &[&[&str]] = &[
         "policy/cache/store.rs",
     ],
     &[
-        "policy/key_sets/algorithm.rs",
-        "policy/key_sets/jwk.rs",
-        "policy/key_sets/jws.rs",
-        "policy/key_sets/mod.rs",
-    ],
-    &[
         "policy/limit/charge.rs",
         "policy/limit/counter.rs",
         "policy/limit/limiter.rs",
         "policy/limit/shard.rs",
     ],
-    &[
-        "proxy.rs",
-        "proxy/admit.rs",
-        "proxy/led.rs",
-        "proxy/response.rs",
-    ],
     &["route.rs", "route/leaf.rs", "route/trie.rs"],
     &["route/path.rs", "route/template.rs"],
-    &["server.rs", "server/admin.rs", "server/connection.rs"],
     &[
         "upstream/connection.rs",
         "upstream/driver.rs",

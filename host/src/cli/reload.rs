@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::run;
 use super::watch::Looks;
 use crate::config::{self, Config};
 use crate::gateway::{self, BUNDLED, Current, Gateway, Process, Progress, next_start};
@@ -154,7 +153,7 @@ impl Reloader {
         self.current.replace(gateway);
         self.metrics.count_reload(Reloaded::Applied);
         tracing::info!(policies, kept, "reloaded in {}", took(began.elapsed()));
-        run::warn(&config, &self.current.get().warnings(&config));
+        warn(&config, &self.current.get().warnings(&config));
         let warnings = next_start(&self.started, &config);
         if !warnings.is_empty() {
             let shown = config.source.render_warnings(&warnings);
@@ -235,4 +234,12 @@ pub(super) fn indented(text: &str) -> String {
     let lines = text.trim_end().lines();
     let lines: Vec<String> = lines.map(|line| format!("    {line}")).collect();
     lines.join("\n")
+}
+
+/// Logs what is allowed in a configuration and hardly meant.
+pub fn warn(config: &Config, warnings: &[config::Problem]) {
+    if !warnings.is_empty() {
+        let shown = config.source.render_warnings(warnings);
+        tracing::warn!("in the configuration:\n{}", indented(&shown));
+    }
 }

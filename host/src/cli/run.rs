@@ -3,26 +3,18 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::build::{build, read};
 use super::reload::{self, Reloader};
 use super::watch::Looks;
-use crate::config::{Config, Problem};
 use crate::gateway::{self, Current, Purpose};
 use crate::observe::LogWriter;
 use crate::server;
-
-/// Logs what is allowed in a configuration and hardly meant.
-pub fn warn(config: &Config, warnings: &[Problem]) {
-    if !warnings.is_empty() {
-        let shown = config.source.render_warnings(warnings);
-        tracing::warn!("in the configuration:\n{}", reload::indented(&shown));
-    }
-}
 
 /// `tollgate run`: serves until it is told to stop.
 pub fn run(path: &Path, log: &LogWriter) -> Result<(), String> {
     // Before they are read, so that no change falls between.
     let looked = Looks::at([path.to_owned()]);
-    let config = super::read(path)?;
+    let config = read(path)?;
     let looked = looked.and(gateway::files(&config));
     // This thread accepts; those of `server` serve.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -36,12 +28,12 @@ pub fn run(path: &Path, log: &LogWriter) -> Result<(), String> {
     // One that comes while the plugins load is followed by a reload, and does not end the process.
     let mut hang_up = on(SignalKind::hangup())?;
 
-    let built = super::build(&config, log.lost(), Purpose::Serve)?;
+    let built = build(&config, log.lost(), Purpose::Serve)?;
     // Until here there is nothing to end in order, and they end the process.
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
     built.process.tell();
-    warn(&config, &built.gateway.warnings(&config));
+    reload::warn(&config, &built.gateway.warnings(&config));
     let current = Current::new(built.gateway, &built.process);
     let started = config.clone();
     let reloader = Reloader::new(started, &built.process, &built.metrics, &current, looked);

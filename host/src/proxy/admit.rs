@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method, Request, Version};
 
-use super::REQUEST_ID;
+use super::request_id::REQUEST_ID;
 use crate::error::{Failure, FailureKind};
 use crate::gateway::{Gateway, Listener, Route};
 use crate::http::body::{Content, RequestBody};

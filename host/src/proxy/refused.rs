@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, Uri};
 
-use super::{REQUEST_ID, new_id};
+use super::request_id::{self, REQUEST_ID};
 use crate::error::{Failure, FailureKind};
 use crate::gateway::{Gateway, Listener};
 use crate::http::peer::Peer;
@@ -55,7 +55,7 @@ pub fn refuse_head(
     seen: &[u8],
     detail: &str,
 ) -> Refusal {
-    let id = new_id();
+    let id = request_id::new();
     let unread = Unread::of(seen);
     let mut record = gateway.record(Arrival {
         listener: Arc::clone(&listener.name),

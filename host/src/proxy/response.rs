@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::REQUEST_ID;
+use super::request_id::REQUEST_ID;
 use crate::error::{Failure, FailureKind};
 use crate::http::body::{Content, Upload};
 use crate::http::exchange::ResponseHead;

@@ -15,10 +15,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::door::{Door, Open};
 use super::stall::StallGuard;
 use super::turns::{Answer, Turns};
 use super::wire::Wire;
-use super::{Door, Open, body, linger};
+use super::{body, linger};
 use crate::http::peer::Peer;
 use crate::limits;
 use crate::pace::Barren;

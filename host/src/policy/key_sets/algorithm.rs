@@ -240,7 +240,7 @@ pub fn verify(
     let Some(known) = Algorithm::named(algorithm) else {
         return Err(format!(
             "the algorithm {} is not supported",
-            super::shown(algorithm)
+            super::name::shown(algorithm)
         ));
     };
     let verifier = Verifier::public(known, public_key)?;

@@ -10,7 +10,8 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Curve, Hash, Verifier};
-use super::{json, shown};
+use super::json;
+use super::name::shown;
 use crate::limits::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 /// The keys of one set, none of which is empty.

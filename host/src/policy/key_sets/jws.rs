@@ -5,8 +5,9 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
 use super::algorithm::{Algorithm, Verifier};
+use super::json;
 use super::jwk::{Key, KeySet};
-use super::{json, shown};
+use super::name::shown;
 use crate::limits::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
 
 /// A JWS that was verified.

@@ -9,6 +9,7 @@ mod algorithm;
 mod json;
 mod jwk;
 mod jws;
+mod name;
 #[cfg(test)]
 mod tests;
 
@@ -26,22 +27,11 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use name::shown;
+
 pub use algorithm::verify;
 pub use jwk::KeySet;
 pub use jws::Verified;
-
-/// Characters of a name from outside (`alg`, `kid`, `kty`, `crv`) that a message shows.
-const NAME_CHARS_SHOWN: usize = 64;
-
-/// A name from outside, for a message: quoted, without control characters, and not longer than a
-/// message can bear.
-fn shown(name: &str) -> String {
-    let mut start: String = name.chars().take(NAME_CHARS_SHOWN).collect();
-    if start.len() < name.len() {
-        start.push('…');
-    }
-    format!("{start:?}")
-}
 
 /// Where the keys of a set are written.
 #[derive(Clone, PartialEq)]

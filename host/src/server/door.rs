@@ -1,0 +1,42 @@
+//! The door that connections come in by, and what is kept of one that is open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::gateway::Current;
+use crate::observe::Metrics;
+
+/// Where connections come in, and what serves their requests.
+#[derive(Clone)]
+pub(super) struct Door {
+    /// Of the socket, by which a gateway knows the listener.
+    pub number: usize,
+    pub current: Arc<Current>,
+}
+
+/// After an error of `accept`, which would otherwise be repeated at once and for ever.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Counts a connection for as long as it is open.
+pub(super) struct Open {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    pub fn new(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
+        metrics.connections.inc();
+        Open {
+            metrics: Arc::clone(metrics),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
