@@ -14,13 +14,13 @@ use crate::http::exchange::{Exchange, RequestHead, ResponseHead};
 use crate::http::owned;
 use crate::observe::{EntryMetrics, EntryVisit, FailureNote, Record, Side};
 use crate::plugin::{Fault, FaultKind, Identity, Policy, Reply, Verdict, Visited};
-use crate::policy::cache::{Answer, Cache, Fill, Pass};
+use crate::policy::cache::{Answer, Cache, Fill, Followers, Pass};
 use crate::policy::decisions::{Memory, Weigh};
 use crate::policy::limit::{Charge, Limiter};
 use crate::route::Predicate;
 use bytes::Bytes;
 
-pub use inward::{Ended, inward};
+pub use inward::inward;
 pub use outward::outward;
 
 /// One place in a chain.
@@ -86,6 +86,20 @@ pub struct Passage {
     failed: bool,
     /// What the entry that was just left asks for in place of the response.
     again: Option<Fill>,
+}
+
+/// How the way in ended.
+pub enum Ended {
+    /// Nobody answered: the upstream is asked.
+    Open,
+    /// The cache entry at this index fetches, also for those who follow: the way in goes on inside it, and
+    /// should not end with the client.
+    Leads { index: usize, followers: Followers },
+    /// The response is in the exchange.
+    Answered,
+    /// The response is in the exchange, from the cache and stale; another is to be fetched by the
+    /// entries inside the one at this index.
+    AnsweredStale { index: usize, fill: Box<Fill> },
 }
 
 /// An entry that the response will pass.

@@ -5,6 +5,7 @@ mod build;
 mod current;
 mod files;
 mod key_sets;
+mod loading;
 mod namespaces;
 mod next_start;
 mod plugins;

@@ -2,6 +2,8 @@
 
 mod host;
 mod leaf;
+mod matching;
+mod parameters;
 mod path;
 mod predicate;
 mod template;
@@ -18,25 +20,15 @@ use http::Method;
 use tollgate_readings::TooMany;
 
 pub use host::HostPattern;
-pub use path::{Parameters, check as check_path};
+pub use matching::Match;
+pub use parameters::Parameters;
+pub use path::check as check_path;
 pub use predicate::{FieldTest, Predicate, Wanted};
 pub use template::PathTemplate;
 
 use leaf::Leaf;
 use template::{Capture, Rest, Segment};
 use trie::Trie;
-
-/// Which requests a route serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
-    /// Empty: any.
-    pub methods: Vec<Method>,
-    /// Empty: any.
-    pub hosts: Vec<HostPattern>,
-    pub path: PathTemplate,
-    /// Settles what the other rules leave open; higher wins.
-    pub priority: i32,
-}
 
 /// Two routes that can match the same request and that no rule puts in an order. The indices are
 /// those of the routes given to [`Router::build`].

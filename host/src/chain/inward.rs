@@ -6,30 +6,15 @@ use std::time::Duration;
 use super::lookup::look_up;
 use super::remember::remember;
 use super::streams;
-use super::{Decided, Entry, Mechanisms, Passage};
+use super::{Decided, Ended, Entry, Mechanisms, Passage};
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Incomplete;
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
 use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
 use crate::plugin::{Fault, FaultKind, Lookup, Reply, Verdict, Visit, Visited};
-use crate::policy::cache::{Fill, Followers};
 use crate::policy::decisions::{Asking, Recalled};
 use crate::policy::limit::{Charge, Finding, Now, Place};
-
-/// How the way in ended.
-pub enum Ended {
-    /// Nobody answered: the upstream is asked.
-    Open,
-    /// The cache entry at this index fetches, also for those who follow: the way in goes on inside it, and
-    /// should not end with the client.
-    Leads { index: usize, followers: Followers },
-    /// The response is in the exchange.
-    Answered,
-    /// The response is in the exchange, from the cache and stale; another is to be fetched by the
-    /// entries inside the one at this index.
-    AnsweredStale { index: usize, fill: Box<Fill> },
-}
 
 /// What an entry's plugin said.
 enum Said {

@@ -5,8 +5,7 @@ use std::time::SystemTime;
 use http::Method;
 use http_body::Body;
 
-use super::inward::Ended;
-use super::{Cached, Entry, Mechanisms, Passage};
+use super::{Cached, Ended, Entry, Mechanisms, Passage};
 use crate::http::exchange::Exchange;
 use crate::plugin::Lookup;
 use crate::policy::cache::{CacheRequest, Found, KeyMode};

@@ -130,13 +130,7 @@ pub(super) fn chain(
         return Vec::new();
     };
     let items = reader.list(&item, "[\"policy\"]").unwrap_or_default();
-    if !bounded(
-        reader,
-        &item,
-        "policies",
-        items.len(),
-        limits::CHAIN_POLICIES_MAX,
-    ) {
+    if !reader.bounded(&item, "policies", items.len(), limits::CHAIN_POLICIES_MAX) {
         return Vec::new();
     }
     let mut uses = HashMap::new();
@@ -227,19 +221,4 @@ pub(super) fn variables(
         return Arc::clone(inherited);
     }
     Arc::new(all)
-}
-
-/// Whether there are not too many; if there are, that is noted.
-pub(super) fn bounded(
-    reader: &mut Reader<'_>,
-    item: &Item<'_>,
-    what: &str,
-    count: usize,
-    most: usize,
-) -> bool {
-    if count > most {
-        let message = format!("{} has more than {most} {what}", quoted(&item.path));
-        reader.problem(item.position, message);
-    }
-    count <= most
 }

@@ -3,10 +3,9 @@
 use http::{HeaderName, HeaderValue, Method};
 use toml::de::DeValue;
 
-use super::chains::bounded;
 use super::reader::{Item, Reader, Table};
-use super::respond::framing;
 use super::source::Problem;
+use crate::http::fields::is_framing;
 use crate::limits;
 use crate::limits::FIELD_TESTS_MAX;
 use crate::route::{FieldTest, HostPattern, Match, PathTemplate, Predicate, Wanted};
@@ -29,13 +28,7 @@ pub(super) fn matches_of(reader: &mut Reader<'_>, item: &Item<'_>, base: &str) -
                 .map(|name| (name.trim(), item))
                 .filter(|_| !methods.is_empty())
                 .collect();
-            bounded(
-                reader,
-                item,
-                "methods",
-                names.len(),
-                limits::ROUTE_METHODS_MAX,
-            );
+            reader.bounded(item, "methods", names.len(), limits::ROUTE_METHODS_MAX);
             let methods = self::methods(reader, &names);
             Some(Match {
                 methods,
@@ -109,7 +102,7 @@ fn strings<'t>(
     if items.is_empty() {
         empty(reader, &item);
     }
-    if !bounded(reader, &item, key, items.len(), most) {
+    if !reader.bounded(&item, key, items.len(), most) {
         return Vec::new();
     }
     let texts = items
@@ -227,7 +220,7 @@ fn tests<'t>(
     if pairs.is_empty() && matches!(item.value, DeValue::Table(_)) {
         empty(reader, &item);
     }
-    if !bounded(reader, &item, key, pairs.len(), FIELD_TESTS_MAX) {
+    if !reader.bounded(&item, key, pairs.len(), FIELD_TESTS_MAX) {
         return Vec::new();
     }
     let mut all = Vec::with_capacity(pairs.len());
@@ -254,7 +247,9 @@ fn fields(reader: &mut Reader<'_>, tests: Vec<(FieldTest, Item<'_>)>) -> Vec<Fie
     for (test, item) in tests {
         let why = match HeaderName::from_bytes(test.name.as_bytes()) {
             Err(_) => "is not the name of a header",
-            Ok(name) if framing(&name) => "belongs to the connection and is never seen in a chain",
+            Ok(name) if is_framing(&name) => {
+                "belongs to the connection and is never seen in a chain"
+            }
             Ok(name) if all.iter().any(|other| other.name == name.as_str()) => {
                 "is given twice; capitals do not make another name"
             }

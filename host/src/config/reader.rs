@@ -256,6 +256,15 @@ impl<'a> Reader<'a> {
         text
     }
 
+    /// Whether there are not too many of these in the item; if there are, that is noted.
+    pub fn bounded(&mut self, item: &Item<'_>, what: &str, count: usize, most: usize) -> bool {
+        if count > most {
+            let message = format!("{} has more than {most} {what}", quoted(&item.path));
+            self.problem(item.position, message);
+        }
+        count <= most
+    }
+
     pub fn boolean(&mut self, item: &Item<'_>) -> Option<bool> {
         let DeValue::Boolean(value) = item.value else {
             self.wrong_type(item, "true or false");

@@ -4,9 +4,9 @@ use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
 
 use super::StaticReply;
-use super::chains::bounded;
 use super::reader::{Item, Reader};
 use super::source::Problem;
+use crate::http::fields::is_framing;
 use crate::limits;
 use crate::shown::quoted;
 
@@ -29,13 +29,7 @@ pub(super) fn reply(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<StaticRe
 
 fn body(reader: &mut Reader<'_>, item: &Item<'_>, status: Option<u16>) -> String {
     let text = reader.hidden_text(item, "\"not here\"").unwrap_or_default();
-    bounded(
-        reader,
-        item,
-        "bytes",
-        text.len(),
-        limits::REPLY_BODY_BYTES_MAX,
-    );
+    reader.bounded(item, "bytes", text.len(), limits::REPLY_BODY_BYTES_MAX);
     // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
     if let Some(status @ (204 | 205 | 304)) = status
         && !text.is_empty()
@@ -50,7 +44,7 @@ fn body(reader: &mut Reader<'_>, item: &Item<'_>, status: Option<u16>) -> String
 fn headers_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = reader.pairs(item, "a table such as { content-type = \"text/plain\" }");
     let most = limits::MESSAGE_HEADER_LINES_MAX;
-    if !bounded(reader, item, "headers", pairs.len(), most) {
+    if !reader.bounded(item, "headers", pairs.len(), most) {
         return Vec::new();
     }
     let mut all: Vec<(HeaderName, HeaderValue)> = Vec::new();
@@ -73,19 +67,19 @@ fn headers_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(HeaderName, Head
             all.extend(value.map(|value| (name.clone(), value)));
         }
     }
-    bounded(reader, item, "header lines", all.len(), most);
+    reader.bounded(item, "header lines", all.len(), most);
     let bytes = |(name, value): &(HeaderName, HeaderValue)| name.as_str().len() + value.len();
     let (bytes, most) = (
         all.iter().map(bytes).sum(),
         limits::MESSAGE_HEADER_BYTES_MAX,
     );
-    bounded(reader, item, "bytes", bytes, most);
+    reader.bounded(item, "bytes", bytes, most);
     all
 }
 
 fn name_of(reader: &mut Reader<'_>, text: &str, item: &Item<'_>) -> Option<HeaderName> {
     let why = match HeaderName::from_bytes(text.as_bytes()) {
-        Ok(name) if framing(&name) || name == http::header::HOST => {
+        Ok(name) if is_framing(&name) || name == http::header::HOST => {
             "belongs to the connection or the framing, which are the gateway's"
         }
         Ok(name) => return Some(name),
@@ -108,19 +102,4 @@ fn value_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<HeaderValue> {
         reader.problem(item.position, message);
     }
     value
-}
-
-/// Whether a header is about one connection (RFC 9110, section 7.6.1) or about where a message ends.
-pub(super) fn framing(name: &HeaderName) -> bool {
-    const NAMES: [&str; 8] = [
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    NAMES.contains(&name.as_str())
 }

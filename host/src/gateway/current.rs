@@ -1,10 +1,12 @@
 //! The gateway that requests begin with, and its replacement.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use super::{Gateway, Process};
+use crate::policy::cache::PurgeKey;
 
 /// A handle to whichever gateway is the current one. A request takes it once and keeps what it got, so
 /// that none ever sees half a change.
@@ -52,7 +54,29 @@ impl Current {
         if !gone.is_empty() {
             let mut left = left;
             left.push(self.get());
-            self.process.forget(gone, &left);
+            forget(&self.process, gone, &left);
         }
     }
+}
+
+/// Lets go of what was kept for these gateways and is of none of those that are left.
+fn forget(process: &Process, gone: Vec<Arc<Gateway>>, left: &[Arc<Gateway>]) {
+    let namespaces = |gateways: &[Arc<Gateway>]| -> HashSet<Arc<str>> {
+        let all = gateways
+            .iter()
+            .flat_map(|gateway| gateway.namespaces.all().cloned());
+        all.collect()
+    };
+    let (of_gone, of_left) = (namespaces(&gone), namespaces(left));
+    drop(gone);
+    for namespace in of_gone.difference(&of_left) {
+        process
+            .mechanisms
+            .cache
+            .purge(Some(namespace), &PurgeKey::All);
+    }
+    let routes = || left.iter().flat_map(|gateway| &gateway.routes);
+    let names = routes().map(|route| Arc::clone(&route.name)).collect();
+    let entries = routes().flat_map(|route| route.entry_names()).collect();
+    process.metrics.keep(&names, &entries);
 }

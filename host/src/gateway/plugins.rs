@@ -2,40 +2,20 @@
 //! the cores, and with every problem at its place in the file.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use super::files::{code, secrets};
+use super::loading::loading_threads;
 use super::{Process, Progress, Upstreams};
-use crate::config::{self, Config, PluginCache, PluginCode, Position, Problem};
+use crate::config::{self, Config, PluginCode, Position, Problem};
 use crate::observe::PluginInstances;
 use crate::plugin::{
     Grants, Hooks, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets, UNKNOWN_KEY,
 };
 use crate::policy::key_sets::KeySets;
 use crate::shown::clear;
-
-/// Half the cores: requests may be served beside.
-pub fn loading_threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (cores / 2).max(1)
-}
-
-/// Where compiled plugins are kept.
-pub fn cache_folder(written: &PluginCache) -> Option<PathBuf> {
-    match written {
-        PluginCache::Off => None,
-        PluginCache::Folder(folder) => Some(folder.clone()),
-        PluginCache::Default => {
-            let base = std::env::var_os("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))?;
-            Some(base.join("tollgate"))
-        }
-    }
-}
 
 /// What all plugins of one gateway share, each in so far as it was granted.
 pub struct Shared<'s> {

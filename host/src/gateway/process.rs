@@ -1,18 +1,17 @@
 //! What outlives every gateway: the state that the host keeps, and what the process was started with.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{Gateway, totals};
+use super::totals;
 use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
 use crate::http::held::HeldBodies;
 use crate::limits;
 use crate::observe::{LogWriter, Metrics};
 use crate::plugin::{PoolSize, Purpose, Runtime};
-use crate::policy::cache::{Cache, PurgeKey, Settings};
+use crate::policy::cache::{Cache, Settings};
 use crate::policy::decisions::Decisions;
 use crate::policy::limit::{Limiter, Now};
 use crate::store::memory::Kv;
@@ -94,25 +93,6 @@ impl Process {
             interval.tick().await;
             self.mechanisms.limiter.sweep(Now::read());
         }
-    }
-
-    /// Lets go of what was kept for these gateways and is of none of those that are left.
-    pub(super) fn forget(&self, gone: Vec<Arc<Gateway>>, left: &[Arc<Gateway>]) {
-        let namespaces = |gateways: &[Arc<Gateway>]| -> HashSet<Arc<str>> {
-            let all = gateways
-                .iter()
-                .flat_map(|gateway| gateway.namespaces.all().cloned());
-            all.collect()
-        };
-        let (of_gone, of_left) = (namespaces(&gone), namespaces(left));
-        drop(gone);
-        for namespace in of_gone.difference(&of_left) {
-            self.mechanisms.cache.purge(Some(namespace), &PurgeKey::All);
-        }
-        let routes = || left.iter().flat_map(|gateway| &gateway.routes);
-        let names = routes().map(|route| Arc::clone(&route.name)).collect();
-        let entries = routes().flat_map(|route| route.entry_names()).collect();
-        self.metrics.keep(&names, &entries);
     }
 
     /// Lets go of what only loading needed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::plugins::{cache_folder, loading_threads};
+use super::loading::{cache_folder, loading_threads};
 use crate::config::Config;
 use crate::limits;
 use crate::plugin::{Artefacts, PoolSize, Purpose, Runtime, quiet_caught_panics};

@@ -10,46 +10,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::cause::Cause;
 pub use super::content::Content;
 use super::gathered::Gathered;
 use super::held::HeldBodies;
+use super::source::after;
+pub use super::source::{BoxBody, Incomplete, again};
 pub use super::upload::Upload;
 use crate::limits;
 use crate::pace::Patience;
-
-/// A body whose source does not matter.
-pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
-
-/// Why a body is not there whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incomplete {
-    /// It has more bytes than were asked for. Nothing of it is lost: it can still be streamed.
-    TooLarge,
-    /// Its sender broke off, and so does whoever reads on.
-    Broken(String),
-    /// Its sender took too long.
-    Late,
-    /// So much is held of other bodies that there is no room for it. Nothing of it is lost.
-    NoRoom,
-}
-
-impl From<io::Error> for Incomplete {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Incomplete::Late,
-            _ => Incomplete::Broken(error.to_string()),
-        }
-    }
-}
-
-/// The same error once more: a body that broke off must never look as if it had ended.
-pub fn again(error: &io::Error) -> io::Error {
-    match Cause::of(error) {
-        Some(cause) => cause.clone().into(),
-        None => io::Error::new(error.kind(), error.to_string()),
-    }
-}
 
 /// The body of a request. Trailers are not forwarded: what they say could get around what the chain
 /// decided on the headers.
@@ -298,18 +266,4 @@ impl Body for RequestBody {
         let rest = self.source.as_ref().map(|source| source.body.size_hint());
         after(&self.read, rest)
     }
-}
-
-/// The length of what was read and what is to come.
-pub(super) fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
-    let read = read.len() as u64;
-    let Some(rest) = rest else {
-        return SizeHint::with_exact(read);
-    };
-    let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(read));
-    if let Some(upper) = rest.upper() {
-        hint.set_upper(upper.saturating_add(read));
-    }
-    hint
 }

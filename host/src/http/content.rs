@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::body::{BoxBody, Incomplete, after, again};
 use super::gathered::Gathered;
 use super::held::HeldBodies;
+use super::source::{BoxBody, Incomplete, after, again};
 
 /// The body of a response.
 #[derive(Default)]

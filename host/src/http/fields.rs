@@ -23,6 +23,11 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
+/// Whether a field is about one connection, or about where a message ends.
+pub fn is_framing(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH
+}
+
 /// Fields that a `Connection` option cannot remove: framing and routing depend on them, and a client
 /// that could strip what the gateway or a plugin adds would get around them.
 /// So with the fields that speak for a proxy ([`families`]).
@@ -166,7 +171,7 @@ pub fn editable(side: Side, name: &str) -> Result<HeaderName, String> {
     let parsed: HeaderName = name
         .parse()
         .map_err(|_| format!("{} is not a header name", quoted(name)))?;
-    if HOP_BY_HOP.contains(&parsed) || parsed == CONTENT_LENGTH {
+    if is_framing(&parsed) {
         return Err(format!(
             "`{parsed}` belongs to the connection or the framing, which are the gateway's"
         ));

@@ -16,5 +16,6 @@ pub mod owned;
 pub mod peer;
 pub mod pieces;
 pub mod representation;
+mod source;
 pub mod target;
 mod upload;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Body;
 
-use super::body::BoxBody;
 use super::gathered::Gathered;
+use super::source::BoxBody;
 use crate::limits;
 
 /// Reads a body only when asked, and no more than a piece ahead.

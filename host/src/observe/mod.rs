@@ -5,6 +5,7 @@ mod log_writer;
 mod metrics;
 mod plugin_metrics;
 mod record;
+mod side;
 mod unread;
 
 pub use prometheus_client::metrics::counter::Counter;
@@ -15,5 +16,6 @@ pub use metrics::{
     RouteMetrics, StreamGauge,
 };
 pub use plugin_metrics::PluginMetrics;
-pub use record::{Arrival, EntryVisit, FailureNote, Record, Side, UpstreamVisit};
+pub use record::{Arrival, EntryVisit, FailureNote, Record, UpstreamVisit};
+pub use side::Side;
 pub use unread::Unread;

@@ -11,10 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::limits::{
-    METRIC_LABEL_BYTES_MAX, METRIC_LABELS_MAX, METRIC_NAME_BYTES_MAX, METRIC_VALUE_MAX,
-    PLUGIN_SERIES_MAX,
-};
+use crate::limits::{METRIC_LABELS_MAX, METRIC_VALUE_MAX, PLUGIN_SERIES_MAX};
 use indexmap::IndexMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -22,7 +19,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use series::{Asked, Kind, Labelled, Names, Series, SeriesKey};
+use series::{Asked, Kind, Labelled, Names, Reason, Series, SeriesKey};
 
 /// The buckets of every plugin's histogram, in whatever its unit is: from a millisecond to a minute in
 /// seconds, and counts and sizes up to a million, in steps that still tell magnitudes apart.
@@ -79,9 +76,6 @@ struct Kept {
     /// Of each metric, the names of its labels: one metric has the same everywhere.
     label_names: HashMap<String, Vec<String>>,
 }
-
-/// Why a measurement is not kept.
-type Reason = &'static str;
 
 impl PluginMetrics {
     /// Makes them part of what a registry with the prefix `tollgate` exposes.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::{Method, Uri};
 use serde::Serialize;
 
+use super::side::Side;
 use super::{CUTTING, LogWriter, Metrics, RouteMetrics, Unread};
 use crate::error::{Failure, FailureKind};
 
@@ -73,13 +74,6 @@ pub struct EntryVisit {
         serialize_with = "some_microseconds"
     )]
     pub cpu: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    In,
-    Out,
 }
 
 /// Who answered, and when its head was there.

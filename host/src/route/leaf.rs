@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use http::Method;
 
 use super::host;
-use super::{HostPattern, Match};
+use super::host::HostPattern;
+use super::matching::Match;
 
 #[derive(Debug, Default)]
 pub(super) struct Leaf {

@@ -2,66 +2,17 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::driver::Driver;
 use super::framing::Reuse;
+use super::open::Open;
 use super::server::Server;
-use super::socket::{self, Socket, Wire};
+use super::socket;
+use crate::error::Failure;
 use crate::http::body::RequestBody;
-use crate::limits;
-use crate::pace::{Barren, Paced};
-
-/// A connection that has not ended, as far as that has been heard.
-pub struct Open {
-    sender: SendRequest<RequestBody>,
-    driver: Driver,
-    wire: Arc<Wire>,
-    barren: Arc<Barren>,
-}
-
-impl Open {
-    /// Begins to speak HTTP/1.1 upon a stream to this server.
-    pub async fn new(stream: TcpStream, server: &Arc<Server>) -> hyper::Result<Open> {
-        let (wire, barren) = (Arc::new(Wire::default()), Barren::new());
-        let socket = Socket::new(stream, Arc::clone(&wire));
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
-            .max_buf_size(limits::UPSTREAM_BUFFER_BYTES_MAX)
-            // A blank before the colon is taken out, a folded line is joined (RFC 9112, sections 5.1 and 5.2).
-            .allow_spaces_after_header_name_in_responses(true)
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .handshake(TokioIo::new(Paced::new(socket, Arc::clone(&barren))))
-            .await?;
-        Ok(Open {
-            sender,
-            driver: Driver::here(connection, Arc::downgrade(server)),
-            wire,
-            barren,
-        })
-    }
-
-    /// Comes to rest; false if its server has ended it, or sent what nobody asked for.
-    pub fn rests(&mut self) -> bool {
-        self.driver.rest();
-        !self.sender.is_closed() && !self.wire.is_deaf()
-    }
-
-    /// Whether it can carry the next request: it has ended the last one, and nothing has come since. The
-    /// kernel is asked, since the reactor may not have been for a while: on a connection that its server has
-    /// closed a request would be lost, and what a server sent unasked would be taken for the response.
-    pub fn is_ready(&mut self) -> bool {
-        self.wire.look(true);
-        let rests = self.rests();
-        self.wire.look(false);
-        rests && self.sender.is_ready()
-    }
-}
 
 /// A connection in use. Dropped before its response has ended, it closes.
 pub struct Connection {
@@ -94,7 +45,22 @@ pub enum Lost {
 }
 
 impl Connection {
-    pub fn new(server: &Arc<Server>, open: Open, reused: bool) -> Self {
+    /// The connection to a server that was used last and still stands.
+    pub fn reuse(server: &Arc<Server>) -> Option<Connection> {
+        let open = server.reuse()?;
+        Some(Connection::new(server, open, true))
+    }
+
+    /// Opens a connection to a server.
+    ///
+    /// # Errors
+    /// If the server accepts none in time, or this machine has none to give.
+    pub async fn open(server: &Arc<Server>, within: Duration) -> Result<Connection, Failure> {
+        let open = server.connect(within).await?;
+        Ok(Connection::new(server, open, false))
+    }
+
+    fn new(server: &Arc<Server>, open: Open, reused: bool) -> Self {
         Connection {
             server: Arc::clone(server),
             open: Some(open),
@@ -193,7 +159,7 @@ impl Connection {
             return;
         }
         if let Some(mut open) = self.open.take() {
-            open.driver.recall(Arc::downgrade(&self.server));
+            open.driver.recall(self.server.as_parked());
             self.server.keep(open, self.reuse);
         }
     }

@@ -13,10 +13,15 @@ use hyper::client::conn::http1::Connection;
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
-use super::server::Server;
 use super::socket::Socket;
 use crate::http::body::RequestBody;
 use crate::pace::Paced;
+
+/// Who keeps connections that nobody waits for.
+pub trait Parked: Send + Sync {
+    /// Drops those that their server has ended.
+    fn drop_ended(&self);
+}
 
 type Http1 = Connection<TokioIo<Paced<Socket>>, RequestBody>;
 
@@ -37,11 +42,11 @@ pub struct Task {
 }
 
 impl Driver {
-    pub fn here(connection: Http1, server: Weak<Server>) -> Self {
+    pub fn here(connection: Http1, server: Weak<dyn Parked>) -> Self {
         Self::at_rest(Some(connection), server)
     }
 
-    fn at_rest(connection: Option<Http1>, server: Weak<Server>) -> Self {
+    fn at_rest(connection: Option<Http1>, server: Weak<dyn Parked>) -> Self {
         let relay = Arc::new(Relay {
             server,
             state: Mutex::default(),
@@ -69,7 +74,7 @@ impl Driver {
     }
 
     /// Takes the connection back from its task, if it has one.
-    pub fn recall(&mut self, server: Weak<Server>) {
+    pub fn recall(&mut self, server: Weak<dyn Parked>) {
         let Driver::Task(task) = self else { return };
         task.handle.abort();
         let connection = task
@@ -182,7 +187,7 @@ impl Here {
 /// Passes on who is to be woken, from outside; what the connection and its reader wake in each other
 /// while they are being polled is only noted, since they are polled again at once.
 struct Relay {
-    server: Weak<Server>,
+    server: Weak<dyn Parked>,
     state: Mutex<State>,
 }
 

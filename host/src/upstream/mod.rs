@@ -7,6 +7,7 @@ mod connection;
 mod deadline;
 mod driver;
 mod framing;
+mod open;
 mod request;
 mod server;
 mod socket;
@@ -141,7 +142,11 @@ impl Upstream {
         // Over a kept connection there is no step before it.
         let mut limit = deadline.first_step();
         loop {
-            let kept = if *repeated { None } else { server.reuse() };
+            let kept = if *repeated {
+                None
+            } else {
+                Connection::reuse(server)
+            };
             let mut connection = match kept {
                 Some(connection) => connection,
                 None => match self.connect(server, upload, deadline).await {
@@ -191,7 +196,7 @@ impl Upstream {
         upload: &Upload,
         deadline: &mut Deadline,
     ) -> Result<Connection, Unanswered> {
-        let connecting = server.connect(self.timeouts.connect);
+        let connecting = Connection::open(server, self.timeouts.connect);
         tokio::select! {
             biased;
             connected = connecting => connected.map_err(Unanswered::NotSent),

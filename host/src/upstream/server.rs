@@ -2,14 +2,15 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 
-use super::connection::{Connection, Open};
+use super::driver::Parked;
 use super::framing::Reuse;
+use super::open::Open;
 use crate::error::{Failure, FailureKind};
 use crate::limits;
 
@@ -58,7 +59,7 @@ impl Server {
     }
 
     /// The connection that was used last and still stands.
-    pub fn reuse(self: &Arc<Self>) -> Option<Connection> {
+    pub fn reuse(&self) -> Option<Open> {
         let now = Instant::now();
         loop {
             let mut kept = {
@@ -67,7 +68,7 @@ impl Server {
                 idle.remove(newest)
             };
             if now.duration_since(kept.since) <= limits::UPSTREAM_IDLE && kept.open.is_ready() {
-                return Some(Connection::new(self, kept.open, true));
+                return Some(kept.open);
             }
         }
     }
@@ -76,7 +77,7 @@ impl Server {
     ///
     /// # Errors
     /// If the server accepts none in time, or this machine has none to give.
-    pub async fn connect(self: &Arc<Self>, within: Duration) -> Result<Connection, Failure> {
+    pub async fn connect(self: &Arc<Self>, within: Duration) -> Result<Open, Failure> {
         let opening = async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
@@ -90,10 +91,15 @@ impl Server {
                 return Err(Failure::new(FailureKind::ConnectTimeout, detail));
             }
         };
-        let open = Open::new(stream, self).await.map_err(|error| {
+        Open::new(stream, self.as_parked()).await.map_err(|error| {
             Failure::new(FailureKind::Unreachable, format!("{}: {error}", self.name))
-        })?;
-        Ok(Connection::new(self, open, false))
+        })
+    }
+
+    /// What its connections tell that they have ended while they rest.
+    pub fn as_parked(self: &Arc<Self>) -> Weak<dyn Parked> {
+        let weak: Weak<Server> = Arc::downgrade(self);
+        weak
     }
 
     /// Whose fault it is that there is no connection.
@@ -105,11 +111,6 @@ impl Server {
         let detail = format!("no socket for a connection to {}: {error}", self.name);
         complain(&detail);
         Failure::new(FailureKind::Exhausted, detail)
-    }
-
-    /// Drops the connections that their server has ended.
-    pub fn drop_ended(&self) {
-        self.idle().retain_mut(|kept| kept.open.rests());
     }
 
     /// Keeps a connection whose response has ended.
@@ -133,6 +134,12 @@ impl Server {
         if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX.div_ceil(self.idle.len()) {
             idle.push(Idle { open, since, from });
         }
+    }
+}
+
+impl Parked for Server {
+    fn drop_ended(&self) {
+        self.idle().retain_mut(|kept| kept.open.rests());
     }
 }
 

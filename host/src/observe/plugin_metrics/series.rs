@@ -12,8 +12,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::{METRIC_LABEL_BYTES_MAX, METRIC_NAME_BYTES_MAX, Reason};
+use crate::limits::{METRIC_LABEL_BYTES_MAX, METRIC_NAME_BYTES_MAX};
 use crate::shown::clear;
+
+/// Why a measurement is not kept.
+pub type Reason = &'static str;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use super::bounds::{CACHE_HEURISTIC_MAX, CACHE_SECONDS_MAX};
 use super::date::date;
 use super::directives::ResponseDirectives;
-use super::{Retention, Storage};
+use super::storage::{Retention, Storage};
 
 /// How old a response is, and what it may still answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,6 +25,7 @@ mod pump;
 mod range;
 mod serve;
 mod status;
+mod storage;
 mod store;
 mod vary;
 
@@ -35,10 +36,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::Body;
 use tokio::sync::Semaphore;
 
@@ -46,6 +46,7 @@ pub use self::body::CacheBody;
 pub use self::fill::{Fill, Filled};
 pub use self::flight::Followers;
 pub use self::pass::Pass;
+pub use self::storage::{Retention, Storage};
 pub use self::vary::may_vary_inside;
 
 use self::bounds::{CACHE_FILLING_PART, CACHE_FILLS_ALONE_MAX};
@@ -83,30 +84,6 @@ pub enum KeyMode {
     Standard,
     /// These parts in place of the URI.
     Keyed(Vec<String>),
-}
-
-/// What the plugin said on the way out; [`Storage::Standard`] if it has no such hook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Storage {
-    /// RFC 9111 decides.
-    Standard,
-    /// RFC 9111 decides of the response without these fields, and it is stored without them.
-    StandardWithout(Vec<HeaderName>),
-    Never,
-    /// The plugin faulted: not stored, which says nothing of what else there is under the key.
-    Unjudged,
-    /// Kept so, whatever `Cache-Control` says; but only ever a complete response to a GET.
-    Retain(Retention),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Retention {
-    pub fresh: Duration,
-    pub stale_while_revalidate: Duration,
-    pub stale_if_error: Duration,
-    pub tags: Vec<String>,
-    /// Fields that it is stored without.
-    pub without: Vec<HeaderName>,
 }
 
 /// What is to be purged.

@@ -2,11 +2,21 @@
 //! plugin, so every sum is bounded and nothing is rounded but for display.
 
 use super::calendar::{Calendar, Window};
-use super::charge::Finding;
 use super::{Bound, CLOCK_SKEW_MS, Now};
 
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_SECOND: u128 = 1_000_000_000;
+
+/// What a limit says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    Within,
+    Over,
+    /// The cost alone is more than the bound ever allows: it can never pass.
+    Never,
+    /// It cannot be counted: as many keys as the gateway may keep hold requests in flight.
+    NoRoom,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {

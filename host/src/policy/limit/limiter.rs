@@ -1,11 +1,11 @@
 //! All counters of a gateway. See the module above for what is decided.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::asked::check;
 use super::calendar::Calendar;
-use super::charge::{Charge, Counted, Finding};
-use super::counter::Counter;
+use super::counted::Counted;
+use super::counter::{Counter, Finding};
 use super::digest::{Digest, Digester};
 use super::shard::Shard;
 use super::{BadLimits, LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX, Limit, Now, Place};
@@ -32,13 +32,13 @@ impl Limiter {
         }
     }
 
-    /// Judges a request by all limits, and charges all of them if none refuses.
-    pub fn charge(
-        self: &Arc<Self>,
+    /// Judges a request by all limits, and takes what it costs from all of them if none refuses.
+    pub(super) fn count(
+        &self,
         place: Place<'_>,
         limits: &[Limit],
         now: Now,
-    ) -> Result<Charge, BadLimits> {
+    ) -> Result<Vec<Counted>, BadLimits> {
         check(limits)?;
         let digests = limits
             .iter()
@@ -70,10 +70,7 @@ impl Limiter {
         for counted in &mut counted {
             counted.report(now);
         }
-        Ok(Charge {
-            limiter: Arc::clone(self),
-            counted,
-        })
+        Ok(counted)
     }
 
     pub(super) fn settle(&self, counted: &mut Counted, cost: u64, now: Now) {

@@ -34,6 +34,7 @@
 mod asked;
 mod calendar;
 mod charge;
+mod counted;
 mod counter;
 mod digest;
 mod limiter;
@@ -51,7 +52,9 @@ use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use asked::{BadLimits, Bound, Limit, Period, Place, Scope};
-pub use charge::{Charge, Finding, Standing};
+pub use charge::Charge;
+pub use counted::Standing;
+pub use counter::Finding;
 pub use limiter::Limiter;
 
 /// When something happens, on the two clocks that limits need.

@@ -1,0 +1,57 @@
+//! What bodies come from, whoever sends them.
+
+use std::io;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http_body::{Body, SizeHint};
+
+use super::cause::Cause;
+use super::gathered::Gathered;
+
+/// A body whose source does not matter.
+pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
+
+/// Why a body is not there whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incomplete {
+    /// It has more bytes than were asked for. Nothing of it is lost: it can still be streamed.
+    TooLarge,
+    /// Its sender broke off, and so does whoever reads on.
+    Broken(String),
+    /// Its sender took too long.
+    Late,
+    /// So much is held of other bodies that there is no room for it. Nothing of it is lost.
+    NoRoom,
+}
+
+impl From<io::Error> for Incomplete {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Incomplete::Late,
+            _ => Incomplete::Broken(error.to_string()),
+        }
+    }
+}
+
+/// The same error once more: a body that broke off must never look as if it had ended.
+pub fn again(error: &io::Error) -> io::Error {
+    match Cause::of(error) {
+        Some(cause) => cause.clone().into(),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+/// The length of what was read and what is to come.
+pub(super) fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
+    let read = read.len() as u64;
+    let Some(rest) = rest else {
+        return SizeHint::with_exact(read);
+    };
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(read));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(upper.saturating_add(read));
+    }
+    hint
+}

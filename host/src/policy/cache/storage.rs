@@ -1,0 +1,29 @@
+//! What a cache policy says of how a response is kept.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+/// What the plugin said on the way out; [`Storage::Standard`] if it has no such hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// RFC 9111 decides.
+    Standard,
+    /// RFC 9111 decides of the response without these fields, and it is stored without them.
+    StandardWithout(Vec<HeaderName>),
+    Never,
+    /// The plugin faulted: not stored, which says nothing of what else there is under the key.
+    Unjudged,
+    /// Kept so, whatever `Cache-Control` says; but only ever a complete response to a GET.
+    Retain(Retention),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Retention {
+    pub fresh: Duration,
+    pub stale_while_revalidate: Duration,
+    pub stale_if_error: Duration,
+    pub tags: Vec<String>,
+    /// Fields that it is stored without.
+    pub without: Vec<HeaderName>,
+}
