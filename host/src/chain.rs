@@ -1,5 +1,6 @@
 //! The onion: the entries of a route, inwards in the order written, outwards in reverse.
 
+mod authorization;
 mod inward;
 mod lookup;
 mod outward;

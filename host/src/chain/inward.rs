@@ -1,19 +1,19 @@
 //! The way in: each entry's plugin is asked, and the mechanisms do what it says.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::authorization::{Authorization, authorize, recall};
 use super::lookup::look_up;
-use super::remember::remember;
 use super::streams;
-use super::{Decided, Ended, Entry, Mechanisms, Passage};
+use super::{Ended, Entry, Mechanisms, Passage};
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Incomplete;
-use crate::http::exchange::{Exchange, Grant};
-use crate::http::facts::Facts;
-use crate::observe::{EntryVisit, LimitOutcome, Record, Side};
-use crate::plugin::{Fault, FaultKind, Lookup, Reply, Verdict, Visit, Visited};
-use crate::policy::decisions::{Asking, Recalled};
+use crate::http::exchange::Exchange;
+use crate::observe::{LimitOutcome, Record, Side};
+use crate::plugin::{Fault, FaultKind, Lookup, Reply, Visit, Visited};
 use crate::policy::limit::{Charge, Finding, Now, Place};
 
 /// What an entry's plugin said.
@@ -24,8 +24,37 @@ enum Said {
     Lookup(Lookup),
     Denied(Reply),
     Responded(Reply),
-    /// A limit refused; the charge has the refusal.
-    Limited(Box<Charge>),
+    /// A limit refused.
+    Limited(Box<Refusal>),
+}
+
+/// The response to a request that a limit refused.
+type Refusal = (StatusCode, HeaderMap, Bytes);
+
+/// What came of an entry's visit on the way in.
+struct Outcome {
+    /// For the record.
+    verdict: &'static str,
+    /// Set if the way in ends here.
+    ended: Option<Ended>,
+    fault: Option<Fault>,
+}
+
+impl Outcome {
+    fn goes_on(verdict: &'static str) -> Outcome {
+        Outcome {
+            verdict,
+            ended: None,
+            fault: None,
+        }
+    }
+
+    fn answered(verdict: &'static str) -> Outcome {
+        Outcome {
+            ended: Some(Ended::Answered),
+            ..Outcome::goes_on(verdict)
+        }
+    }
 }
 
 /// Runs the way in from an entry inwards. An entry that answers, or fails closed, ends it: the
@@ -43,84 +72,33 @@ pub async fn inward(
             continue;
         }
         streams::ask_for_whole(entry, &mut exchange);
-        let asking = match recall(entry, &mut exchange, record).await {
-            Memory::Allowed if !entry.asks_more(&exchange) => {
+        let authorization = match recall(entry, &mut exchange, record).await {
+            Ok(Authorization::Known) if !entry.asks_more(&exchange) => {
                 passage.enter(index, None, None);
                 continue;
             }
-            Memory::Allowed => None,
-            Memory::Denied(reply) => {
-                passage.reply(&mut exchange, reply);
+            Ok(authorization) => authorization,
+            Err(denied) => {
+                passage.reply(&mut exchange, denied);
                 return (exchange, Ended::Answered);
             }
-            Memory::Empty => Some(None),
-            Memory::Ask(asking) => Some(Some(asking)),
         };
-        let (visited, ended) =
-            enter(entry, index, exchange, asking, mechanisms, passage, record).await;
+        let entered = enter(
+            entry,
+            index,
+            exchange,
+            authorization,
+            mechanisms,
+            passage,
+            record,
+        );
+        let (visited, ended) = entered.await;
         exchange = visited;
         if let Some(ended) = ended {
             return (exchange, ended);
         }
     }
     (exchange, Ended::Open)
-}
-
-/// What is known of an authorizer's decision before it is asked.
-enum Memory<'m> {
-    /// It was remembered, and the grant is in the exchange.
-    Allowed,
-    Denied(Reply),
-    /// The entry has no authorizer, or no memory.
-    Empty,
-    Ask(Asking<'m, Decided>),
-}
-
-async fn recall<'m>(entry: &'m Entry, exchange: &mut Exchange, record: &mut Record) -> Memory<'m> {
-    let Some(memory) = &entry.memory else {
-        return Memory::Empty;
-    };
-    let decided = match memory.recall(Facts::of(exchange)).await {
-        Recalled::Ask(asking) => return Memory::Ask(asking),
-        Recalled::Known(decided) => decided,
-    };
-    let identity = &entry.policy.identity;
-    if !decided.writes.is_empty() {
-        let mut attributes = exchange.attributes.clone();
-        let mut write = |(name, value): &(String, String)| {
-            attributes.set(&identity.plugin, &identity.policy, name, value)
-        };
-        if decided.writes.iter().any(|note| write(note).is_err()) {
-            // There is no room for a note that belongs to the decision: the plugin sees to that.
-            return Memory::Empty;
-        }
-        exchange.attributes = attributes;
-    }
-    let (verdict, outcome) = match &decided.verdict {
-        Verdict::Allow(grant) => {
-            allow(exchange, grant.clone());
-            ("allow", Memory::Allowed)
-        }
-        Verdict::Deny(reply) => ("deny", Memory::Denied(reply.clone())),
-    };
-    entry.metrics.count_remembered();
-    record.entries.push(EntryVisit {
-        policy: Arc::clone(&identity.policy),
-        side: Side::In,
-        verdict,
-        remembered: true,
-        fault: None,
-        elapsed: Duration::ZERO,
-        cpu: None,
-    });
-    outcome
-}
-
-fn allow(exchange: &mut Exchange, granted: Grant) {
-    match &mut exchange.grant {
-        Some(earlier) => earlier.extend(granted),
-        None => exchange.grant = Some(granted),
-    }
 }
 
 impl Entry {
@@ -134,12 +112,12 @@ impl Entry {
     }
 }
 
-/// One entry. `authorizes` is none where its decision is known already.
+/// One entry.
 async fn enter(
     entry: &Entry,
     index: usize,
     exchange: Box<Exchange>,
-    authorizes: Option<Option<Asking<'_, Decided>>>,
+    authorization: Authorization<'_>,
     mechanisms: &Mechanisms,
     passage: &mut Passage,
     record: &mut Record,
@@ -153,58 +131,79 @@ async fn enter(
         passage.fail(&mut exchange, &failure, record);
         return (exchange, Some(Ended::Answered));
     }
-    let mut charged = None;
-    let (mut visited, said) = match entry.policy.visit(exchange).await {
-        Err((visited, fault)) => (visited, Err(fault)),
+    let (mut visited, charge, said) = match entry.policy.visit(exchange).await {
+        Err((visited, fault)) => (visited, None, Err(fault)),
         Ok(mut visit) => {
-            let said = ask(entry, &mut visit, authorizes, mechanisms, &mut charged).await;
-            end(entry, visit, said).await
+            let (charge, said) = ask(entry, &mut visit, authorization, mechanisms).await;
+            let (visited, said) = end(entry, visit, said).await;
+            (visited, charge, said)
         }
     };
     // What was charged stays charged, and what is held is held, whatever comes of the request.
-    let charge = charged.map(|charge| {
+    let charge = charge.map(|charge| {
         passage.charges.push(charge);
         passage.charges.len() - 1
     });
     let exchange = &mut visited.exchange;
-    let (verdict, ended) = match &said {
-        Ok(Said::Next) if entry.policy.hooks.authorizer => ("allow", None),
-        Ok(Said::Streams) => ("stream", None),
-        Ok(Said::Next | Said::Lookup(_)) => ("next", None),
-        Ok(Said::Denied(_)) => ("deny", Some(Ended::Answered)),
-        Ok(Said::Responded(_)) => ("respond", Some(Ended::Answered)),
-        Ok(Said::Limited(_)) => ("limit", Some(Ended::Answered)),
-        Err(fault) if entry.passes(fault) => ("fault", None),
-        Err(_) => ("fault", Some(Ended::Answered)),
-    };
-    let mut fault = None;
-    match said {
-        Ok(Said::Next | Said::Streams) => passage.enter(index, charge, None),
+    let outcome = match said {
+        Ok(Said::Next) => {
+            passage.enter(index, charge, None);
+            Outcome::goes_on(match entry.policy.hooks.authorizer {
+                true => "allow",
+                false => "next",
+            })
+        }
+        Ok(Said::Streams) => {
+            passage.enter(index, charge, None);
+            Outcome::goes_on("stream")
+        }
         Ok(Said::Lookup(lookup)) => {
             let (verdict, ended) =
                 look_up(entry, index, exchange, lookup, charge, mechanisms, passage).await;
-            entry.note(Side::In, verdict, &visited, None, record);
-            return (visited.exchange, ended);
+            Outcome {
+                ended,
+                ..Outcome::goes_on(verdict)
+            }
         }
-        Ok(Said::Denied(reply) | Said::Responded(reply)) => {
+        Ok(Said::Denied(reply)) => {
             passage.reply(exchange, reply);
             passage.tell_limits(exchange, charge);
+            Outcome::answered("deny")
         }
-        Ok(Said::Limited(charge)) => {
-            if let Some((status, headers, body)) = charge.refusal(&exchange.id) {
-                passage.answer(exchange, (status, headers), body);
+        Ok(Said::Responded(reply)) => {
+            passage.reply(exchange, reply);
+            passage.tell_limits(exchange, charge);
+            Outcome::answered("respond")
+        }
+        Ok(Said::Limited(refusal)) => {
+            let (status, headers, body) = *refusal;
+            passage.answer(exchange, (status, headers), body);
+            Outcome::answered("limit")
+        }
+        Err(fault) => {
+            let ended = match entry.passes(&fault) {
+                true => {
+                    passage.enter(index, charge, None);
+                    None
+                }
+                false => {
+                    passage.fail(exchange, &entry.failure(&fault), record);
+                    passage.tell_limits(exchange, charge);
+                    Some(Ended::Answered)
+                }
+            };
+            Outcome {
+                verdict: "fault",
+                ended,
+                fault: Some(fault),
             }
         }
-        Err(error) => {
-            if entry.passes(&error) {
-                passage.enter(index, charge, None);
-            } else {
-                passage.fail(exchange, &entry.failure(&error), record);
-                passage.tell_limits(exchange, charge);
-            }
-            fault = Some(error);
-        }
-    }
+    };
+    let Outcome {
+        verdict,
+        ended,
+        fault,
+    } = outcome;
     entry.note(Side::In, verdict, &visited, fault.as_ref(), record);
     (visited.exchange, ended)
 }
@@ -235,50 +234,70 @@ async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> 
     }
 }
 
-/// Calls the plugin's hooks of the way in, in one instance.
+/// Calls the plugin's hooks of the way in, in one visit. What was charged stays so, whatever a later hook says.
 async fn ask(
     entry: &Entry,
     visit: &mut Visit<'_>,
-    authorizes: Option<Option<Asking<'_, Decided>>>,
+    authorization: Authorization<'_>,
     mechanisms: &Mechanisms,
-    charged: &mut Option<Charge>,
-) -> Result<Said, Fault> {
+) -> (Option<Charge>, Result<Said, Fault>) {
     let hooks = entry.policy.hooks;
-    if let Some(asking) = authorizes
-        && hooks.authorizer
-        && let Some(denied) = authorize(entry, visit, asking).await?
-    {
-        return Ok(Said::Denied(denied));
+    if hooks.authorizer {
+        match authorize(entry, visit, authorization).await {
+            Ok(None) => {}
+            Ok(Some(denied)) => return (None, Ok(Said::Denied(denied))),
+            Err(fault) => return (None, Err(fault)),
+        }
     }
+    let mut charge = None;
     if hooks.limiter {
-        let limits = visit.limits().await?;
-        let place = Place {
-            entry: &entry.place,
-            route: &visit
-                .exchange()
-                .map(|e| Arc::clone(&e.route))
-                .unwrap_or_default(),
-        };
-        let charge = mechanisms
-            .limiter
-            .charge(place, &limits, Now::read())
-            .map_err(|bad| {
-                visit.undo();
-                Fault::new(FaultKind::BadReply, bad.0)
-            })?;
-        for standing in charge.standings() {
-            let outcome = match standing.finding {
-                Finding::Within => LimitOutcome::Within,
-                _ if standing.enforce => LimitOutcome::Refused,
-                _ => LimitOutcome::Over,
-            };
-            entry.metrics.count_limit(&standing.name, outcome);
+        match limit(entry, visit, mechanisms).await {
+            Ok(Ok(charged)) => charge = Some(charged),
+            Ok(Err(refusal)) => return (None, Ok(Said::Limited(Box::new(refusal)))),
+            Err(fault) => return (None, Err(fault)),
         }
-        if charge.refused() {
-            return Ok(Said::Limited(Box::new(charge)));
-        }
-        *charged = Some(charge);
     }
+    (charge, transform_or_look_up(entry, visit).await)
+}
+
+/// Asks for the limits and charges them, or answers the refusal of one.
+async fn limit(
+    entry: &Entry,
+    visit: &mut Visit<'_>,
+    mechanisms: &Mechanisms,
+) -> Result<Result<Charge, Refusal>, Fault> {
+    let limits = visit.limits().await?;
+    let (id, route) = visit
+        .exchange()
+        .map(|exchange| (Arc::clone(&exchange.id), Arc::clone(&exchange.route)))
+        .unwrap_or_default();
+    let place = Place {
+        entry: &entry.place,
+        route: &route,
+    };
+    let charge = mechanisms
+        .limiter
+        .charge(place, &limits, Now::read())
+        .map_err(|bad| {
+            visit.undo();
+            Fault::new(FaultKind::BadReply, bad.0)
+        })?;
+    for standing in charge.standings() {
+        let outcome = match standing.finding {
+            Finding::Within => LimitOutcome::Within,
+            _ if standing.enforce => LimitOutcome::Refused,
+            _ => LimitOutcome::Over,
+        };
+        entry.metrics.count_limit(&standing.name, outcome);
+    }
+    Ok(match charge.refusal(&id) {
+        Some(refusal) => Err(refusal),
+        None => Ok(charge),
+    })
+}
+
+async fn transform_or_look_up(entry: &Entry, visit: &mut Visit<'_>) -> Result<Said, Fault> {
+    let hooks = entry.policy.hooks;
     if hooks.request_transformer
         && let Some(reply) = visit.transform_request().await?
     {
@@ -312,40 +331,4 @@ async fn end(
             (streams::go_through(entry, visit, opened), said)
         }
     }
-}
-
-/// Asks the authorizer; answers the reply of a denial.
-async fn authorize(
-    entry: &Entry,
-    visit: &mut Visit<'_>,
-    asking: Option<Asking<'_, Decided>>,
-) -> Result<Option<Reply>, Fault> {
-    let decision = match visit.authorize().await {
-        Ok(decision) => decision,
-        Err(fault) => {
-            if let Some(asking) = asking {
-                asking.decline(None);
-            }
-            return Err(fault);
-        }
-    };
-    if let Some(exchange) = visit.exchange() {
-        if let Some(asking) = asking {
-            remember(
-                entry,
-                asking,
-                exchange,
-                decision.reads,
-                decision.remember,
-                &decision.verdict,
-            );
-        }
-        if let Verdict::Allow(grant) = &decision.verdict {
-            allow(exchange, grant.clone());
-        }
-    }
-    Ok(match decision.verdict {
-        Verdict::Allow(_) => None,
-        Verdict::Deny(reply) => Some(reply),
-    })
 }

@@ -1,0 +1,118 @@
+//! Who decides on a request at an entry: its memory, or its plugin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::remember::remember;
+use super::{Decided, Entry};
+use crate::http::exchange::{Exchange, Grant};
+use crate::http::facts::Facts;
+use crate::observe::{EntryVisit, Record, Side};
+use crate::plugin::{Fault, Reply, Verdict, Visit};
+use crate::policy::decisions::{Asking, Recalled};
+
+/// Who decides on a request at an entry.
+pub(super) enum Authorization<'m> {
+    /// Nobody: it was allowed before, and the grant is in the exchange.
+    Known,
+    /// The plugin, if it is an authorizer.
+    Ask,
+    /// The same, and its decision may be remembered.
+    AskAndRemember(Asking<'m, Decided>),
+}
+
+/// Looks whether the entry's authorizer has decided on such a request before.
+///
+/// # Errors
+/// If it denied: with its reply.
+pub(super) async fn recall<'m>(
+    entry: &'m Entry,
+    exchange: &mut Exchange,
+    record: &mut Record,
+) -> Result<Authorization<'m>, Reply> {
+    let Some(memory) = &entry.memory else {
+        return Ok(Authorization::Ask);
+    };
+    let decided = match memory.recall(Facts::of(exchange)).await {
+        Recalled::Ask(asking) => return Ok(Authorization::AskAndRemember(asking)),
+        Recalled::Known(decided) => decided,
+    };
+    let identity = &entry.policy.identity;
+    if !decided.writes.is_empty() {
+        let mut attributes = exchange.attributes.clone();
+        let mut write = |(name, value): &(String, String)| {
+            attributes.set(&identity.plugin, &identity.policy, name, value)
+        };
+        if decided.writes.iter().any(|note| write(note).is_err()) {
+            // The notes of the decision would exceed their bound: the plugin is asked again.
+            return Ok(Authorization::Ask);
+        }
+        exchange.attributes = attributes;
+    }
+    let (verdict, outcome) = match &decided.verdict {
+        Verdict::Allow(grant) => {
+            allow(exchange, grant.clone());
+            ("allow", Ok(Authorization::Known))
+        }
+        Verdict::Deny(reply) => ("deny", Err(reply.clone())),
+    };
+    entry.metrics.count_remembered();
+    record.entries.push(EntryVisit {
+        policy: Arc::clone(&identity.policy),
+        side: Side::In,
+        verdict,
+        remembered: true,
+        fault: None,
+        elapsed: Duration::ZERO,
+        cpu: None,
+    });
+    outcome
+}
+
+fn allow(exchange: &mut Exchange, granted: Grant) {
+    match &mut exchange.grant {
+        Some(earlier) => earlier.extend(granted),
+        None => exchange.grant = Some(granted),
+    }
+}
+
+/// Asks the authorizer, unless its decision is known; answers the reply of a denial.
+pub(super) async fn authorize(
+    entry: &Entry,
+    visit: &mut Visit<'_>,
+    authorization: Authorization<'_>,
+) -> Result<Option<Reply>, Fault> {
+    let asking = match authorization {
+        Authorization::Known => return Ok(None),
+        Authorization::Ask => None,
+        Authorization::AskAndRemember(asking) => Some(asking),
+    };
+    let decision = match visit.authorize().await {
+        Ok(decision) => decision,
+        Err(fault) => {
+            if let Some(asking) = asking {
+                asking.decline(None);
+            }
+            return Err(fault);
+        }
+    };
+    if let Some(exchange) = visit.exchange() {
+        if let Some(asking) = asking {
+            remember(
+                entry,
+                asking,
+                exchange,
+                decision.reads,
+                decision.remember,
+                &decision.verdict,
+            );
+        }
+        if let Verdict::Allow(grant) = &decision.verdict {
+            allow(exchange, grant.clone());
+        }
+    }
+    Ok(match decision.verdict {
+        Verdict::Allow(_) => None,
+        Verdict::Deny(reply) => Some(reply),
+    })
+}
