@@ -1,5 +1,6 @@
 //! Every bound and every default, with its unit and its reason.
 
+pub mod cache;
 mod config;
 mod connections;
 mod loading;

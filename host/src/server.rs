@@ -13,7 +13,6 @@ mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -22,7 +21,7 @@ use crate::config::{Config, Position, Problem};
 use crate::gateway::{Current, keep_connections_as};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
-use door::{ACCEPT_PAUSE, Door, Open};
+use door::{Door, Open};
 use workers::Workers;
 
 /// Serves until it is told to stop, then drains; told again, it drains no longer.
@@ -89,13 +88,10 @@ pub async fn serve(
     drop(admin);
     // What is still running after the drain is cut here, and leaves its record in the log.
     if let Some(workers) = Arc::into_inner(workers) {
-        workers.stop(CUT_WITHIN);
+        workers.stop(limits::CUT_WITHIN);
     }
     Ok(())
 }
-
-/// How long the cut may take: a guest gives way within a tick of the clock.
-const CUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Each thread's generator is seeded at its first use, the process's in tens of milliseconds: that must
 /// not be charged to the first plugin that asks.
@@ -168,7 +164,7 @@ async fn accept(
             Err(error) => {
                 // Out of descriptors, mostly: it passes when a connection ends.
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }

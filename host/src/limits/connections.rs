@@ -55,3 +55,16 @@ pub const UNWANTED_BYTES_MAX: usize = 64 << 10;
 pub const LISTEN_BACKLOG: u32 = 4_096;
 /// How long a connection to the admin listener may last, with its one request: three scrapes of the slowest.
 pub const ADMIN_CONNECTION: Duration = Duration::from_secs(30);
+
+/// How often it is looked again whether a write still waits.
+pub const WRITE_RECHECK: Duration = Duration::from_secs(1);
+
+/// After an error of `accept`, which would otherwise be repeated at once and for ever.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the cut may take: a guest gives way within a tick of the clock.
+pub const CUT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often a connection is polled in a row while it wakes itself. It does so a few times for one
+/// message; more are left for the task's next turn, since tokio may be asking the task to give way.
+pub const DRIVER_ROUNDS: usize = 8;

@@ -1,5 +1,7 @@
 //! What can be told of a head that cannot be read.
 
+use crate::limits;
+
 /// What a client asked for in a head that is none, as far as it looks like one. Parts are empty that do not.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unread {
@@ -8,11 +10,6 @@ pub struct Unread {
     pub path: String,
     pub host: String,
 }
-
-/// No method that is in use has half as many.
-const METHOD_BYTES_MAX: usize = 32;
-/// As many as a host can have.
-const HOST_BYTES_MAX: usize = 255;
 
 impl Unread {
     /// Reads the beginning of a head.
@@ -29,7 +26,7 @@ impl Unread {
             return Unread::default();
         };
         let is_word = |word: &[u8]| word.iter().all(|byte| !byte.is_ascii_control());
-        if method.len() > METHOD_BYTES_MAX || !is_word(method) || !is_word(target) {
+        if method.len() > limits::METHOD_BYTES_SHOWN || !is_word(method) || !is_word(target) {
             return Unread::default();
         }
         let path = target.split(|byte| matches!(byte, b'?' | b'#')).next();
@@ -42,7 +39,7 @@ impl Unread {
         Unread {
             method: text(method),
             path: text(path.unwrap_or_default()),
-            host: text(&host[..host.len().min(HOST_BYTES_MAX)]),
+            host: text(&host[..host.len().min(limits::HOST_BYTES_SHOWN)]),
         }
     }
 }

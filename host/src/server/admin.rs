@@ -19,7 +19,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::door::ACCEPT_PAUSE;
 use crate::gateway::{Current, Gateway, PurgeKey};
 use crate::limits;
 use crate::observe::Metrics;
@@ -64,7 +63,7 @@ async fn serve(socket: TcpListener, metrics: Arc<Metrics>, current: Arc<Current>
     let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let Ok((stream, _)) = socket.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             continue;
         };
         connections.retain(|connection| !connection.is_finished());

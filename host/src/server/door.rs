@@ -1,7 +1,6 @@
 //! The door that connections come in by, and what is kept of one that is open.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -15,9 +14,6 @@ pub(super) struct Door {
     pub number: usize,
     pub current: Arc<Current>,
 }
-
-/// After an error of `accept`, which would otherwise be repeated at once and for ever.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Counts a connection for as long as it is open.
 pub(super) struct Open {

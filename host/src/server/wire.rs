@@ -40,9 +40,6 @@ pub struct Wire {
     seen_after: u64,
 }
 
-/// How often it is looked again whether a write still waits.
-const RECHECK: Duration = Duration::from_secs(1);
-
 /// The end of what a client sends.
 struct End {
     /// When it came, or when the client last took something after it.
@@ -144,7 +141,11 @@ impl Wire {
                 return Poll::Ready(());
             }
             // How long a write may wait is for the guard to say.
-            let again = if due <= now { now + RECHECK } else { due };
+            let again = if due <= now {
+                now + limits::WRITE_RECHECK
+            } else {
+                due
+            };
             end.sleep.as_mut().reset(again);
             ready!(end.sleep.as_mut().poll(context));
         }

@@ -5,6 +5,7 @@
 //! that waits for it moves the bytes itself. An upload goes on while its answer is not being read, and
 //! does so in a task.
 
+use crate::limits;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -24,10 +25,6 @@ pub trait Parked: Send + Sync {
 }
 
 type Http1 = Connection<TokioIo<Paced<Socket>>, RequestBody>;
-
-/// How often a connection is polled in a row while it wakes itself. It does so a few times for one
-/// message; more are left for the task's next turn, since tokio may be asking the task to give way.
-const ROUNDS: usize = 8;
 
 pub enum Driver {
     /// A task of its own.
@@ -170,7 +167,7 @@ impl Here {
     /// Moves bytes until nothing wakes, or `done`.
     fn rounds(&mut self, mut done: impl FnMut(&mut Context<'_>) -> bool) {
         let mut inner = Context::from_waker(&self.waker);
-        for _ in 0..ROUNDS {
+        for _ in 0..limits::DRIVER_ROUNDS {
             if done(&mut inner) {
                 return;
             }

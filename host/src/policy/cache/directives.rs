@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
 
-use super::bounds::CACHE_SECONDS_MAX;
+use crate::limits::cache::SECONDS_MAX;
 
 /// What a response says about being stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +115,7 @@ fn seconds(value: Value<'_>) -> Option<u64> {
             .saturating_mul(10)
             .saturating_add(u64::from(digit - b'0'))
     });
-    Some(number.min(CACHE_SECONDS_MAX))
+    Some(number.min(SECONDS_MAX))
 }
 
 /// Takes the fields that `no-cache` or `private` names. False if the directive stands for the whole
@@ -226,11 +226,8 @@ mod tests {
             (&["max-age=003600"], Some(3600)),
             (&["max-age=\"3600\""], Some(3600)),
             (&["foobar, max-age=3600"], Some(3600)),
-            (&["max-age=99999999999"], Some(CACHE_SECONDS_MAX)),
-            (
-                &["max-age=99999999999999999999999"],
-                Some(CACHE_SECONDS_MAX),
-            ),
+            (&["max-age=99999999999"], Some(SECONDS_MAX)),
+            (&["max-age=99999999999999999999999"], Some(SECONDS_MAX)),
             (&["max-age=0"], Some(0)),
             (&["max-age='3600'"], Some(0)),
             (&["max-age=-3600"], Some(0)),

@@ -15,11 +15,9 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::bounds::{
-    CACHE_COLLAPSE_WAIT, CACHE_COLLAPSE_WAITERS_MAX, CACHE_UNSHARED, CACHE_UNSHARED_KEYS_MAX,
-};
 use super::key::Key;
 use super::store::{Generation, Kept};
+use crate::limits::cache::{COLLAPSE_WAIT, COLLAPSE_WAITERS_MAX, UNSHARED, UNSHARED_KEYS_MAX};
 
 /// What has become of a fetch. If its leaders give up the channel closes instead.
 #[derive(Clone)]
@@ -73,7 +71,7 @@ impl Flights {
     pub fn new() -> Arc<Flights> {
         Arc::new(Flights {
             table: Mutex::default(),
-            unshared: quick_cache::sync::Cache::new(CACHE_UNSHARED_KEYS_MAX),
+            unshared: quick_cache::sync::Cache::new(UNSHARED_KEYS_MAX),
             hasher: RandomState::new(),
         })
     }
@@ -90,13 +88,13 @@ impl Flights {
             && flight.generation == generation
             && !matches!(&*flight.landing.borrow(), Landing::Shared(kept) if too_old(kept))
         {
-            if flight.landing.receiver_count() >= CACHE_COLLAPSE_WAITERS_MAX {
+            if flight.landing.receiver_count() >= COLLAPSE_WAITERS_MAX {
                 return Place::Crowded;
             }
             return Place::Follows(Follower {
                 landing: flight.landing.subscribe(),
                 number: flight.number,
-                until: flight.since + CACHE_COLLAPSE_WAIT,
+                until: flight.since + COLLAPSE_WAIT,
                 flights: Arc::clone(self),
                 key,
             });
@@ -128,7 +126,7 @@ impl Flights {
         let since = self.unshared.get(&self.hasher.hash_one(key));
         since.is_some_and(|since| {
             now.duration_since(since)
-                .is_ok_and(|passed| passed < CACHE_UNSHARED)
+                .is_ok_and(|passed| passed < UNSHARED)
         })
     }
 
@@ -187,15 +185,15 @@ impl Follower {
         // One that has ended or was replaced tells so by its channel.
         let flight = flight.filter(|flight| flight.number == self.number);
         let Some(flight) = flight else {
-            self.until = Instant::now() + CACHE_COLLAPSE_WAIT;
+            self.until = Instant::now() + COLLAPSE_WAIT;
             return None;
         };
         let now = Instant::now();
-        if now >= flight.since + CACHE_COLLAPSE_WAIT {
+        if now >= flight.since + COLLAPSE_WAIT {
             flight.since = now;
             flight.open = flight.led;
         }
-        self.until = flight.since + CACHE_COLLAPSE_WAIT;
+        self.until = flight.since + COLLAPSE_WAIT;
         flight.open = flight.open.checked_sub(1)?;
         flight.leads += 1;
         flight.led += 1;

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 
-use super::bounds::{CACHE_HEURISTIC_MAX, CACHE_SECONDS_MAX};
 use super::date::date;
 use super::directives::ResponseDirectives;
 use super::storage::{Retention, Storage};
+use crate::limits::cache::{HEURISTIC_MAX, SECONDS_MAX};
 
 /// How old a response is, and what it may still answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,7 +276,7 @@ fn heuristic_lifetime(response: &HeaderMap, times: Times) -> Duration {
     let stated = response.get(DATE).and_then(date).unwrap_or(times.received);
     let modified = response.get(LAST_MODIFIED).and_then(date);
     let unchanged = modified.and_then(|modified| stated.duration_since(modified).ok());
-    (unchanged.unwrap_or_default() / 10).min(CACHE_HEURISTIC_MAX)
+    (unchanged.unwrap_or_default() / 10).min(HEURISTIC_MAX)
 }
 
 /// RFC 9111, section 4.2.3: `corrected_initial_age`.
@@ -309,6 +309,6 @@ fn age_value(value: &HeaderValue) -> Option<Duration> {
     if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let seconds = first.parse().unwrap_or(CACHE_SECONDS_MAX);
-    Some(Duration::from_secs(seconds.min(CACHE_SECONDS_MAX)))
+    let seconds = first.parse().unwrap_or(SECONDS_MAX);
+    Some(Duration::from_secs(seconds.min(SECONDS_MAX)))
 }

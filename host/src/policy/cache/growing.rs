@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::bounds::{CACHE_PACE_BYTES, CACHE_RECEIVED_OVERHEAD_BYTES, CACHE_WINDOW_BYTES};
 use super::object::{Room, Stored};
 use crate::http::body::again;
+use crate::limits::cache::{PACE_BYTES, RECEIVED_OVERHEAD_BYTES, WINDOW_BYTES};
 
 /// A body on its way.
 pub struct Growing {
@@ -145,7 +145,7 @@ impl Growing {
         let mut guard = self.lock();
         let state = &mut *guard;
         let length = state.length;
-        let idle = |place: &Place| place.at < length && place.at - place.mark < CACHE_PACE_BYTES;
+        let idle = |place: &Place| place.at < length && place.at - place.mark < PACE_BYTES;
         let gone: Vec<u64> = state
             .readers
             .extract_if(|_, place| idle(place))
@@ -221,13 +221,13 @@ fn wake(mut state: MutexGuard<'_, State>) {
 
 /// What keeping a piece costs, in bytes.
 fn cost(data: &Bytes) -> usize {
-    data.len() + CACHE_RECEIVED_OVERHEAD_BYTES
+    data.len() + RECEIVED_OVERHEAD_BYTES
 }
 
 impl State {
     /// The slowest reader must take something before more can be kept.
     fn is_full(&self) -> bool {
-        self.window && self.kept >= CACHE_WINDOW_BYTES
+        self.window && self.kept >= WINDOW_BYTES
     }
 
     /// Lets go of what every reader has, and of the room that is not needed any more.

@@ -8,7 +8,6 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFE
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
-use super::bounds::CACHE_COLLAPSE_ROUNDS;
 use super::directives::RequestDirectives;
 use super::fill::{Fill, is_validatable};
 use super::flight::{Landing, Lead, Place, Waited};
@@ -19,6 +18,7 @@ use super::status::{Forward, Report};
 use super::store::{self, Content, Head, Kept, Watch};
 use super::{Answer, Cache, CacheRequest, Found, KeyMode, conditions, range};
 use crate::http::owned;
+use crate::limits::cache::COLLAPSE_ROUNDS;
 
 /// A request that the cache may answer.
 struct Wanted<'a> {
@@ -63,7 +63,7 @@ impl Cache {
                 Err(miss) => miss,
             };
             let watch = self.store.watch(&wanted.key);
-            if miss.alone || rounds == CACHE_COLLAPSE_ROUNDS {
+            if miss.alone || rounds == COLLAPSE_ROUNDS {
                 return self.fetch(&wanted, miss, watch, None, now);
             }
             rounds += 1;

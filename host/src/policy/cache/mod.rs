@@ -6,7 +6,6 @@
 //! the way out.
 
 mod body;
-mod bounds;
 mod conditions;
 mod date;
 mod directives;
@@ -49,11 +48,11 @@ pub use self::pass::Pass;
 pub use self::storage::{Retention, Storage};
 pub use self::vary::may_vary_inside;
 
-use self::bounds::{CACHE_FILLING_PART, CACHE_FILLS_ALONE_MAX};
 use self::flight::Flights;
 use self::key::Target;
 use self::object::Budgets;
 use self::store::Store;
+use crate::limits::cache::{FILLING_PART, FILLS_ALONE_MAX};
 
 /// How much the cache may hold, and what it may keep.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +160,7 @@ impl Cache {
     pub fn new(mut settings: Settings) -> Arc<Cache> {
         // A body that fills the store would push out all others.
         settings.entry_bytes_max = settings.entry_bytes_max.min(settings.bytes_max / 2);
-        let filling = settings.bytes_max / CACHE_FILLING_PART;
+        let filling = settings.bytes_max / FILLING_PART;
         // In pieces of a usual size.
         let largest = settings.entry_bytes_max + settings.entry_bytes_max / 8;
         Arc::new(Cache {
@@ -169,7 +168,7 @@ impl Cache {
             store: Arc::new(Store::new(settings.bytes_max, settings.entry_bytes_max)),
             flights: Flights::new(),
             budgets: Budgets::new(settings.bytes_max, filling.max(largest)),
-            alone: Arc::new(Semaphore::new(CACHE_FILLS_ALONE_MAX)),
+            alone: Arc::new(Semaphore::new(FILLS_ALONE_MAX)),
             counters: Counters::default(),
         })
     }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::bounds::{CACHE_COPIED_BYTES, CACHE_PIECE_BYTES, CACHE_RECEIVED_OVERHEAD_BYTES};
+use crate::limits::cache::{COPIED_BYTES, PIECE_BYTES, RECEIVED_OVERHEAD_BYTES};
 
-/// A complete body: pieces of [`CACHE_PIECE_BYTES`], the last one shorter. They hold no memory beside
+/// A complete body: pieces of [`PIECE_BYTES`], the last one shorter. They hold no memory beside
 /// their bytes, as slices of a connection's buffer would.
 #[derive(Debug, Default)]
 pub struct Stored {
@@ -24,13 +24,13 @@ impl Stored {
 
     /// What it costs, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.length + (self.pieces.len() * CACHE_RECEIVED_OVERHEAD_BYTES) as u64
+        self.length + (self.pieces.len() * RECEIVED_OVERHEAD_BYTES) as u64
     }
 
     /// The rest of the piece in which byte `at` lies. Empty at the end.
     pub fn from(&self, at: u64) -> Bytes {
-        let piece = usize::try_from(at / CACHE_PIECE_BYTES as u64).unwrap_or(usize::MAX);
-        let within = (at % CACHE_PIECE_BYTES as u64) as usize;
+        let piece = usize::try_from(at / PIECE_BYTES as u64).unwrap_or(usize::MAX);
+        let within = (at % PIECE_BYTES as u64) as usize;
         match self.pieces.get(piece) {
             Some(piece) if within < piece.len() => piece.slice(within..),
             _ => Bytes::new(),
@@ -45,16 +45,16 @@ impl Stored {
         {
             return Stored::of(vec![only.clone()], length, room);
         }
-        let mut pieces = Vec::with_capacity(length.div_ceil(CACHE_PIECE_BYTES));
+        let mut pieces = Vec::with_capacity(length.div_ceil(PIECE_BYTES));
         let mut left = length;
-        let mut piece = Vec::with_capacity(left.min(CACHE_PIECE_BYTES));
+        let mut piece = Vec::with_capacity(left.min(PIECE_BYTES));
         for mut bytes in received.iter().cloned() {
             while !bytes.is_empty() {
-                let room = (CACHE_PIECE_BYTES - piece.len()).min(bytes.len());
+                let room = (PIECE_BYTES - piece.len()).min(bytes.len());
                 piece.extend_from_slice(&bytes.split_to(room));
-                if piece.len() == CACHE_PIECE_BYTES {
+                if piece.len() == PIECE_BYTES {
                     left -= piece.len();
-                    let next = Vec::with_capacity(left.min(CACHE_PIECE_BYTES));
+                    let next = Vec::with_capacity(left.min(PIECE_BYTES));
                     pieces.push(std::mem::replace(&mut piece, next).into());
                     tokio::task::yield_now().await;
                 }
@@ -81,7 +81,7 @@ impl Stored {
 
 /// Whether a piece of so many bytes is copied as it comes ([`receive`]).
 fn is_copied(length: usize) -> bool {
-    length <= CACHE_COPIED_BYTES
+    length <= COPIED_BYTES
 }
 
 /// A piece as it is kept until the body is complete. One is a slice of the buffer that it was read into,

@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 use super::InnerBody;
-use super::bounds::{CACHE_FILL_ALONE, CACHE_STALL_MAX};
 use super::growing::{Growing, Leave};
 use super::object::{Stored, receive};
+use crate::limits::cache::{FILL_ALONE, STALL_MAX};
 
 /// What reading once gave.
 enum Next {
@@ -43,7 +43,7 @@ impl Alone {
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         if self.now.is_none() {
             let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
-            let sleep = || Box::pin(tokio::time::sleep(CACHE_FILL_ALONE));
+            let sleep = || Box::pin(tokio::time::sleep(FILL_ALONE));
             self.now = permit.map(|permit| (permit, sleep()));
         }
         match &mut self.now {
@@ -63,14 +63,14 @@ struct Stalls {
 impl Stalls {
     fn new() -> Stalls {
         Stalls {
-            left: CACHE_STALL_MAX,
+            left: STALL_MAX,
             now: None,
         }
     }
 
     /// Whether this is the first since then.
     fn is_first(&self) -> bool {
-        self.now.is_none() && self.left == CACHE_STALL_MAX
+        self.now.is_none() && self.left == STALL_MAX
     }
 
     /// Whether it is time to judge again; then it begins anew.

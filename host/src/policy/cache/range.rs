@@ -3,8 +3,8 @@
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, HeaderMap, RANGE};
 use http::{HeaderValue, StatusCode};
 
-use super::bounds::CACHE_SKIP_BYTES_MAX;
 use super::conditions::range_holds;
+use crate::limits::cache::SKIP_BYTES_MAX;
 
 /// What of a body a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +50,9 @@ pub fn is_far_off(
     }
     match length {
         None => true,
-        Some(length) if length <= CACHE_SKIP_BYTES_MAX => false,
+        Some(length) if length <= SKIP_BYTES_MAX => false,
         Some(length) => match asked(request, status, response, length) {
-            Asked::Part(from, _) => from > CACHE_SKIP_BYTES_MAX,
+            Asked::Part(from, _) => from > SKIP_BYTES_MAX,
             Asked::Whole => !is_stored,
             Asked::Unsatisfiable => false,
         },

@@ -15,16 +15,13 @@ use http::header::HeaderMap;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::bounds::{
-    CACHE_ENTRY_OVERHEAD_BYTES, CACHE_SHARDS_MAX, CACHE_STRIPES, CACHE_USUAL_BYTES,
-    CACHE_VARIANTS_MAX,
-};
 use super::freshness::Lifetime;
 use super::growing::Growing;
 use super::key::Key;
 use super::object::Stored;
 use super::vary::Selection;
 use crate::http::owned;
+use crate::limits::cache::{ENTRY_OVERHEAD_BYTES, SHARDS_MAX, STRIPES, USUAL_BYTES, VARIANTS_MAX};
 
 /// A response that may be used again.
 #[derive(Clone)]
@@ -57,7 +54,7 @@ impl Kept {
     fn bytes(&self) -> u64 {
         let head = &self.head;
         let tags = head.tags.iter().map(|tag| tag.len() + size_of::<String>());
-        let bytes = CACHE_ENTRY_OVERHEAD_BYTES
+        let bytes = ENTRY_OVERHEAD_BYTES
             + owned::weight(&head.headers)
             + tags.sum::<usize>()
             + head.selection.bytes();
@@ -102,7 +99,7 @@ struct Bytes;
 impl Weighter<Key, Variants> for Bytes {
     fn weight(&self, key: &Key, variants: &Variants) -> u64 {
         let variants: u64 = variants.iter().map(Kept::bytes).sum();
-        variants + (key.len() + CACHE_ENTRY_OVERHEAD_BYTES) as u64
+        variants + (key.len() + ENTRY_OVERHEAD_BYTES) as u64
     }
 }
 
@@ -150,10 +147,10 @@ impl Store {
     pub fn new(bytes_max: u64, entry_bytes_max: u64) -> Store {
         // Each shard should hold several of the largest bodies.
         let room = bytes_max / entry_bytes_max.saturating_mul(8).max(1);
-        let shards = (room as usize).clamp(1, CACHE_SHARDS_MAX);
+        let shards = (room as usize).clamp(1, SHARDS_MAX);
         // How many items there will be sizes only what is remembered of evicted keys, by which a key
         // that is asked for again is told from one that never is.
-        let items = (bytes_max / CACHE_USUAL_BYTES).clamp(1 << 10, 1 << 22) as usize;
+        let items = (bytes_max / USUAL_BYTES).clamp(1 << 10, 1 << 22) as usize;
         let mut options = OptionsBuilder::new();
         options
             .shards(shards)
@@ -177,7 +174,7 @@ impl Store {
         Store {
             items,
             hasher,
-            stripes: (0..CACHE_STRIPES).map(|_| Mutex::default()).collect(),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             next_generation: AtomicU64::new(0),
             entry_weight_max,
         }
@@ -222,7 +219,7 @@ impl Store {
         let mut weight = variants.iter().map(Kept::bytes).sum::<u64>();
         let mut surplus = 0;
         for variant in &variants[..variants.len() - 1] {
-            let many = variants.len() - surplus > CACHE_VARIANTS_MAX;
+            let many = variants.len() - surplus > VARIANTS_MAX;
             if !many && weight <= self.entry_weight_max {
                 break;
             }
@@ -306,7 +303,7 @@ impl Store {
 
     fn stripe(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Fetched>> {
         let hash = self.hasher.hash_one(key) as usize;
-        let stripe = &self.stripes[hash % CACHE_STRIPES];
+        let stripe = &self.stripes[hash % STRIPES];
         stripe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

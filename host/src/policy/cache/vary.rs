@@ -5,9 +5,9 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LANGUAGE, HOST, HeaderMap, HeaderName, ORIGIN, VARY,
 };
 
-use super::bounds::CACHE_VARY_NAMES_MAX;
 use super::directives::members;
 use crate::http::families::{self, Says};
+use crate::limits::cache::VARY_NAMES_MAX;
 
 /// The fields of a request that selected a response, with the values they had.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Selection {
         let mut names = Vec::new();
         for line in response.get_all(VARY) {
             for name in members(line.as_bytes()) {
-                if name == b"*" || names.len() == CACHE_VARY_NAMES_MAX {
+                if name == b"*" || names.len() == VARY_NAMES_MAX {
                     return None;
                 }
                 let name = HeaderName::from_bytes(name).ok()?;
@@ -255,9 +255,7 @@ mod tests {
                 "{lines:?}"
             );
         }
-        let names: Vec<String> = (0..=CACHE_VARY_NAMES_MAX)
-            .map(|n| format!("f{n}"))
-            .collect();
+        let names: Vec<String> = (0..=VARY_NAMES_MAX).map(|n| format!("f{n}")).collect();
         let many = headers(&[("vary", &names.join(","))]);
         assert_eq!(Selection::of(&many, &HeaderMap::new()), None);
     }

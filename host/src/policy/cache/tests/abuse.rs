@@ -1,9 +1,7 @@
 //! What clients can cost that do not read, read slowly, or leave.
 
-use super::super::bounds::{
-    CACHE_FILL_ALONE, CACHE_FILLS_ALONE_MAX, CACHE_PACE_BYTES, CACHE_STALL_MAX, CACHE_WINDOW_BYTES,
-};
 use super::*;
+use crate::limits::cache::{FILL_ALONE, FILLS_ALONE_MAX, PACE_BYTES, STALL_MAX, WINDOW_BYTES};
 
 const PART: usize = 100_000;
 
@@ -137,10 +135,10 @@ async fn one_that_does_not_read() {
     feed_parts(&feed, PARTS - 1);
     drop(feed);
     let began = tokio::time::Instant::now();
-    let had = read_on(&mut fast, 2 * CACHE_STALL_MAX).await;
+    let had = read_on(&mut fast, 2 * STALL_MAX).await;
     assert_eq!(had, PARTS * PART);
     // Both that were behind are gone, and the second one did not cost as much again.
-    assert!(began.elapsed() <= CACHE_STALL_MAX + Duration::from_secs(1));
+    assert!(began.elapsed() <= STALL_MAX + Duration::from_secs(1));
     for body in [&mut stuck, &mut late] {
         let error = next(body).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -169,16 +167,16 @@ async fn one_that_trickles() {
     let began = tokio::time::Instant::now();
     let trickle = tokio::spawn(async move {
         loop {
-            tokio::time::sleep(CACHE_STALL_MAX / 2).await;
+            tokio::time::sleep(STALL_MAX / 2).await;
             if let Err(error) = next(&mut slow).await {
                 return error.kind();
             }
         }
     });
-    let had = read_on(&mut fast, 3 * CACHE_STALL_MAX).await;
+    let had = read_on(&mut fast, 3 * STALL_MAX).await;
     assert_eq!(had, PARTS / 2 * PART);
     // It moved on at first, so that its pace is judged twice.
-    assert!(began.elapsed() <= 2 * CACHE_STALL_MAX + Duration::from_secs(1));
+    assert!(began.elapsed() <= 2 * STALL_MAX + Duration::from_secs(1));
     assert_eq!(trickle.await.unwrap(), io::ErrorKind::TimedOut);
 }
 
@@ -192,13 +190,13 @@ async fn one_that_is_slower() {
     let mut slower = follow(&cache, "/").await;
     feed_parts(&feed, PARTS);
     drop(feed);
-    let fast = tokio::spawn(async move { read_on(&mut fast, 4 * CACHE_STALL_MAX).await });
+    let fast = tokio::spawn(async move { read_on(&mut fast, 4 * STALL_MAX).await });
     let slower = tokio::spawn(async move {
         let mut had = 0;
         while let Some(data) = next(&mut slower).await.unwrap() {
             had += data.len();
             // Five times the pace that is asked for.
-            let time = CACHE_STALL_MAX.mul_f64(data.len() as f64 / CACHE_PACE_BYTES as f64 / 5.0);
+            let time = STALL_MAX.mul_f64(data.len() as f64 / PACE_BYTES as f64 / 5.0);
             tokio::time::sleep(time).await;
         }
         had
@@ -217,15 +215,15 @@ async fn one_that_is_slow() {
     let mut other = follow(&cache, "/").await;
     feed_parts(&feed, PARTS);
     for _ in 0..PARTS {
-        tokio::time::sleep(CACHE_STALL_MAX).await;
+        tokio::time::sleep(STALL_MAX).await;
         assert_eq!(next(&mut slow).await.unwrap().unwrap().len(), PART);
         assert_eq!(next(&mut other).await.unwrap().unwrap().len(), PART);
     }
     drop(other);
     feed_parts(&feed, PARTS);
     settle().await;
-    const { assert!(PARTS * PART > 4 * CACHE_WINDOW_BYTES) };
-    tokio::time::sleep(10 * CACHE_STALL_MAX).await;
+    const { assert!(PARTS * PART > 4 * WINDOW_BYTES) };
+    tokio::time::sleep(10 * STALL_MAX).await;
     drop(feed);
     assert_eq!(read(slow).await.unwrap().len(), PARTS * PART);
 }
@@ -235,14 +233,14 @@ async fn one_that_is_slow() {
 async fn those_that_nobody_reads() {
     let cache = Cache::new(settings());
     let mut feeds = Vec::new();
-    for number in 0..CACHE_FILLS_ALONE_MAX + 20 {
+    for number in 0..FILLS_ALONE_MAX + 20 {
         let (feed, body, _) = begin(&cache, &format!("/{number}"), None).await;
         drop(body);
         feeds.push(feed);
     }
     settle().await;
     let open = |feeds: &[Feed]| feeds.iter().filter(|feed| !feed.is_closed()).count();
-    assert_eq!(open(&feeds), CACHE_FILLS_ALONE_MAX);
+    assert_eq!(open(&feeds), FILLS_ALONE_MAX);
     // One that is read again, or complete, makes room.
     let reader = follow(&cache, "/0").await;
     feeds.remove(1);
@@ -253,8 +251,8 @@ async fn those_that_nobody_reads() {
         feeds.push(feed);
     }
     settle().await;
-    assert_eq!(open(&feeds), CACHE_FILLS_ALONE_MAX + 1);
-    tokio::time::sleep(CACHE_FILL_ALONE + Duration::from_secs(1)).await;
+    assert_eq!(open(&feeds), FILLS_ALONE_MAX + 1);
+    tokio::time::sleep(FILL_ALONE + Duration::from_secs(1)).await;
     assert_eq!(open(&feeds), 1);
     drop(reader);
     settle().await;

@@ -1,8 +1,8 @@
 //! Responses that are of no use to the client, and what is asked for in their place; and those without a
 //! body that tell of what is stored.
 
-use super::super::bounds::CACHE_SKIP_BYTES_MAX;
 use super::*;
+use crate::limits::cache::SKIP_BYTES_MAX;
 
 const SHORT: (&str, &str) = ("cache-control", "max-age=3");
 const LIVES: (&str, &str) = ("cache-control", "max-age=3600");
@@ -174,7 +174,7 @@ async fn an_answer_to_head_tells_of_what_is_stored() {
 async fn a_range_that_is_far_off_is_asked_for() {
     let mib = Some(1 << 20);
     let large = Some(40 << 20);
-    let near = Some(CACHE_SKIP_BYTES_MAX as usize);
+    let near = Some(SKIP_BYTES_MAX as usize);
     for (range, length, lines, asks, stores) in [
         ("bytes=-100", large, &[LIVES][..], true, false),
         ("bytes=0-99", large, &[LIVES], false, false),

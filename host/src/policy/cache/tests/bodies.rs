@@ -1,7 +1,7 @@
 //! Bodies on their way: what is stored, what is only passed on, and who holds up whom.
 
-use super::super::bounds::{CACHE_FILL_ALONE, CACHE_PIECE_BYTES, CACHE_WINDOW_BYTES};
 use super::*;
+use crate::limits::cache::{FILL_ALONE, PIECE_BYTES, WINDOW_BYTES};
 
 const ENTRY_MAX: usize = 1 << 20;
 
@@ -111,8 +111,8 @@ async fn pieces() {
     assert!(read(own).await.unwrap() == bytes);
     for (from, to) in [
         (0, 1),
-        (CACHE_PIECE_BYTES - 1, CACHE_PIECE_BYTES + 1),
-        (CACHE_PIECE_BYTES, 3 * CACHE_PIECE_BYTES),
+        (PIECE_BYTES - 1, PIECE_BYTES + 1),
+        (PIECE_BYTES, 3 * PIECE_BYTES),
         (5, bytes.len()),
     ] {
         let ask = get("/").with("range", &format!("bytes={from}-{}", to - 1));
@@ -146,7 +146,7 @@ async fn too_large_as_it_grows() {
     let cache = Cache::new(settings());
     let (feed, mut fast) = begin(&cache, None).await;
     let mut slow = follow(&cache).await;
-    let parts = 4 * (ENTRY_MAX + CACHE_WINDOW_BYTES) / PART;
+    let parts = 4 * (ENTRY_MAX + WINDOW_BYTES) / PART;
     for _ in 0..parts {
         feed.send(piece(PART)).unwrap();
     }
@@ -163,7 +163,7 @@ async fn too_large_as_it_grows() {
                 None => break,
             },
             Err(_) => {
-                assert!(had - slow_had <= ENTRY_MAX + CACHE_WINDOW_BYTES + 2 * PART);
+                assert!(had - slow_had <= ENTRY_MAX + WINDOW_BYTES + 2 * PART);
                 stalls += 1;
                 slow_had += next(&mut slow).await.unwrap().unwrap().len();
             }
@@ -199,7 +199,7 @@ async fn stored_without_readers() {
     let (feed, own) = begin(&cache, None).await;
     feed.send(piece(10)).unwrap();
     drop(own);
-    tokio::time::sleep(CACHE_FILL_ALONE / 2).await;
+    tokio::time::sleep(FILL_ALONE / 2).await;
     feed.send(piece(10)).unwrap();
     drop(feed);
     assert!(is_stored(&cache).await);
@@ -207,17 +207,17 @@ async fn stored_without_readers() {
     let cache = Cache::new(settings());
     let (feed, own) = begin(&cache, None).await;
     drop(own);
-    tokio::time::sleep(CACHE_FILL_ALONE / 2).await;
+    tokio::time::sleep(FILL_ALONE / 2).await;
     assert!(!feed.is_closed());
     // A reader starts the time anew.
     let other = follow(&cache).await;
     settle().await;
-    tokio::time::sleep(CACHE_FILL_ALONE).await;
+    tokio::time::sleep(FILL_ALONE).await;
     assert!(!feed.is_closed());
     drop(other);
-    tokio::time::sleep(CACHE_FILL_ALONE / 2).await;
+    tokio::time::sleep(FILL_ALONE / 2).await;
     assert!(!feed.is_closed());
-    tokio::time::sleep(CACHE_FILL_ALONE / 2 + Duration::from_secs(1)).await;
+    tokio::time::sleep(FILL_ALONE / 2 + Duration::from_secs(1)).await;
     assert!(feed.is_closed());
     assert!(!is_stored(&cache).await);
 }

@@ -2,8 +2,8 @@
 
 use tokio::task::JoinHandle;
 
-use super::super::bounds::{CACHE_COLLAPSE_ROUNDS, CACHE_COLLAPSE_WAITERS_MAX, CACHE_UNSHARED};
 use super::*;
+use crate::limits::cache::{COLLAPSE_ROUNDS, COLLAPSE_WAITERS_MAX, UNSHARED};
 
 const LIVES: (&str, &str) = ("cache-control", "max-age=3600");
 
@@ -164,10 +164,10 @@ async fn a_leader_whose_plugin_faulted_is_followed_by_another() {
 async fn after_some_rounds_each_goes_alone() {
     let cache = Cache::new(settings());
     let mut fill = lead(&cache, get("/")).await;
-    let mut waiting: Vec<_> = (0..CACHE_COLLAPSE_ROUNDS + 3)
+    let mut waiting: Vec<_> = (0..COLLAPSE_ROUNDS + 3)
         .map(|_| ask(&cache, get("/")))
         .collect();
-    for _ in 0..CACHE_COLLAPSE_ROUNDS - 1 {
+    for _ in 0..COLLAPSE_ROUNDS - 1 {
         settle().await;
         drop(fill);
         settle().await;
@@ -184,7 +184,7 @@ async fn after_some_rounds_each_goes_alone() {
 async fn those_who_wait_are_bounded() {
     let cache = Cache::new(settings());
     let _fill = lead(&cache, get("/")).await;
-    let waiting: Vec<_> = (0..CACHE_COLLAPSE_WAITERS_MAX)
+    let waiting: Vec<_> = (0..COLLAPSE_WAITERS_MAX)
         .map(|_| ask(&cache, get("/")))
         .collect();
     settle().await;
@@ -219,7 +219,7 @@ async fn what_cannot_be_shared_is_remembered() {
         let (_first, second) = (fetches(first).await, fetches(second).await);
         drop(second);
         // After that the first leads again, and the second waits.
-        let later = CACHE_UNSHARED.as_secs();
+        let later = UNSHARED.as_secs();
         let _leads = lead(&cache, get("/").at(later)).await;
         let waits = ask(&cache, get("/").at(later));
         settle().await;

@@ -1,7 +1,7 @@
 //! What is kept: what plugins decide, which fields, which bodies, and how much of it all.
 
-use super::super::bounds::CACHE_VARIANTS_MAX;
 use super::*;
+use crate::limits::cache::VARIANTS_MAX;
 
 const CC: &str = "cache-control";
 
@@ -216,8 +216,8 @@ async fn bounded_variants() {
         let latest: Vec<_> = (100 - stored.len()..100).collect();
         assert_eq!(stored, latest);
         match bytes_max > 1 << 20 {
-            true => assert_eq!(stored.len(), CACHE_VARIANTS_MAX),
-            false => assert!((2..CACHE_VARIANTS_MAX).contains(&stored.len())),
+            true => assert_eq!(stored.len(), VARIANTS_MAX),
+            false => assert!((2..VARIANTS_MAX).contains(&stored.len())),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use tokio::task::JoinHandle;
 
-use super::super::bounds::CACHE_COLLAPSE_WAIT;
 use super::*;
+use crate::limits::cache::COLLAPSE_WAIT;
 
 /// Requests on tasks of their own.
 fn ask(cache: &Arc<Cache>, count: usize) -> Vec<JoinHandle<Found>> {
@@ -46,7 +46,7 @@ async fn more_and_more_fetch_beside_a_slow_leader() {
     let mut fills = vec![first];
     for more in [1, 2, 4] {
         assert!(fetches(&mut waiting).await.is_empty());
-        tokio::time::sleep(CACHE_COLLAPSE_WAIT).await;
+        tokio::time::sleep(COLLAPSE_WAIT).await;
         let begun = fetches(&mut waiting).await;
         assert_eq!(begun.len(), more);
         fills.extend(begun);
@@ -85,7 +85,7 @@ async fn when_all_leaders_give_up_another_leads() {
     let cache = Cache::new(settings());
     let first = lead(&cache).await;
     let mut waiting = ask(&cache, 5);
-    tokio::time::sleep(CACHE_COLLAPSE_WAIT).await;
+    tokio::time::sleep(COLLAPSE_WAIT).await;
     let second = fetches(&mut waiting).await;
     drop(first);
     assert!(fetches(&mut waiting).await.is_empty());
