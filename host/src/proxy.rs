@@ -106,6 +106,10 @@ pub async fn handle(
     {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
+        if is_old {
+            // hyper adds `keep-alive` to a response of HTTP/1.1, whatever it says.
+            *response.version_mut() = Version::HTTP_10;
+        }
     }
     response
 }
