@@ -225,3 +225,37 @@ fn a_304_passes_plugins_that_edit_bodies() {
     assert_eq!(hit.headers("etag"), ["W/\"1\""]);
     assert_eq!(origin.requests(), 2);
 }
+
+/// RFC 9110, section 8.6: to a HEAD no length is told but that of the body that a GET would have.
+#[test]
+fn a_head_does_not_tell_the_length_of_a_body_that_a_plugin_replaces() {
+    let body = "{\"id\":1,\"secret\":2}";
+    let origin = Origin::raw(move |request| {
+        let length = format!(
+            "{FRESH}content-type: application/json\r\ncontent-md5: x\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        let body = if request.method == "HEAD" { "" } else { body };
+        let head = format!("HTTP/1.1 200 OK\r\n{length}\r\n{body}");
+        vec![Step::Send(head.into_bytes())]
+    });
+    let scene = cached(&origin)
+        .with(
+            "[plugins.json-body]\ngrant = { bodies = \"64KiB\" }\n\
+             limits = { cpu = \"5s\", wall = \"20s\" }",
+        )
+        .policy("trim", "json-body", "config.response.keep = [\"id\"]")
+        .route("plain", "/plain/{path}", &["trim"])
+        .route("cached", "/cached/{path}", &["trim", "cache"]);
+    let gateway = Gateway::start(&scene.toml());
+    for path in ["/plain/a", "/cached/a"] {
+        assert_eq!(gateway.get(path).text(), "{\"id\":1}");
+        let mut client = gateway.client();
+        client.send(format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        let head = client.read();
+        assert_eq!(head.status, 200, "{head:?}");
+        for name in ["content-length", "content-md5"] {
+            assert!(head.headers(name).is_empty(), "{path}: {head:?}");
+        }
+    }
+}

@@ -109,6 +109,10 @@ fn never_prints_a_secret() {
         "policies.q = { plugin = \"apikey\", config.keys = [\"hunter2\"] }",
         "colour = { a = [{ b = \"hunter2\" }] }",
         "routes.q = { match = 5, variables = { token = \"hunter2\" } }",
+        "routes.q = { match = 5, respond = { status = 200, headers = { authorization = \"hunter2\\n\" } } }",
+        "routes.q = { match = 5, respond = { status = 204, body = \"hunter2\" } }",
+        "routes.q = { match = 5, respond = { status = \"hunter2\" } }",
+        "runtime.watch = \"hunter2\"",
         "routes.q = { match = 5, chain = [{ policy = \"p\", when.headers.x-k = \"hunter2\" }] }",
     ] {
         let problems = read(text).map(|_| ()).unwrap_err();
