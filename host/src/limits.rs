@@ -40,6 +40,8 @@ pub const CONFIG_STACK_BYTES: usize = 32 << 20;
 /// How many problems of one file are printed. Beyond that nobody reads on, and the rest are usually
 /// echoes of the first.
 pub const CONFIG_PROBLEMS_SHOWN: usize = 100;
+/// How many names of a list a problem tells: no more than a reader takes in.
+pub const CONFIG_NAMES_SHOWN: usize = 24;
 /// How many characters of a source line a problem shows: one wide terminal line.
 pub const CONFIG_LINE_CHARS_SHOWN: usize = 160;
 /// The longest name of a listener, plugin, policy, upstream, route, secret or path parameter. Names

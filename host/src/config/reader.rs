@@ -17,7 +17,7 @@ use super::source::Problem;
 use super::table::join;
 pub(super) use super::table::{Item, Named, Table};
 use super::{Position, units};
-use crate::limits::{CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
+use crate::limits::{CONFIG_NAMES_SHOWN, CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
 use crate::shown::{nearest, quoted};
 
 pub(super) struct Reader<'a> {
@@ -241,19 +241,18 @@ impl<'a> Reader<'a> {
     }
 
     pub fn text<'t>(&mut self, item: &Item<'t>, example: &str) -> Option<&'t str> {
-        let DeValue::String(text) = item.value else {
-            self.wrong_type(item, &format!("a string such as {example}"));
-            return None;
-        };
+        let text = self.hidden_text(item, example)?;
         self.show(item);
         Some(text)
     }
 
     /// The same of a text that may be a secret.
     pub fn hidden_text<'t>(&mut self, item: &Item<'t>, example: &str) -> Option<&'t str> {
-        let text = self.text(item, example);
-        self.shown.remove(&item.position.start);
-        text
+        let DeValue::String(text) = item.value else {
+            self.wrong_type(item, &format!("a string such as {example}"));
+            return None;
+        };
+        Some(text)
     }
 
     /// Whether there are not too many of these in the item; if there are, that is noted.
@@ -387,15 +386,14 @@ fn plural(kind: &str) -> String {
     }
 }
 
-/// In backquotes with commas; no more than a reader takes in.
+/// In backquotes with commas, and not all of many.
 fn list(names: &[&str]) -> String {
-    const SHOWN: usize = 24;
     let mut shown: Vec<String> = names
         .iter()
-        .take(SHOWN)
+        .take(CONFIG_NAMES_SHOWN)
         .map(|name| format!("`{name}`"))
         .collect();
-    if names.len() > SHOWN {
+    if names.len() > CONFIG_NAMES_SHOWN {
         shown.push("…".to_owned());
     }
     shown.join(", ")

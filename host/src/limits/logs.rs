@@ -23,12 +23,9 @@ pub const LOG_RETRY_EVERY: Duration = Duration::from_millis(5);
 /// How long it is quiet after it was said that lines are lost: an output that comes and goes must not
 /// fill the log.
 pub const LOG_LOSS_SAID_EVERY: Duration = Duration::from_secs(10);
-
-/// No method that is in use has half as many.
+/// The method of a head that cannot be read, in bytes: no method that is in use has half as many.
 pub const METHOD_BYTES_SHOWN: usize = 32;
-
-/// As many as a host can have.
+/// A host that was not checked, in bytes: as many as one can have.
 pub const HOST_BYTES_SHOWN: usize = 255;
-
 /// Characters of a name from outside (`alg`, `kid`, `kty`, `crv`) that a message shows.
 pub const KEY_NAME_CHARS_SHOWN: usize = 64;

@@ -19,7 +19,6 @@ use crate::route::Found;
 
 /// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
 pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
-    const HOST_BYTES_MAX: usize = 255;
     let sent = match request.uri().authority() {
         Some(authority) => authority.as_str().as_bytes(),
         None => request
@@ -27,7 +26,7 @@ pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
             .get(HOST)
             .map_or(&b""[..], HeaderValue::as_bytes),
     };
-    String::from_utf8_lossy(&sent[..sent.len().min(HOST_BYTES_MAX)]).into_owned()
+    String::from_utf8_lossy(&sent[..sent.len().min(limits::HOST_BYTES_SHOWN)]).into_owned()
 }
 
 /// Cleans a request's head and finds its route. The body is taken if there is one.

@@ -24,11 +24,6 @@ pub struct OutgoingRequest<'h> {
 }
 
 impl OutgoingRequest<'_> {
-    /// Whether all of it is still here after it was sent: there is no body.
-    pub fn is_whole(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
     /// The request as this server is sent it, with the framing of HTTP/1.1. The body goes with it.
     pub fn take(&mut self, server: &str) -> Request<RequestBody> {
         let rest = self.body.empty_again();

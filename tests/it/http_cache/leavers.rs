@@ -1,6 +1,6 @@
 //! Who leads a fetch may leave before its head has come: it goes on for those who wait.
 
-use tollgate_tests::{Gate, Gateway, Origin, Step, eventually};
+use tollgate_tests::{Gate, Gateway, Origin, Response, Step, eventually};
 
 use super::{FRESH, Slow, answer, assert_hit, cached, field, said, wait_for_requests};
 
@@ -39,10 +39,23 @@ fn leave(gateway: &Gateway, client: Slow) {
     });
 }
 
-fn follow(gateway: &Gateway) -> Vec<Slow> {
-    (0..FOLLOWERS)
-        .map(|_| Slow::get(gateway, "/a", ""))
-        .collect()
+/// Those who wait for a fetch whose leader, which sent these lines, has left.
+#[track_caller]
+fn left_by_leader(gateway: &Gateway, origin: &Origin, lines: &str) -> Vec<Slow> {
+    let leader = Slow::get(gateway, "/a", lines);
+    origin.request(0);
+    let follow = |_| Slow::get(gateway, "/a", "");
+    let others = (0..FOLLOWERS).map(follow).collect();
+    wait_for_requests(gateway, 1 + FOLLOWERS);
+    leave(gateway, leader);
+    others
+}
+
+#[track_caller]
+fn finish_whole(client: Slow) -> Response {
+    let response = client.finish();
+    assert_eq!((response.status, response.text()), (200, "whole".into()));
+    response
 }
 
 #[test]
@@ -50,18 +63,13 @@ fn a_leader_that_leaves_before_the_head_takes_nothing_away() {
     let gate = Gate::new();
     let origin = held(&gate, FRESH);
     let gateway = start(&origin);
-    let leader = Slow::get(&gateway, "/a", "");
-    origin.request(0);
-    let others = follow(&gateway);
-    wait_for_requests(&gateway, 1 + FOLLOWERS);
-    leave(&gateway, leader);
+    let others = left_by_leader(&gateway, &origin, "");
     // One who comes later follows, too.
     let later = Slow::get(&gateway, "/a", "");
     wait_for_requests(&gateway, 2 + FOLLOWERS);
     gate.open();
     for other in others.into_iter().chain([later]) {
-        let response = other.finish();
-        assert_eq!((response.status, response.text()), (200, "whole".into()));
+        let response = finish_whole(other);
         assert!(said(&response).contains("; collapsed"), "{response:?}");
     }
     assert_eq!(origin.requests(), 1);
@@ -77,15 +85,10 @@ fn who_waited_for_what_is_not_shared_fetches_it() {
     let gate = Gate::new();
     let origin = held(&gate, "cache-control: no-store\r\n");
     let gateway = start(&origin);
-    let leader = Slow::get(&gateway, "/a", "");
-    origin.request(0);
-    let others = follow(&gateway);
-    wait_for_requests(&gateway, 1 + FOLLOWERS);
-    leave(&gateway, leader);
+    let others = left_by_leader(&gateway, &origin, "");
     gate.open();
     for other in others {
-        let response = other.finish();
-        assert_eq!((response.status, response.text()), (200, "whole".into()));
+        finish_whole(other);
     }
     assert_eq!(origin.requests(), 1 + FOLLOWERS);
     wait_for_requests(&gateway, 0);
@@ -122,15 +125,10 @@ fn a_fetch_that_was_left_and_fails_is_begun_anew_by_one() {
         _ => vec![Step::Send(answer(FRESH, "whole"))],
     });
     let gateway = start(&origin);
-    let leader = Slow::get(&gateway, "/a", "x-who: leader\r\n");
-    origin.request(0);
-    let others = follow(&gateway);
-    wait_for_requests(&gateway, 1 + FOLLOWERS);
-    leave(&gateway, leader);
+    let others = left_by_leader(&gateway, &origin, "x-who: leader\r\n");
     gate.open();
     for other in others {
-        let response = other.finish();
-        assert_eq!((response.status, response.text()), (200, "whole".into()));
+        finish_whole(other);
     }
     assert_eq!(origin.requests(), 2);
     wait_for_requests(&gateway, 0);

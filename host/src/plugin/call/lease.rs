@@ -1,4 +1,4 @@
-//! A lease: one instance for one visit of an entry, and every bound of the calls in it.
+//! A lease: one sandbox for one visit of an entry, and every bound of the calls in it.
 //!
 //! The message moves into the instance's Store for the visit, and out again: an instance between visits has
 //! none. An instance waits for a peer only within a call that was granted to, or while a body goes through
@@ -13,12 +13,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use super::sandbox::Sandbox;
-
 use super::guest_error::{fault_of, late, missed, report_dropped_log};
 use super::hooks::{self, Answer, Hook};
 use super::permits::permits;
 use super::policy::Policy;
+use super::sandbox::Sandbox;
 use super::wasmtime_internal::checked_borrow::{HandleIndices, IndexMismatch};
 use crate::http::exchange::Exchange;
 use crate::limits;

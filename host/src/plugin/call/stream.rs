@@ -1,4 +1,4 @@
-//! Bodies that go through a plugin: the instance that opened one is sandbox for as long as it lasts.
+//! Bodies that go through a plugin: the sandbox that opened one is leased for as long as it lasts.
 
 use std::sync::Arc;
 

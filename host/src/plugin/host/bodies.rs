@@ -28,13 +28,18 @@ impl State {
         }
     }
 
-    fn fits(&self, body: &[u8]) -> Result<std::result::Result<(), BodyError>> {
+    /// Holds a body that the plugin puts in the place of a message's, if it may be as large and there is room.
+    fn hold(&mut self, body: Vec<u8>) -> Result<std::result::Result<Bytes, BodyError>> {
+        self.works(body.len())?;
         let max = self.body_bytes_max()?;
-        Ok(if body.len() > max {
-            Err(BodyError::TooLarge(max as u64))
-        } else {
-            Ok(())
-        })
+        if body.len() > max {
+            return Ok(Err(BodyError::TooLarge(max as u64)));
+        }
+        let held = self.grants.held_bodies.keep(body);
+        if held.is_none() {
+            self.missed = Some(MissedBody::NoRoom);
+        }
+        Ok(held.ok_or_else(|| Unread::NoRoom.told(0)))
     }
 }
 
@@ -78,13 +83,9 @@ impl bodies::Host for State {
         _: Resource<RequestEditsHandle>,
         body: Vec<u8>,
     ) -> Result<std::result::Result<(), BodyError>> {
-        self.works(body.len())?;
-        if let Err(error) = self.fits(&body)? {
-            return Ok(Err(error));
-        }
-        let Some(body) = self.grants.held_bodies.keep(body) else {
-            self.missed = Some(MissedBody::NoRoom);
-            return Ok(Err(Unread::NoRoom.told(0)));
+        let body = match self.hold(body)? {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
         };
         representation::replace_request(&mut self.edit_request()?.headers);
         let before = self.exchange_mut()?.request_body.replace(body);
@@ -125,13 +126,9 @@ impl bodies::Host for State {
         _: Resource<ResponseEditsHandle>,
         body: Vec<u8>,
     ) -> Result<std::result::Result<(), BodyError>> {
-        self.works(body.len())?;
-        if let Err(error) = self.fits(&body)? {
-            return Ok(Err(error));
-        }
-        let Some(body) = self.grants.held_bodies.keep(body) else {
-            self.missed = Some(MissedBody::NoRoom);
-            return Ok(Err(Unread::NoRoom.told(0)));
+        let body = match self.hold(body)? {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
         };
         let response = self.edit_response()?;
         if response.status == StatusCode::PARTIAL_CONTENT {

@@ -22,15 +22,13 @@ impl Selection {
     /// `*`, and what cannot be read.
     pub fn of(response: &HeaderMap, request: &HeaderMap) -> Option<Selection> {
         let mut names = Vec::new();
-        for line in response.get_all(VARY) {
-            for name in members(line.as_bytes()) {
-                if name == b"*" || names.len() == VARY_NAMES_MAX {
-                    return None;
-                }
-                let name = HeaderName::from_bytes(name).ok()?;
-                if !names.contains(&name) {
-                    names.push(name);
-                }
+        for name in named(response) {
+            if name == b"*" || names.len() == VARY_NAMES_MAX {
+                return None;
+            }
+            let name = HeaderName::from_bytes(name).ok()?;
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
         names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
@@ -92,14 +90,18 @@ impl Selection {
 /// headers at the cache and at the upstream. What clients negotiate by is taken to be theirs where it came
 /// through unchanged; of any other field the next request may have another value inside, or none.
 pub fn may_vary_inside(response: &HeaderMap, outside: &HeaderMap, inside: &HeaderMap) -> bool {
-    let mut names = response.get_all(VARY).iter().flat_map(|line| {
-        let names = members(line.as_bytes());
-        names.map(HeaderName::from_bytes).collect::<Vec<_>>()
-    });
-    names.any(|name| {
-        let Ok(name) = name else { return true };
+    named(response).any(|name| {
+        let Ok(name) = HeaderName::from_bytes(name) else {
+            return true;
+        };
         !NEGOTIATED.contains(&name) || !outside.get_all(&name).iter().eq(inside.get_all(&name))
     })
+}
+
+/// What stands in `Vary`: names of fields, if it is well-formed, or `*`.
+fn named(response: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = response.get_all(VARY).iter();
+    lines.flat_map(|line| members(line.as_bytes()))
 }
 
 /// What a client asks for one representation among several by (RFC 9110, section 12.5), and by what origin (the
