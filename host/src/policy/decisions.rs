@@ -246,31 +246,43 @@ impl<T: Weigh> Memory<T> {
         each.find_map(|key| self.decisions.get(key, now))
     }
 
-    /// What a decision with these reads is filed under.
-    fn key(&self, keys: &Keys, after: Facts<'_>, reads: Vec<Fact>) -> Filing {
+    /// Files a decision with these reads, under the values that the request has for them. None if it can only
+    /// be filed from the next request on.
+    fn file(
+        &self,
+        keys: &Keys,
+        after: Facts<'_>,
+        reads: Vec<Fact>,
+        decision: &Arc<T>,
+        until: Instant,
+    ) -> Option<Result<bool, NotKept>> {
         let changes = reads.iter().any(Fact::changes_in_a_visit);
-        let Learned::At(index) = self.lists.learn(reads, FACT_LISTS_MAX) else {
-            return Filing::Nowhere;
-        };
-        if let Some(key) = keys.each.get(index) {
-            return Filing::Under(*key);
-        }
-        // The list is newer than the request, whose values are now found out. What the visit may have
+        let put = |key| self.decisions.put(key, decision, until);
+        // By a list that is newer than the request, whose values are now found out. What the visit may have
         // changed is not what the plugin saw: the next request is held against the list from its start.
-        let mut left = RECALL_BYTES_MAX;
-        let list = self.lists.iter().nth(index).filter(|_| !changes);
-        let key = list.and_then(|list| {
-            self.lists
-                .digest(index, list, after, &self.policy, &mut left)
+        let put_late = |index, list: &[Fact]| {
+            let mut left = RECALL_BYTES_MAX;
+            let list = Some(list).filter(|_| !changes)?;
+            let key = self
+                .lists
+                .digest(index, list, after, &self.policy, &mut left);
+            key.map(put)
+        };
+        let mut filed = None;
+        let learned = self.lists.learn(reads, FACT_LISTS_MAX, |index, list| {
+            filed = put_late(index, list);
         });
-        key.map_or(Filing::NextTime, Filing::Under)
+        match learned {
+            Learned::New(_) => filed,
+            Learned::Known(index) => match keys.each.get(index) {
+                Some(key) => Some(put(*key)),
+                None => put_late(index, self.lists.iter().nth(index)?),
+            },
+            Learned::Not => Some(Err(NotKept::TooManyLists {
+                most: FACT_LISTS_MAX,
+            })),
+        }
     }
-}
-
-enum Filing {
-    Under(Digest),
-    NextTime,
-    Nowhere,
 }
 
 /// Why the decisions of a plugin are not kept: it lies in the plugin, not in a request or in the store.
@@ -308,12 +320,8 @@ impl<T: Weigh> Asking<'_, T> {
             return Ok(());
         };
         let until = Instant::now() + time;
-        let kept = match memory.key(keys, after, reads) {
-            Filing::Under(key) => memory.decisions.put(key, decision, until),
-            Filing::NextTime => return Ok(()),
-            Filing::Nowhere => Err(NotKept::TooManyLists {
-                most: FACT_LISTS_MAX,
-            }),
+        let Some(kept) = memory.file(keys, after, reads, decision, until) else {
+            return Ok(());
         };
         match kept {
             Ok(true) => memory.declined.clear(&keys.all),
@@ -328,9 +336,15 @@ impl<T: Weigh> Asking<'_, T> {
     pub fn decline(self, reads: Option<Vec<Fact>>) {
         let Some(keys) = &self.keys else { return };
         let memory = self.memory;
-        let learned = reads.map(|reads| memory.lists.learn(reads, FACT_LISTS_DECLINED_MAX));
+        let learned = reads.map(|reads| {
+            let nothing = |_, _: &[Fact]| {};
+            memory.lists.learn(reads, FACT_LISTS_DECLINED_MAX, nothing)
+        });
         // Behind a list that is new to this request, it may be that others are not like it.
-        let parted = matches!(learned, Some(Learned::At(index)) if index >= keys.each.len());
+        let parted = match learned {
+            Some(Learned::New(index) | Learned::Known(index)) => index >= keys.each.len(),
+            Some(Learned::Not) | None => false,
+        };
         if !parted {
             memory.declined.mark(&keys.all);
         }

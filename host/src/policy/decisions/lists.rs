@@ -26,8 +26,10 @@ pub struct Lists {
 }
 
 pub enum Learned {
-    /// The list has this index, now or already.
-    At(usize),
+    /// The list was known, and has this index.
+    Known(usize),
+    /// The list is new, and is known from now on.
+    New(usize),
     /// There is no room for it, or it is beyond the bounds.
     Not,
 }
@@ -52,8 +54,15 @@ impl Lists {
     }
 
     /// Adds a list, unless there are so many. The order of a call's questions does not matter, since
-    /// the same values lead to the same questions in the same order.
-    pub fn learn(&self, mut facts: Vec<Fact>, lists_max: usize) -> Learned {
+    /// the same values lead to the same questions in the same order. `file` is called with the index of a
+    /// new list and with the list before a request can be held against it: what is filed by then is found by
+    /// every request that is.
+    pub fn learn(
+        &self,
+        mut facts: Vec<Fact>,
+        lists_max: usize,
+        file: impl FnOnce(usize, &[Fact]),
+    ) -> Learned {
         facts.sort_unstable();
         facts.dedup();
         let name_bytes: usize = facts.iter().map(Fact::name_bytes).sum();
@@ -62,16 +71,20 @@ impl Lists {
         }
         let position = || self.iter().position(|list| *list == *facts);
         if let Some(index) = position() {
-            return Learned::At(index);
+            return Learned::Known(index);
         }
         let _learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = position() {
-            return Learned::At(index);
+            return Learned::Known(index);
         }
         let index = self.len();
-        match self.slots.get(index) {
-            Some(slot) if index < lists_max && slot.set(facts.into()).is_ok() => Learned::At(index),
-            _ => Learned::Not,
+        let Some(slot) = self.slots.get(index).filter(|_| index < lists_max) else {
+            return Learned::Not;
+        };
+        file(index, &facts);
+        match slot.set(facts.into()) {
+            Ok(()) => Learned::New(index),
+            Err(_) => Learned::Not,
         }
     }
 
@@ -123,4 +136,23 @@ fn finish(context: Context) -> Digest {
         *to = *from;
     }
     digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filed_by_a_new_list_is_there_before_the_list() {
+        let lists = Lists::new(0);
+        let mut filed = None;
+        lists.learn(vec![Fact::Path], FACT_LISTS_MAX, |index, list| {
+            filed = Some((index, list.to_vec(), lists.len()));
+        });
+        assert_eq!(filed, Some((0, vec![Fact::Path], 0)));
+        let again = lists.learn(vec![Fact::Path], FACT_LISTS_MAX, |_, _| {
+            panic!("it is known")
+        });
+        assert!(matches!(again, Learned::Known(0)));
+    }
 }
