@@ -4,11 +4,9 @@ mod build;
 mod check;
 mod logs;
 mod plugin_build;
-mod reload;
 mod run;
 mod terminal;
 mod unsupported;
-mod watch;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::gateway::{COMPILER_VERB, serve_as_compiler};
+use crate::assembly::{COMPILER_VERB, serve_as_compiler};
 
 #[cfg(feature = "bench")]
 pub(crate) use build::{build, read};

@@ -6,6 +6,9 @@ pub mod server;
 
 mod proxy;
 
+mod assembly;
+mod reload;
+
 mod gateway;
 
 mod chain;

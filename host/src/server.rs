@@ -17,10 +17,11 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::assembly::keep_connections_as;
 use crate::config::{Config, Position, Problem};
-use crate::gateway::{Current, keep_connections_as};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
+use crate::reload::{Current, Wanted};
 use door::{Door, Open};
 use workers::Workers;
 
@@ -32,6 +33,7 @@ pub async fn serve(
     config: &Config,
     current: &Arc<Current>,
     metrics: Arc<Metrics>,
+    reloads: Wanted,
     mut stop: impl AsyncFnMut(),
 ) -> Result<(), String> {
     let mut sockets = Vec::new();
@@ -66,7 +68,12 @@ pub async fn serve(
             Arc::clone(&workers),
         ));
     }
-    let admin = admin::start(admin, Arc::clone(&metrics), Arc::clone(current))?;
+    let asked = admin::Asked {
+        metrics: Arc::clone(&metrics),
+        current: Arc::clone(current),
+        reloads,
+    };
+    let admin = admin::start(admin, asked)?;
     drop(drained);
 
     stop().await;

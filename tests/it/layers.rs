@@ -8,24 +8,32 @@ use std::path::{Path, PathBuf};
 
 use tollgate_tests::repository;
 
-/// Which modules each module may import. `main > cli > server > proxy > gateway > {route, chain} >
-/// plugin > policy > {store, upstream} > {http, error, bounded, pace, shortage, shown, limits}`; only cli and gateway
-/// read `config`,
-/// and `observe` is written to from above.
+/// Which modules each module may import. `main > cli > server > {proxy, reload > assembly} > gateway > {route, chain} >
+/// plugin > policy > {store, upstream} > {http, error, bounded, pace, shortage, shown, limits}`; only cli, reload and
+/// assembly read `config`, and `observe` is written to from above.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
     // Measures the parts, with the feature of its name alone.
-    ("bench", &["cli", "gateway", "http", "policy", "route"]),
+    (
+        "bench",
+        &["assembly", "cli", "gateway", "http", "policy", "route"],
+    ),
     (
         "cli",
         &[
-            "config", "gateway", "limits", "observe", "server", "shortage",
+            "assembly", "config", "limits", "observe", "reload", "server",
         ],
     ),
     (
         "server",
-        &["gateway", "http", "limits", "observe", "pace", "proxy"],
+        &[
+            "assembly", "http", "limits", "observe", "pace", "proxy", "reload",
+        ],
+    ),
+    (
+        "reload",
+        &["assembly", "config", "limits", "observe", "shortage"],
     ),
     (
         "proxy",
@@ -34,11 +42,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "gateway",
+        "assembly",
         &[
-            "bounded", "chain", "config", "http", "limits", "observe", "plugin", "policy", "route",
-            "shown", "store", "upstream",
+            "bounded", "chain", "config", "gateway", "http", "limits", "observe", "plugin",
+            "policy", "route", "shown", "store", "upstream",
         ],
+    ),
+    // All that a request looks at. It knows nothing of what was written or how it was built.
+    (
+        "gateway",
+        &["chain", "http", "observe", "route", "upstream"],
     ),
     (
         "chain",

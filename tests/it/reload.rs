@@ -2,6 +2,7 @@
 //! built anew, the rest goes on, and no request notices.
 
 mod applied;
+mod asked;
 mod files;
 mod granted;
 mod kept;

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::assembly::Purpose;
 use crate::cli;
-use crate::gateway::{Gateway, Purpose};
+use crate::gateway::Gateway;
 
 pub const ROUTES: usize = 10_000;
 /// The first routes have a fresh policy each, and each policy a configuration of its own.
@@ -23,14 +25,18 @@ pub fn path(number: usize) -> String {
     template(number).replace("{id}", "7")
 }
 
-pub fn build(folder: &Path, filter: &Path) -> Result<Gateway, String> {
+pub fn build(folder: &Path, filter: &Path) -> Result<Arc<Gateway>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(folder).map_err(failed)?;
     let file = folder.join("gateway.toml");
     fs::write(&file, configuration(filter)).map_err(failed)?;
-    Ok(cli::build(&cli::read(&file)?, Default::default(), Purpose::Serve)?.gateway)
+    Ok(
+        cli::build(&cli::read(&file)?, Default::default(), Purpose::Serve)?
+            .assembly
+            .gateway,
+    )
 }
 
 fn configuration(filter: &Path) -> String {

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{logs, terminal};
+use crate::assembly::{Assembly, BUNDLED, Process, Progress, Purpose};
 use crate::config::{self, Config, Problems};
-use crate::gateway::{BUNDLED, Gateway, Process, Progress, Purpose};
 use crate::observe::{Counter, LogWriter, Metrics};
 
 /// A gateway that is ready to serve, and what it stands on.
 pub(crate) struct Built {
-    pub(crate) gateway: Gateway,
+    pub(crate) assembly: Assembly,
     pub(super) process: Arc<Process>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Arc<LogWriter>,
@@ -60,15 +60,15 @@ pub(crate) fn build(
         .map_err(|error| format!("error: {error}"))?;
     let progress = Arc::new(Progress::default());
     let shown = terminal::Shown::start(&progress);
-    let built = Gateway::build(config, &process, None, &progress);
+    let built = Assembly::build(config, &process, None, &progress);
     drop(shown);
     process.tidy();
-    let gateway = built.map_err(|problems| {
+    let assembly = built.map_err(|problems| {
         let warnings = config.warnings.clone();
         refused(&problems.with_warnings(warnings))
     })?;
     Ok(Built {
-        gateway,
+        assembly,
         process,
         metrics,
         log,

@@ -2,14 +2,14 @@ use std::io::Write;
 use std::path::Path;
 
 use super::build::{build, counted, read};
-use crate::gateway::Purpose;
+use crate::assembly::Purpose;
 use crate::observe::LogWriter;
 
 /// `tollgate check`: what `run` would refuse, and what it would serve though it is hardly meant.
 pub fn check(path: &Path, log: &LogWriter) -> Result<(), String> {
     let config = read(path)?;
     let built = build(&config, log.lost(), Purpose::Check)?;
-    let warnings = built.gateway.warnings(&config);
+    let warnings = built.assembly.warnings(&config);
     let shown = config.source.render_warnings(&warnings);
     if !shown.is_empty() {
         log.write(shown.trim_end().as_bytes());

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::build::{build, read};
-use super::reload::{self, Reloader};
-use super::watch::Looks;
-use crate::gateway::{self, Current, Purpose};
+use crate::assembly::{self, Purpose};
 use crate::observe::LogWriter;
+use crate::reload::{self, Current, Looks, Reloader};
 use crate::server;
 
 /// `tollgate run`: serves until it is told to stop.
@@ -15,7 +14,7 @@ pub fn run(path: &Path, log: &LogWriter) -> Result<(), String> {
     // Before they are read, so that no change falls between.
     let looked = Looks::at([path.to_owned()]);
     let config = read(path)?;
-    let looked = looked.and(gateway::files(&config));
+    let looked = looked.and(assembly::files(&config));
     // This thread accepts; those of `server` serve.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -33,8 +32,8 @@ pub fn run(path: &Path, log: &LogWriter) -> Result<(), String> {
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
     built.process.tell();
-    reload::warn(&config, &built.gateway.warnings(&config));
-    let current = Current::new(built.gateway, &built.process);
+    reload::warn(&config.source, &built.assembly.warnings(&config));
+    let current = Current::new(built.assembly);
     let started = config.clone();
     let reloader = Reloader::new(started, &built.process, &built.metrics, &current, looked);
     let served = runtime.block_on(async {
@@ -47,12 +46,14 @@ pub fn run(path: &Path, log: &LogWriter) -> Result<(), String> {
         current.get().tend();
         tokio::spawn(Arc::clone(&built.process).tend());
         let wanted = reload::start(reloader)?;
+        let asks = wanted.clone();
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
-                wanted.now();
+                asks.now();
             }
         });
-        server::serve(&config, &current, Arc::clone(&built.metrics), stop).await
+        let metrics = Arc::clone(&built.metrics);
+        server::serve(&config, &current, metrics, wanted, stop).await
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     built.log.close();

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::gateway::Progress;
+use crate::assembly::Progress;
 use crate::limits;
 
 /// What stands in the last line, below the log, and is written over.

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
 use super::Position;
 use crate::limits::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
 use crate::shown::clear;
@@ -80,6 +82,37 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// An object of `file`, `errors` and `warnings`: without lines of the file, which may hold secrets.
+impl Serialize for Problems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("file", &self.source.file.to_string_lossy())?;
+        object.serialize_entry("errors", &self.source.placed(&self.problems))?;
+        object.serialize_entry("warnings", &self.source.placed(&self.warnings))?;
+        object.end()
+    }
+}
+
+/// A problem for programs: as it is printed, and no more of them than are printed.
+#[derive(serde::Serialize)]
+pub struct Placed<'p> {
+    message: &'p str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'p str>,
+    #[serde(flatten)]
+    at: Option<Place>,
+    /// That of the other one that it is in conflict with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<Place>,
+}
+
+/// As an editor counts them, from 1.
+#[derive(serde::Serialize)]
+struct Place {
+    line: usize,
+    column: usize,
+}
+
 /// The text of a configuration file, kept so that what is found later (a plugin that refuses its
 /// configuration) is shown in the same way as what the reader finds.
 #[derive(Default)]
@@ -145,6 +178,22 @@ impl Source {
     fn line_at(&self, start: usize) -> &str {
         let rest = self.text.get(start..).unwrap_or("");
         rest.lines().next().unwrap_or("")
+    }
+
+    /// These problems, for programs.
+    pub fn placed<'p>(&self, problems: &'p [Problem]) -> Vec<Placed<'p>> {
+        let place = |position| {
+            let (line, column) = self.place(position);
+            Place { line, column }
+        };
+        let placed = |problem: &'p Problem| Placed {
+            message: &problem.message,
+            help: problem.help.as_deref(),
+            at: problem.position.map(place),
+            other: problem.other.map(place),
+        };
+        let shown = problems.iter().take(CONFIG_PROBLEMS_SHOWN);
+        shown.map(placed).collect()
     }
 
     /// Each problem as `file:line:column: error: message`, its source line, a caret and the help.

@@ -1,5 +1,5 @@
-//! The admin listener, on a loopback address: `/healthz`, `/metrics`, and `DELETE /cache`, which purges. One
-//! request for each connection.
+//! The admin listener, on a loopback address: `/healthz`, `/metrics`, `DELETE /cache`, which purges, and
+//! `POST /reload`. One request for each connection.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HOST};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -19,20 +19,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::gateway::{Current, Gateway, PurgeKey};
+use crate::assembly::{Assembly, PurgeKey};
 use crate::limits;
 use crate::observe::Metrics;
+use crate::reload::{Current, Outcome, Wanted};
+
+/// What it is asked about.
+pub struct Asked {
+    pub metrics: Arc<Metrics>,
+    pub current: Arc<Current>,
+    pub reloads: Wanted,
+}
 
 /// Serves on a thread of its own, until what this returns is dropped: a draining process can still be asked,
 /// and who asks holds up nobody else.
 ///
 /// # Errors
 /// If there is no thread for it, in words for the operator.
-pub fn start(
-    socket: TcpListener,
-    metrics: Arc<Metrics>,
-    current: Arc<Current>,
-) -> Result<oneshot::Sender<()>, String> {
+pub fn start(socket: TcpListener, asked: Asked) -> Result<oneshot::Sender<()>, String> {
     let failed = |error: io::Error| format!("cannot start the admin listener: {error}");
     let socket = socket.into_std().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,7 +49,7 @@ pub fn start(
         runtime.block_on(async move {
             let served = async {
                 match TcpListener::from_std(socket) {
-                    Ok(socket) => serve(socket, metrics, current).await,
+                    Ok(socket) => serve(socket, Arc::new(asked)).await,
                     Err(error) => tracing::error!(%error, "the admin listener is lost"),
                 }
             };
@@ -59,7 +63,7 @@ pub fn start(
     Ok(stop)
 }
 
-async fn serve(socket: TcpListener, metrics: Arc<Metrics>, current: Arc<Current>) {
+async fn serve(socket: TcpListener, asked: Arc<Asked>) {
     let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let Ok((stream, _)) = socket.accept().await else {
@@ -73,16 +77,15 @@ async fn serve(socket: TcpListener, metrics: Arc<Metrics>, current: Arc<Current>
             // An honest one takes milliseconds. Those that do not end must not keep a probe out.
             oldest.abort();
         }
-        let connection = connection(stream, Arc::clone(&metrics), Arc::clone(&current));
-        connections.push_back(tokio::spawn(connection));
+        connections.push_back(tokio::spawn(connection(stream, Arc::clone(&asked))));
     }
 }
 
 /// Answers one request.
-async fn connection(stream: TcpStream, metrics: Arc<Metrics>, current: Arc<Current>) {
+async fn connection(stream: TcpStream, asked: Arc<Asked>) {
     let service = service_fn(move |request| {
-        let response = answer(&request, &metrics, &current.get());
-        async move { Ok::<_, Infallible>(response) }
+        let asked = Arc::clone(&asked);
+        async move { Ok::<_, Infallible>(answer(&request, &asked).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -96,36 +99,42 @@ async fn connection(stream: TcpStream, metrics: Arc<Metrics>, current: Arc<Curre
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    metrics: &Metrics,
-    gateway: &Gateway,
-) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, asked: &Asked) -> Response<Full<Bytes>> {
     if !is_local(request) {
         return text(
             StatusCode::MISDIRECTED_REQUEST,
             "ask by an address or localhost\n",
         );
     }
+    let (metrics, current) = (&asked.metrics, &asked.current);
     let stopping = metrics.stopping.get() != 0;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
         "/cache" if request.method() == Method::DELETE => {
-            purge(request.uri().query().unwrap_or_default(), gateway)
+            purge(request.uri().query().unwrap_or_default(), &current.get())
         }
         "/cache" => only("DELETE"),
+        // A page needs nobody's leave to send a POST, and then says where it is from.
+        "/reload" if request.headers().contains_key(ORIGIN) => {
+            text(StatusCode::FORBIDDEN, "not for pages\n")
+        }
+        "/reload" if request.method() == Method::POST => reload(&asked.reloads).await,
+        "/reload" => only("POST"),
         _ if !reads => only("GET, HEAD"),
         "/healthz" if stopping => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         "/healthz" => text(StatusCode::OK, "ok\n"),
         "/metrics" => {
-            gateway.measure();
+            current.get().measure();
             let mut response = text(StatusCode::OK, metrics.encode());
             response
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "see /healthz and /metrics\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "see /healthz, /metrics, /cache and /reload\n",
+        ),
     }
 }
 
@@ -161,10 +170,28 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
+/// `POST /reload`: what SIGHUP does, and what came of it. 422 if the configuration is refused.
+async fn reload(reloads: &Wanted) -> Response<Full<Bytes>> {
+    let Ok(outcome) = reloads.outcome().await else {
+        let failed = "the thread that reloads has failed: restart the gateway\n";
+        return text(StatusCode::SERVICE_UNAVAILABLE, failed);
+    };
+    let status = match *outcome {
+        Outcome::Unchanged | Outcome::Applied(_) => StatusCode::OK,
+        Outcome::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let mut body = serde_json::to_vec(&*outcome).unwrap_or_default();
+    body.push(b'\n');
+    let mut response = text(status, body);
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
 /// `DELETE /cache?uri=http://host/path`, `?key=part&key=part`, `?tag=name` or `?all`; `&policy=name`
 /// keeps it to what that policy stored. A page in a browser cannot send it without being allowed to,
 /// since DELETE needs a preflight.
-fn purge(query: &str, gateway: &Gateway) -> Response<Full<Bytes>> {
+fn purge(query: &str, assembly: &Assembly) -> Response<Full<Bytes>> {
     const HELP: &str = "name one of uri=http://host/path, key=part (repeated), tag=name, and all; \
                         and with it policy=name\n";
     let (mut uri, mut parts, mut tag, mut all, mut policy) = (None, Vec::new(), None, false, None);
@@ -194,7 +221,7 @@ fn purge(query: &str, gateway: &Gateway) -> Response<Full<Bytes>> {
         (None, true, None, true) => PurgeKey::All,
         _ => return text(StatusCode::BAD_REQUEST, HELP),
     };
-    match gateway.purge(policy.as_deref(), &what) {
+    match assembly.purge(policy.as_deref(), &what) {
         Some(purged) => text(StatusCode::OK, format!("purged {purged}\n")),
         None => text(
             StatusCode::NOT_FOUND,

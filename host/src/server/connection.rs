@@ -35,7 +35,7 @@ pub(super) async fn serve(
 ) {
     let Ok(stream) = stream else { return };
     let _ = stream.set_nodelay(true);
-    let listener = Arc::clone(door.current.get().listener(door.number));
+    let listener = Arc::clone(door.current.get().gateway.listener(door.number));
     let (peer, barren) = (Peer::plain(address.ip()), Barren::new());
     let least_pace = listener.least_pace;
     let turns = Arc::new(Turns::default());
@@ -47,16 +47,17 @@ pub(super) async fn serve(
             let turn = turns.begin(request.version());
             barren.bore();
             // Each request of a connection finds what is current when it begins.
-            let gateway = door.current.get();
+            let assembly = door.current.get();
             let (barren, number) = (Arc::clone(&barren), door.number);
             // hyper moves the future of a service about; this one is large.
             Box::pin(async move {
                 if barren.had_trailers() {
                     return Err(AfterTrailers);
                 }
+                let gateway = &assembly.gateway;
                 let listener = gateway.listener(number);
                 let request = request.map(|body| body::of_client(body, &barren, least_pace));
-                let mut response = proxy::handle(&gateway, listener, &peer, request).await;
+                let mut response = proxy::handle(gateway, listener, &peer, request).await;
                 if barren.had_trailers() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
@@ -182,9 +183,9 @@ impl Ended {
             seen => seen,
         };
         let refusal = {
-            let gateway = door.current.get();
+            let gateway = &door.current.get().gateway;
             let listener = gateway.listener(door.number);
-            proxy::refuse_head(&gateway, listener, peer, bad, seen, detail)
+            proxy::refuse_head(gateway, listener, peer, bad, seen, detail)
         };
         let has_ended = self.wire.has_ended();
         let mut stream = self.wire.into_guarded();

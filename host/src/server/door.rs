@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::gateway::Current;
 use crate::observe::Metrics;
+use crate::reload::Current;
 
 /// Where connections come in, and what serves their requests.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ mod framing;
 mod open;
 mod request;
 mod server;
+mod servers;
 mod socket;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use server::Server;
 pub use body::ResponseBody;
 pub use request::OutgoingRequest;
 pub use server::keep_connections_as;
+pub use servers::Servers;
 
 /// How long each step of an exchange may take.
 #[derive(Debug, Clone, Copy)]
@@ -68,16 +70,16 @@ struct Answered {
 }
 
 impl Upstream {
-    /// Servers are given with their weights; there is at least one.
+    /// Servers are given with their weights; there is at least one. Those that are known keep their connections.
     pub fn new(
         name: Arc<str>,
         servers: impl IntoIterator<Item = (http::uri::Authority, u32)>,
         timeouts: Timeouts,
-        workers: usize,
+        known: &Servers,
     ) -> Self {
         let (servers, weights): (Vec<_>, Vec<_>) = servers
             .into_iter()
-            .map(|(authority, weight)| (Arc::new(Server::new(&authority, workers)), weight))
+            .map(|(authority, weight)| (known.get(&name, authority), weight))
             .unzip();
         Upstream {
             name,

@@ -216,6 +216,35 @@ fn connections_to_upstreams() {
     });
 }
 
+/// An upstream that was edited keeps the connections to those of its servers that stay.
+#[test]
+fn connections_to_servers_that_stay() {
+    let (origin, other) = (Origin::echo(), Origin::echo());
+    let toml = |servers: &[&Origin], first_byte: &str| {
+        let servers: Vec<String> = servers.iter().map(|origin| origin.url()).collect();
+        let unwatched = UNWATCHED.replace("watch = false\n", "watch = false\nworkers = 1\n");
+        format!(
+            "{unwatched}[upstreams.origin]\nservers = {servers:?}\n\
+             timeouts = {{ first-byte = \"{first_byte}\" }}\n{}",
+            route("a", "")
+        )
+    };
+    let gateway = Gateway::start(&toml(&[&origin], "10s"));
+    let ask = || assert_eq!(gateway.get("/a").status, 200);
+    ask();
+    gateway.reload(&toml(&[&origin], "11s"));
+    ask();
+    gateway.reload(&toml(&[&origin, &other], "11s"));
+    (0..4).for_each(|_| ask());
+    gateway.reload(&toml(&[&other], "11s"));
+    ask();
+    assert_eq!((origin.requests(), other.requests()), (4, 3));
+    assert_eq!((origin.connections(), other.connections()), (1, 1));
+    eventually("the connection to the server that went is closed", || {
+        (origin.open_connections() == 0).then_some(())
+    });
+}
+
 /// Workers are threads, of which a process has as many as it began with: a connection to an upstream is used
 /// on that which opened it, whatever a later configuration says of their number.
 #[test]

@@ -9,11 +9,10 @@ use http::{HeaderMap, Method, StatusCode};
 use super::namespaces::Namespaces;
 use super::plugins::Loaded;
 use super::upstreams::Upstreams;
-use super::{
-    Counted, Destination, Gateway, Listener, Memories, Process, Progress, Route, key_sets, plugins,
-};
+use super::{Assembly, Counted, Memories, Process, Progress, key_sets, plugins};
 use crate::chain::Entry;
 use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
+use crate::gateway::{Destination, Gateway, Listener, Route};
 use crate::http::exchange::ResponseHead;
 use crate::limits::{self, REMEMBER_MAX};
 use crate::observe::{EntryName, Metrics};
@@ -21,7 +20,7 @@ use crate::plugin::Policy;
 use crate::policy::decisions::Memory;
 use crate::route::Router;
 
-impl Gateway {
+impl Assembly {
     /// Builds everything that a configuration names; plugins load in parallel. What is as it was in the
     /// previous gateway is taken over from it.
     ///
@@ -30,15 +29,19 @@ impl Gateway {
     pub fn build(
         config: &Config,
         process: &Arc<Process>,
-        previous: Option<&Gateway>,
+        previous: Option<&Assembly>,
         progress: &Progress,
-    ) -> Result<Gateway, Problems> {
+    ) -> Result<Assembly, Problems> {
         let (key_sets, mut problems) = key_sets::load(config, previous.map(|it| &it.key_sets));
         let asked = config.upstreams.values().filter(|upstream| {
             let mut plugins = config.plugins.values();
             plugins.any(|plugin| plugin.grant.fetch.contains(&upstream.name))
         });
-        let fetched = Upstreams::new(asked, previous.map(|it| &it.fetched), process.workers);
+        let fetched = Upstreams::new(
+            asked,
+            previous.map(|it| &it.fetched),
+            &process.fetched_servers,
+        );
         let shared = plugins::Shared {
             key_sets: &key_sets,
             process,
@@ -58,7 +61,7 @@ impl Gateway {
         let upstreams = Upstreams::new(
             config.upstreams.values(),
             previous.map(|it| &it.upstreams),
-            process.workers,
+            &process.servers,
         );
         let memories = memories(config, policies, process, previous);
         let built = Built {
@@ -73,13 +76,19 @@ impl Gateway {
             .iter()
             .filter_map(|route| built.route(config, route).map(Arc::new))
             .collect();
-        Ok(Gateway {
+        let gateway = Gateway {
             router,
             routes,
             mechanisms: process.mechanisms.clone(),
             requests: Arc::clone(&process.requests),
-            drain: config.runtime.drain,
             listeners: listeners(config, process, previous),
+            no_route: process.metrics.route(&"".into()),
+            metrics: Arc::clone(&process.metrics),
+            log: Arc::clone(&process.log),
+        };
+        Ok(Assembly {
+            gateway: Arc::new(gateway),
+            drain: config.runtime.drain,
             loaded,
             memories,
             key_sets,
@@ -87,7 +96,6 @@ impl Gateway {
             upstreams,
             fetched,
             source: Arc::clone(&config.source),
-            no_route: process.metrics.route(&"".into()),
             process: Arc::clone(process),
             _counted: Counted::new(&process.metrics),
         })
@@ -95,14 +103,18 @@ impl Gateway {
 }
 
 /// What is now true of the listeners that the process has.
-fn listeners(config: &Config, process: &Process, previous: Option<&Gateway>) -> Vec<Arc<Listener>> {
+fn listeners(
+    config: &Config,
+    process: &Process,
+    previous: Option<&Assembly>,
+) -> Vec<Arc<Listener>> {
     let names = process.listeners.iter().enumerate();
     let listener = |(socket, name): (usize, &Arc<str>)| {
         let mut written = config.listeners.iter();
         let written = written.find(|listener| *listener.name == **name);
         match (written, previous) {
             // One that is no longer written listens on, as it was.
-            (None, Some(previous)) => Arc::clone(previous.listener(socket)),
+            (None, Some(previous)) => Arc::clone(previous.gateway.listener(socket)),
             (written, _) => Arc::new(Listener {
                 name: Arc::clone(name),
                 trusted_proxies: written
@@ -165,7 +177,7 @@ fn memories(
     config: &Config,
     policies: &BTreeMap<String, Arc<Policy>>,
     process: &Process,
-    previous: Option<&Gateway>,
+    previous: Option<&Assembly>,
 ) -> Memories {
     let at_most = |name: &str| {
         let written = config.policies.get(name);

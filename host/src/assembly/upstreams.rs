@@ -1,10 +1,11 @@
-//! The upstreams of a configuration. One that is as it was keeps its connections.
+//! The upstreams of a configuration. One that is as it was is taken over; of one that was edited, the servers that
+//! stay keep their connections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config;
-use crate::upstream::{Timeouts, Upstream};
+use crate::upstream::{Servers, Timeouts, Upstream};
 
 /// Those of one use, each with connections of its own, beside what was written of it.
 #[derive(Default)]
@@ -14,14 +15,14 @@ impl Upstreams {
     pub fn new<'c>(
         written: impl Iterator<Item = &'c config::Upstream>,
         previous: Option<&Upstreams>,
-        workers: usize,
+        servers: &Servers,
     ) -> Self {
         let upstream = |written: &config::Upstream| {
             let before = previous.and_then(|previous| previous.0.get(&written.name));
             let kept = before.filter(|(before, _)| before == written);
             let upstream = match kept {
                 Some((_, upstream)) => Arc::clone(upstream),
-                None => Arc::new(made(written, workers)),
+                None => Arc::new(made(written, servers)),
             };
             (written.name.clone(), (written.clone(), upstream))
         };
@@ -34,7 +35,7 @@ impl Upstreams {
     }
 }
 
-fn made(written: &config::Upstream, workers: usize) -> Upstream {
+fn made(written: &config::Upstream, known: &Servers) -> Upstream {
     let servers = written
         .servers
         .iter()
@@ -44,5 +45,5 @@ fn made(written: &config::Upstream, workers: usize) -> Upstream {
         first_byte: written.timeouts.first_byte,
         total: written.timeouts.total,
     };
-    Upstream::new(written.name.as_str().into(), servers, timeouts, workers)
+    Upstream::new(written.name.as_str().into(), servers, timeouts, known)
 }

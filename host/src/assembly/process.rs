@@ -15,14 +15,17 @@ use crate::policy::cache::{Cache, Settings};
 use crate::policy::decisions::Decisions;
 use crate::policy::limit::{Limiter, Now};
 use crate::store::memory::Kv;
+use crate::upstream::Servers;
 
 /// One per process. A reload builds a new gateway upon it, so that no counter falls back and nothing
 /// that was kept is forgotten.
 pub struct Process {
     pub(super) runtime: Arc<Runtime>,
     pool: PoolSize,
-    /// Threads that serve. Connections are kept for each, whatever a later configuration says.
-    pub(super) workers: usize,
+    /// Connections are kept for each thread that serves, whatever a later configuration says.
+    pub(super) servers: Servers,
+    /// Those that plugins ask, with connections of their own.
+    pub(super) fetched_servers: Servers,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Arc<LogWriter>,
     pub(super) mechanisms: Mechanisms,
@@ -57,7 +60,8 @@ impl Process {
         Ok(Arc::new(Process {
             runtime,
             pool,
-            workers: config.runtime.workers,
+            servers: Servers::new(config.runtime.workers),
+            fetched_servers: Servers::new(config.runtime.workers),
             metrics,
             log,
             mechanisms: Mechanisms {
@@ -95,8 +99,10 @@ impl Process {
         }
     }
 
-    /// Lets go of what only loading needed.
+    /// Lets go of what only loading needed, and of the names of what is gone.
     pub fn tidy(&self) {
         self.runtime.tidy();
+        self.servers.tidy();
+        self.fetched_servers.tidy();
     }
 }

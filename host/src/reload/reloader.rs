@@ -1,15 +1,17 @@
-//! Replaces the gateway while it serves: on SIGHUP, and when a file that it was built from changed.
+//! The thread that reloads: one reload at a time, asked for or by itself.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
-use super::watch::Looks;
-use crate::config::{self, Config};
-use crate::gateway::{self, BUNDLED, Current, Gateway, Process, Progress, next_start};
+use super::candidate::{Applied, Candidate, Outcome};
+use super::{Current, Looks};
+use crate::assembly::Process;
+use crate::config::{self, Config, Problem, Problems};
 use crate::limits;
 use crate::observe::{Metrics, Reloaded};
 use crate::shortage;
@@ -40,35 +42,63 @@ struct Again {
     said: String,
 }
 
-/// Asks for a reload.
-pub struct Wanted(SyncSender<()>);
+/// Asks for reloads. The thread ends when the last of these is dropped.
+#[derive(Clone)]
+pub struct Wanted {
+    wakes: SyncSender<()>,
+    /// Who hears what comes of the next reload.
+    hearers: Hearers,
+}
+
+type Hearers = Arc<Mutex<Vec<oneshot::Sender<Arc<Outcome>>>>>;
+
+fn taken(hearers: &Hearers) -> Vec<oneshot::Sender<Arc<Outcome>>> {
+    std::mem::take(&mut hearers.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 impl Wanted {
     /// Soon. What is asked for while one is awaited is that one.
     pub fn now(&self) {
-        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+        if let Err(TrySendError::Disconnected(())) = self.wakes.try_send(()) {
             tracing::error!("not reloaded: the thread for it has failed, so restart the gateway");
+            // Nobody is left to tell them.
+            taken(&self.hearers);
         }
+    }
+
+    /// The same, and what comes of it: an error if the thread has failed.
+    pub fn outcome(&self) -> oneshot::Receiver<Arc<Outcome>> {
+        let (tells, hears) = oneshot::channel();
+        // Before the thread is woken, which takes all that are here when it begins.
+        let mut hearers = self.hearers.lock().unwrap_or_else(PoisonError::into_inner);
+        hearers.push(tells);
+        drop(hearers);
+        self.now();
+        hears
     }
 }
 
-/// Starts the thread. It ends when [`Wanted`] is dropped. Called within the runtime, which the tasks of
-/// new gateways run on.
+/// Starts the thread. Called within the runtime, which the tasks of new gateways run on.
 ///
 /// # Errors
 /// If there is no thread for it.
 pub fn start(mut reloader: Reloader) -> Result<Wanted, String> {
     // Room for one: while one is being built, a second is remembered, and a third is that second.
-    let (wanted, asked) = sync_channel(1);
+    let (wakes, asked) = sync_channel(1);
+    let hearers = Hearers::default();
+    let wanted = Wanted {
+        wakes,
+        hearers: Arc::clone(&hearers),
+    };
     let runtime = Handle::current();
     let run = move || {
         let _runtime = runtime.enter();
-        reloader.run(&asked);
+        reloader.run(&asked, &hearers);
     };
     let thread = std::thread::Builder::new().name("reload".to_owned());
     let spawned = thread.spawn(run);
     spawned.map_err(|error| format!("cannot start the thread that reloads: {error}"))?;
-    Ok(Wanted(wanted))
+    Ok(wanted)
 }
 
 impl Reloader {
@@ -91,10 +121,17 @@ impl Reloader {
         }
     }
 
-    fn run(&mut self, asked: &Receiver<()>) {
+    fn run(&mut self, asked: &Receiver<()>, hearers: &Hearers) {
         loop {
             match asked.recv_timeout(limits::WATCH_INTERVAL) {
-                Ok(()) => self.reload(),
+                Ok(()) => {
+                    let hearers = taken(hearers);
+                    let outcome = Arc::new(self.reload());
+                    for hearer in hearers {
+                        // One that went away hears nothing.
+                        let _ = hearer.send(Arc::clone(&outcome));
+                    }
+                }
                 Err(RecvTimeoutError::Timeout)
                     if self.watches && (self.has_changed() || self.is_due()) =>
                 {
@@ -127,38 +164,37 @@ impl Reloader {
             .is_some_and(|again| again.at <= Instant::now())
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Outcome {
         let began = Instant::now();
         let noted = shortage::noted();
         let slow = tokio::spawn(tell_while_slow());
         let previous = self.current.get();
-        let built = caught(|| self.build(&previous));
+        self.changed = None;
+        self.read = self.read.again();
+        let built = caught(&self.started, || {
+            let file = &self.started.file;
+            Candidate::build(file, &self.process, &previous, &mut self.read)
+        });
         self.process.tidy();
         slow.abort();
-        let (config, gateway) = match built {
-            Ok(built) => built,
+        let candidate = match built {
+            Ok(candidate) => candidate,
             Err(problems) => {
-                self.refuse(problems, shortage::noted() > noted);
-                return;
+                self.refuse(problems.to_string(), shortage::noted() > noted);
+                return Outcome::Refused(problems);
             }
         };
         self.again = None;
-        self.watches = config.runtime.watch;
-        if gateway.is_same(&previous) {
+        self.watches = candidate.config.runtime.watch;
+        if candidate.is_same(&previous) {
             self.metrics.count_reload(Reloaded::Unchanged);
             tracing::info!("not reloaded: nothing has changed");
-            return;
+            return Outcome::Unchanged;
         }
-        let (kept, policies) = gateway.policies_kept(&previous);
-        self.current.replace(gateway);
+        let applied = candidate.apply(&self.current, &self.started, began);
         self.metrics.count_reload(Reloaded::Applied);
-        tracing::info!(policies, kept, "reloaded in {}", took(began.elapsed()));
-        warn(&config, &self.current.get().warnings(&config));
-        let warnings = next_start(&self.started, &config);
-        if !warnings.is_empty() {
-            let shown = config.source.render_warnings(&warnings);
-            tracing::warn!("restart needed for part of it:\n{}", indented(&shown));
-        }
+        tell(&applied);
+        Outcome::Applied(applied)
     }
 
     /// Everything stays as it was. `passes`: because the system was short of something.
@@ -189,19 +225,23 @@ impl Reloader {
             });
         }
     }
+}
 
-    /// Reads everything, and notes what it looked like before.
-    fn build(&mut self, previous: &Gateway) -> Result<(Config, Gateway), String> {
-        self.changed = None;
-        self.read = self.read.again();
-        let path = &self.started.file;
-        let config = config::load(path, &BUNDLED).map_err(|problems| problems.to_string())?;
-        let files = gateway::files(&config);
-        // Those that it no longer names are no longer looked at.
-        self.read = self.read.of(path).and(files);
-        Gateway::build(&config, &self.process, Some(previous), &Progress::default())
-            .map(|gateway| (config, gateway))
-            .map_err(|problems| problems.to_string())
+/// Logs what came of it.
+fn tell(applied: &Applied) {
+    let Applied {
+        policies,
+        kept,
+        took,
+        warnings,
+        after_restart,
+        source,
+    } = applied;
+    tracing::info!(policies, kept, "reloaded in {}", shown(*took));
+    warn(source, warnings);
+    if !after_restart.is_empty() {
+        let shown = source.render_warnings(after_restart);
+        tracing::warn!("restart needed for part of it:\n{}", indented(&shown));
     }
 }
 
@@ -216,13 +256,16 @@ async fn tell_while_slow() {
 }
 
 /// A panic as a refusal: else it would end the thread, and with it all reloading.
-fn caught<T>(build: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+fn caught<T>(started: &Config, build: impl FnOnce() -> Result<T, Problems>) -> Result<T, Problems> {
     let built = std::panic::catch_unwind(AssertUnwindSafe(build));
-    built.unwrap_or_else(|_| Err("it failed; this is a bug in tollgate".to_owned()))
+    built.unwrap_or_else(|_| {
+        let bug = Problem::new(None, "it failed; this is a bug in tollgate");
+        Err(Problems::new(Arc::clone(&started.source), vec![bug]))
+    })
 }
 
 /// As people say it: whole milliseconds, or tenths of seconds.
-fn took(time: Duration) -> String {
+fn shown(time: Duration) -> String {
     match time.as_millis() {
         milliseconds @ 0..1_000 => format!("{milliseconds} ms"),
         _ => format!("{:.1} s", time.as_secs_f64()),
@@ -230,16 +273,16 @@ fn took(time: Duration) -> String {
 }
 
 /// Under the line of the log that it belongs to.
-pub(super) fn indented(text: &str) -> String {
+fn indented(text: &str) -> String {
     let lines = text.trim_end().lines();
     let lines: Vec<String> = lines.map(|line| format!("    {line}")).collect();
     lines.join("\n")
 }
 
 /// Logs what is allowed in a configuration and hardly meant.
-pub fn warn(config: &Config, warnings: &[config::Problem]) {
+pub fn warn(source: &config::Source, warnings: &[Problem]) {
     if !warnings.is_empty() {
-        let shown = config.source.render_warnings(warnings);
+        let shown = source.render_warnings(warnings);
         tracing::warn!("in the configuration:\n{}", indented(&shown));
     }
 }
