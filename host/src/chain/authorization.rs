@@ -96,23 +96,22 @@ pub(super) async fn authorize(
             return Err(fault);
         }
     };
-    if let Some(exchange) = visit.exchange() {
-        if let Some(asking) = asking {
-            remember(
-                entry,
-                asking,
-                exchange,
-                decision.reads,
-                decision.remember,
-                &decision.verdict,
-            );
-        }
-        if let Verdict::Allow(grant) = &decision.verdict {
-            allow(exchange, grant.clone());
-        }
+    let exchange = visit.exchange();
+    if let Some(asking) = asking {
+        remember(
+            entry,
+            asking,
+            exchange,
+            decision.reads,
+            decision.remember,
+            &decision.verdict,
+        );
     }
     Ok(match decision.verdict {
-        Verdict::Allow(_) => None,
+        Verdict::Allow(grant) => {
+            allow(exchange, grant);
+            None
+        }
         Verdict::Deny(reply) => Some(reply),
     })
 }

@@ -267,10 +267,8 @@ async fn limit(
     mechanisms: &Mechanisms,
 ) -> Result<Result<Charge, Refusal>, Fault> {
     let limits = visit.limits().await?;
-    let (id, route) = visit
-        .exchange()
-        .map(|exchange| (Arc::clone(&exchange.id), Arc::clone(&exchange.route)))
-        .unwrap_or_default();
+    let exchange = visit.exchange();
+    let (id, route) = (Arc::clone(&exchange.id), Arc::clone(&exchange.route));
     let place = Place {
         entry: &entry.place,
         route: &route,
@@ -316,8 +314,7 @@ async fn end(
     said: Result<Said, Fault>,
 ) -> (Visited, Result<Said, Fault>) {
     let goes_on = matches!(said, Ok(Said::Next | Said::Lookup(_)));
-    let takes = |exchange: &mut Exchange| streams::takes_request(entry, exchange);
-    if !goes_on || !visit.exchange().is_some_and(takes) {
+    if !goes_on || !streams::takes_request(entry, visit.exchange()) {
         return (visit.end().await, said);
     }
     match streams::open_request(&mut visit).await {

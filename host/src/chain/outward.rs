@@ -156,9 +156,7 @@ async fn ask(
         Ok(storage) => (storage, None),
         Err(fault) => (Storage::Unjudged, Some(fault)),
     };
-    if let Some(exchange) = visit.exchange() {
-        fill(entry, calls.cached, exchange, passage, storage);
-    }
+    fill(entry, calls.cached, visit.exchange(), passage, storage);
     if let Some(fault) = fault {
         return Err(fault);
     }
@@ -173,9 +171,7 @@ async fn ask(
         && let Some(reply) = visit.transform_response().await?
     {
         replaced = true;
-        if let Some(exchange) = visit.exchange() {
-            passage.reply(exchange, reply);
-        }
+        passage.reply(visit.exchange(), reply);
     }
     if let Some(index) = calls.settles {
         let settlements = visit.settle().await?;
@@ -189,11 +185,7 @@ async fn ask(
         }
     }
     let mut opened = None;
-    if calls.streams
-        && visit
-            .exchange()
-            .is_some_and(|exchange| streams::takes_response(exchange))
-    {
+    if calls.streams && streams::takes_response(visit.exchange()) {
         opened = streams::open_response(visit).await?;
     }
     let verdict = match (replaced, &opened) {
@@ -209,8 +201,7 @@ async fn ask(
 async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage, Fault> {
     let mut not_modified = None;
     if let Some(Cached::Fill { fill, .. }) = cached
-        && let Some(exchange) = visit.exchange()
-        && let Some(response) = &mut exchange.response
+        && let Some(response) = &mut visit.exchange().response
         && let Some((status, headers)) = fill.freshened(response.status, &response.headers)
     {
         not_modified = Some(std::mem::replace(
@@ -219,8 +210,8 @@ async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage
         ));
     }
     let storage = visit.store().await;
-    if let (Some(head), Some(exchange)) = (not_modified, visit.exchange()) {
-        exchange.response = Some(head);
+    if let Some(head) = not_modified {
+        visit.exchange().response = Some(head);
     }
     storage
 }

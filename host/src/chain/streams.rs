@@ -71,8 +71,7 @@ pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>
     let Some(streaming) = visit.open(Of::Request).await? else {
         return Ok(None);
     };
-    let headers = visit.exchange().map(|exchange| &exchange.request.headers);
-    let inflater = headers.map_or(Ok(None), inflater).map_err(|text| {
+    let inflater = inflater(&visit.exchange().request.headers).map_err(|text| {
         visit.undo();
         Fault::new(FaultKind::BodyEncoding, text)
     })?;
@@ -88,17 +87,15 @@ pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>
 /// what a GET would give.
 pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened>, Fault> {
     let unreadable = |text: &str| Fault::new(FaultKind::Unreadable, text);
-    let response = |visit: &mut Visit<'_>| Some(visit.exchange()?.response.as_ref()?.status);
-    if response(visit) == Some(StatusCode::PARTIAL_CONTENT) {
+    let response = &visit.exchange().response;
+    if response.as_ref().map(|head| head.status) == Some(StatusCode::PARTIAL_CONTENT) {
         let text = "the response is a part (206) that nobody asked for: it cannot be told whole";
         return Err(unreadable(text));
     }
     let Some(streaming) = visit.open(Of::Response).await? else {
         return Ok(None);
     };
-    let Some(exchange) = visit.exchange() else {
-        return Ok(None);
-    };
+    let exchange = visit.exchange();
     let Some(response) = &mut exchange.response else {
         return Ok(None);
     };

@@ -43,6 +43,10 @@ pub struct Lease<'p> {
     _running: Running<'p>,
 }
 
+/// `take` puts the message into the Store, `call` moves it into the lease as the instance dies, and there is no third
+/// way: nothing that a guest does, and nothing that a call returns, leaves both places empty.
+const IN_EITHER: &str = "the message is in the instance or in the lease";
+
 impl<'p> Lease<'p> {
     /// Waits a bounded time for a place, and takes an idle instance or makes one.
     pub async fn take(
@@ -130,11 +134,12 @@ impl<'p> Lease<'p> {
     }
 
     /// The message being visited.
-    pub fn exchange(&mut self) -> Option<&mut Exchange> {
-        match &mut self.sandbox {
-            Some(sandbox) => sandbox.store.data_mut().exchange.as_deref_mut(),
-            None => self.exchange.as_deref_mut(),
-        }
+    pub fn exchange(&mut self) -> &mut Exchange {
+        let place = match &mut self.sandbox {
+            Some(sandbox) => &mut sandbox.store.data_mut().exchange,
+            None => &mut self.exchange,
+        };
+        place.as_mut().expect(IN_EITHER)
     }
 
     /// What the last call looked at.
@@ -177,8 +182,7 @@ impl<'p> Lease<'p> {
             None => (self.exchange.take(), None),
         };
         let visited = Visited {
-            // Either place holds it: it is put into the Store in `take` and moved here in `call`.
-            exchange: exchange.expect("the message is in the instance or in the lease"),
+            exchange: exchange.expect(IN_EITHER),
             elapsed,
             cpu,
             memory: self.memory,

@@ -75,8 +75,8 @@ impl Policy {
 }
 
 impl Visit<'_> {
-    /// The message. There is one for as long as the visit lasts.
-    pub fn exchange(&mut self) -> Option<&mut Exchange> {
+    /// The message.
+    pub fn exchange(&mut self) -> &mut Exchange {
         self.lease.exchange()
     }
 
