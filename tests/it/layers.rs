@@ -75,7 +75,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "config",
         &["bounded", "http", "limits", "route", "shortage", "shown"],
     ),
-    ("observe", &["error", "limits", "shown"]),
+    ("observe", &["error", "http", "limits", "shown"]),
     // A failure is answered with a response.
     ("error", &["http"]),
     ("http", &["limits", "pace", "shown"]),

@@ -7,7 +7,8 @@ use super::remember::remember;
 use super::{Decided, Entry};
 use crate::http::exchange::{Exchange, Grant};
 use crate::http::facts::Facts;
-use crate::observe::{EntryVisit, Record, Side};
+use crate::http::side::Side;
+use crate::observe::{EntryVisit, Record};
 use crate::plugin::{Fault, Reply, Verdict, Visit};
 use crate::policy::decisions::{Asking, Recalled};
 
@@ -59,7 +60,7 @@ pub(super) async fn recall<'m>(
     entry.metrics.count_remembered();
     record.entries.push(EntryVisit {
         policy: Arc::clone(&identity.policy),
-        side: Side::In,
+        side: Side::Request,
         verdict,
         remembered: true,
         fault: None,

@@ -12,7 +12,8 @@ use super::{Ended, Entry, Mechanisms, Passage};
 use crate::error::{Failure, FailureKind};
 use crate::http::body::Incomplete;
 use crate::http::exchange::Exchange;
-use crate::observe::{LimitOutcome, Record, Side};
+use crate::http::side::Side;
+use crate::observe::{LimitOutcome, Record};
 use crate::plugin::{Fault, FaultKind, Lookup, Reply, Visit, Visited};
 use crate::policy::limit::{Charge, Finding, Now, Place};
 
@@ -204,7 +205,7 @@ async fn enter(
         ended,
         fault,
     } = outcome;
-    entry.note(Side::In, verdict, &visited, fault.as_ref(), record);
+    entry.note(Side::Request, verdict, &visited, fault.as_ref(), record);
     (visited.exchange, ended)
 }
 

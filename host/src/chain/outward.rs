@@ -8,7 +8,8 @@ use super::streams::{self, Opened};
 use super::{Cached, Entered, Entry, Passage};
 use crate::http::exchange::{Exchange, ResponseHead};
 use crate::http::representation;
-use crate::observe::{Record, Side};
+use crate::http::side::Side;
+use crate::observe::Record;
 use crate::plugin::{Fault, FaultKind, Visit};
 use crate::policy::cache::{Filled, Storage, may_vary_inside};
 use crate::policy::limit::Now;
@@ -127,7 +128,7 @@ async fn call(
             ("fault", Some(fault))
         }
     };
-    entry.note(Side::Out, verdict, &visited, fault.as_ref(), record);
+    entry.note(Side::Response, verdict, &visited, fault.as_ref(), record);
     visited.exchange
 }
 

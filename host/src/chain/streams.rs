@@ -19,14 +19,15 @@ use crate::http::exchange::Exchange;
 use crate::http::inflate::{Inflated, Inflater};
 use crate::http::pieces::Pieces;
 use crate::http::representation;
+use crate::http::side::Side;
 use crate::limits;
-use crate::observe::{EntryMetrics, Side, StreamGauge};
-use crate::plugin::{Fault, FaultKind, Of, Policy, Stream, Streaming, Visit, Visited};
+use crate::observe::{EntryMetrics, StreamGauge};
+use crate::plugin::{Fault, FaultKind, Policy, Stream, Streaming, Visit, Visited};
 use crate::shown::quoted;
 
 /// A body that its plugin wants to go through it.
 pub(super) struct Opened {
-    of: Of,
+    side: Side,
     streaming: Streaming,
     inflater: Option<Inflater>,
 }
@@ -47,13 +48,8 @@ pub(super) fn takes_request(entry: &Entry, exchange: &Exchange) -> bool {
 
 /// Whether a response has a body, or the head of one, that can go through an entry.
 pub(super) fn takes_response(exchange: &Exchange) -> bool {
-    let bodiless = [
-        StatusCode::NO_CONTENT,
-        StatusCode::RESET_CONTENT,
-        StatusCode::NOT_MODIFIED,
-    ];
     let response = exchange.response.as_ref();
-    response.is_some_and(|response| !bodiless.contains(&response.status))
+    response.is_some_and(|response| !representation::is_bodiless(response.status))
 }
 
 /// A 304 stands for a body that goes through the entry, if it does, whenever it is asked for: its validator
@@ -68,16 +64,16 @@ pub(super) fn alter_not_modified(exchange: &mut Exchange) {
 
 /// Asks the plugin whether the request's body goes through it.
 pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>, Fault> {
-    let Some(streaming) = visit.open(Of::Request).await? else {
+    let Some(streaming) = visit.open(Side::Request).await? else {
         return Ok(None);
     };
     let inflater = inflater(&visit.exchange().request.headers).map_err(|text| {
         visit.undo();
         Fault::new(FaultKind::BodyEncoding, text)
     })?;
-    let of = Of::Request;
+    let side = Side::Request;
     Ok(Some(Opened {
-        of,
+        side,
         streaming,
         inflater,
     }))
@@ -92,7 +88,7 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
         let text = "the response is a part (206) that nobody asked for: it cannot be told whole";
         return Err(unreadable(text));
     }
-    let Some(streaming) = visit.open(Of::Response).await? else {
+    let Some(streaming) = visit.open(Side::Response).await? else {
         return Ok(None);
     };
     let exchange = visit.exchange();
@@ -110,9 +106,9 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
         visit.undo();
         unreadable(&text)
     })?;
-    let of = Of::Response;
+    let side = Side::Response;
     Ok(Some(Opened {
-        of,
+        side,
         streaming,
         inflater,
     }))
@@ -170,22 +166,19 @@ fn inflater(headers: &http::HeaderMap) -> Result<Option<Inflater>, String> {
 /// Ends the visit, and puts the body that it opened in the place of the message's.
 pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Visited {
     let Opened {
-        of,
+        side,
         streaming,
         inflater,
     } = opened;
-    let (mut visited, stream) = visit.end_open(of, &entry.policy, streaming);
+    let (mut visited, stream) = visit.end_open(side, &entry.policy, streaming);
     let exchange = &mut visited.exchange;
     let teller = Teller {
-        side: match of {
-            Of::Request => Side::In,
-            Of::Response => Side::Out,
-        },
+        side,
         policy: Arc::clone(&entry.policy),
         metrics: Arc::clone(&entry.metrics),
         route: Arc::clone(&exchange.route),
         request: Arc::clone(&exchange.id),
-        upload: (of == Of::Request).then(|| Arc::clone(exchange.request_body.upload())),
+        upload: (side == Side::Request).then(|| Arc::clone(exchange.request_body.upload())),
         _open: entry.metrics.open_stream(),
     };
     let through = |body: BoxBody| -> BoxBody {
@@ -199,14 +192,14 @@ pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Vis
             teller,
         }))))
     };
-    match of {
-        Of::Request => {
+    match side {
+        Side::Request => {
             representation::replace_request(&mut exchange.request.headers);
             exchange
                 .request_body
                 .go_through(|body| through(Box::pin(body)));
         }
-        Of::Response => {
+        Side::Response => {
             if let Some(response) = &mut exchange.response {
                 representation::replace_response(&mut response.headers);
             }
@@ -363,11 +356,11 @@ impl Teller {
     /// The body's content encoding is broken.
     fn broken(&self, text: String) -> io::Error {
         self.end(match self.side {
-            Side::In => {
+            Side::Request => {
                 let kind = "the request's content-encoding cannot be undone";
                 Failure::new(FailureKind::BadRequest(kind), text)
             }
-            Side::Out => Failure::new(FailureKind::BadGateway, text),
+            Side::Response => Failure::new(FailureKind::BadGateway, text),
         })
     }
 

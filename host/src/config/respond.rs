@@ -1,12 +1,13 @@
 //! `respond`: an answer that stands in the file.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use toml::de::DeValue;
 
 use super::StaticReply;
 use super::reader::{Item, Reader};
 use super::source::Problem;
 use crate::http::fields::is_framing;
+use crate::http::representation;
 use crate::limits;
 use crate::shown::quoted;
 
@@ -30,9 +31,9 @@ pub(super) fn reply(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<StaticRe
 fn body(reader: &mut Reader<'_>, item: &Item<'_>, status: Option<u16>) -> String {
     let text = reader.hidden_text(item, "\"not here\"").unwrap_or_default();
     reader.bounded(item, "bytes", text.len(), limits::REPLY_BODY_BYTES_MAX);
-    // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
-    if let Some(status @ (204 | 205 | 304)) = status
+    if let Some(status) = status
         && !text.is_empty()
+        && StatusCode::from_u16(status).is_ok_and(representation::is_bodiless)
     {
         let message = format!("a response of status {status} has no body");
         reader.problem(item.position, message);

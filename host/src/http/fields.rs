@@ -8,6 +8,7 @@ use http::header::{
 };
 
 use super::families;
+use super::side::Side;
 use crate::limits;
 use crate::shown::quoted;
 
@@ -156,14 +157,8 @@ pub fn bytes(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-/// Which message an edit is of: a response may have a `host` field, a request's is its authority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Request,
-    Response,
-}
-
-/// Checks the name of a field that a plugin wants to edit.
+/// Checks the name of a field that a plugin wants to edit. A response may have a `host` field; a request's is its
+/// authority.
 ///
 /// # Errors
 /// In words for the plugin's author.

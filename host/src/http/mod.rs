@@ -16,6 +16,7 @@ pub mod owned;
 pub mod peer;
 pub mod pieces;
 pub mod representation;
+pub mod side;
 mod source;
 pub mod target;
 mod upload;

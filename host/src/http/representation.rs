@@ -1,5 +1,6 @@
 //! What a head says of its body: how it is encoded, and what no longer holds once it is another.
 
+use http::StatusCode;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName,
     HeaderValue,
@@ -14,6 +15,15 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
 ];
+
+/// Whether a response of this status has no content that anybody could read or write: 304 says the length of that of
+/// a 200 all the same (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+pub fn is_bodiless(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    )
+}
 
 /// A request's body is now another one, without content encoding.
 pub fn replace_request(headers: &mut HeaderMap) {

@@ -5,7 +5,6 @@ mod log_writer;
 mod metrics;
 mod plugin_metrics;
 mod record;
-mod side;
 mod unread;
 
 pub use prometheus_client::metrics::counter::Counter;
@@ -17,5 +16,4 @@ pub use metrics::{
 };
 pub use plugin_metrics::PluginMetrics;
 pub use record::{Arrival, EntryVisit, FailureNote, Record, UpstreamVisit};
-pub use side::Side;
 pub use unread::Unread;

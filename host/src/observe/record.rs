@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::side::Side;
 use super::{CUTTING, LogWriter, Metrics, RouteMetrics, Unread};
 use crate::error::{Failure, FailureKind};
+use crate::http::side::Side;
 
 /// What is known of a request when it arrives.
 pub struct Arrival {

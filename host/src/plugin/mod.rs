@@ -11,7 +11,7 @@ mod load;
 mod secrets;
 mod spec;
 
-pub use call::hooks::{Hooks, Of};
+pub use call::hooks::Hooks;
 pub use call::lease::Visited;
 pub use call::policy::{Instances, Policy};
 pub use call::stream::{Stream, Streaming};

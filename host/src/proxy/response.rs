@@ -15,17 +15,14 @@ use super::request_id::REQUEST_ID;
 use crate::error::{Failure, FailureKind};
 use crate::http::body::{Content, Upload};
 use crate::http::exchange::ResponseHead;
+use crate::http::representation;
 use crate::observe::Record;
 use crate::policy::limit::Charge;
 
 /// Cleans a response.
 pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
     let mut headers = head.headers;
-    if matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    ) && !body.is_end_stream()
-    {
+    if representation::is_bodiless(head.status) && !body.is_end_stream() {
         // A plugin gave an answer with a body a status that has none.
         body = Content::default();
     }

@@ -13,8 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::FaultKind;
+use crate::http::side::Side;
 use crate::limits::LIMIT_METRIC_NAMES_MAX;
-use crate::observe::Side;
 
 /// Seconds. From a warm call to the default wall time.
 const PLUGIN_BUCKETS: [f64; 12] = [
@@ -337,8 +337,8 @@ impl EntryMetrics {
 
     pub fn count(&self, side: Side, seconds: f64, fault: Option<FaultKind>) {
         let (calls, histogram) = match side {
-            Side::In => &self.way_in,
-            Side::Out => &self.way_out,
+            Side::Request => &self.way_in,
+            Side::Response => &self.way_out,
         };
         calls.inc();
         histogram.observe(seconds);

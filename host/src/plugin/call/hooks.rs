@@ -5,6 +5,7 @@ use wasmtime::{Result, Store, bail};
 
 use super::wasmtime_internal::checked_borrow::{CheckedBorrow, HandleIndices};
 use super::wasmtime_internal::with_memory::{GuestMemory, WithMemory};
+use crate::http::side::Side;
 use crate::plugin::host::bindings::exports::tollgate::plugin::{
     authorizer, cache_lookup, cache_store, limiter, limiter_settle, request_transformer,
     response_transformer,
@@ -44,13 +45,6 @@ impl Hooks {
     pub fn on_way_out(self) -> bool {
         self.limiter || self.cache_lookup || self.response_transformer || self.response_stream
     }
-}
-
-/// Whose body it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    Request,
-    Response,
 }
 
 /// Which export to call.
@@ -196,19 +190,19 @@ pub(in crate::plugin) async fn chunk(
     exports: &Exports,
     store: &mut Store<State>,
     instance: &Instance,
-    of: Of,
+    side: Side,
     piece: &[u8],
     last: bool,
 ) -> wasmtime::Result<Chunk> {
-    let index = match of {
-        Of::Request => &exports.request_chunk,
-        Of::Response => &exports.response_chunk,
+    let index = match side {
+        Side::Request => &exports.request_chunk,
+        Side::Response => &exports.response_chunk,
     };
     let function = index
         .as_ref()
         .and_then(|index| instance.get_func(&mut *store, index));
     let Some(function) = function else {
-        bail!("the component has no stream of a {of:?}");
+        bail!("the component has no stream of a {side:?}");
     };
     // SAFETY: `Exports::check` has held an instance of this component against these types.
     let function = unsafe { TypedFunc::<(&[u8], bool), (Chunk,)>::new_unchecked(function) };

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::guest_error::{fault_of, report_dropped_log};
-use super::hooks::Of;
 use super::hooks::{self, Answer, Hook};
 use super::lease::{Visited, arm, give_back, within};
 use super::permits::permit;
@@ -14,6 +13,7 @@ use super::policy::Policy;
 use super::sandbox::Sandbox;
 use super::visit::{Visit, unexpected};
 use crate::http::inflate::{Inflated, Inflater};
+use crate::http::side::Side;
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
 use crate::shown::one_line;
@@ -26,7 +26,7 @@ pub struct Streaming {
 /// An instance through which one body goes, and no other message. Dropped, it dies.
 pub struct Stream {
     policy: Arc<Policy>,
-    of: Of,
+    side: Side,
     /// Gone once the last piece was answered, or a call did not end well.
     held: Option<Held>,
 }
@@ -42,10 +42,10 @@ impl Visit<'_> {
     ///
     /// # Errors
     /// The hook's, and if as many bodies go through plugins as may.
-    pub async fn open(&mut self, of: Of) -> Result<Option<Streaming>, Fault> {
-        let hook = match of {
-            Of::Request => Hook::OpenRequest,
-            Of::Response => Hook::OpenResponse,
+    pub async fn open(&mut self, side: Side) -> Result<Option<Streaming>, Fault> {
+        let hook = match side {
+            Side::Request => Hook::OpenRequest,
+            Side::Response => Hook::OpenResponse,
         };
         match self.lease.call(hook).await? {
             Answer::Through(true) => {}
@@ -69,7 +69,12 @@ impl Visit<'_> {
     }
 
     /// Ends the visit, and keeps its instance for the body that it opened: the message comes out.
-    pub fn end_open(self, of: Of, policy: &Arc<Policy>, streaming: Streaming) -> (Visited, Stream) {
+    pub fn end_open(
+        self,
+        side: Side,
+        policy: &Arc<Policy>,
+        streaming: Streaming,
+    ) -> (Visited, Stream) {
         let (visited, kept) = self.lease.keep(self.started);
         let held = kept.map(|(mut sandbox, permits)| {
             sandbox.store.data_mut().body_of = Some(Arc::clone(&visited.exchange.id));
@@ -79,7 +84,7 @@ impl Visit<'_> {
             }
         });
         let policy = Arc::clone(policy);
-        (visited, Stream { policy, of, held })
+        (visited, Stream { policy, side, held })
     }
 }
 
@@ -98,7 +103,7 @@ impl Stream {
         let Sandbox {
             store, instance, ..
         } = &mut held.sandbox;
-        let calling = hooks::chunk(&policy.exports, store, instance, self.of, piece, last);
+        let calling = hooks::chunk(&policy.exports, store, instance, self.side, piece, last);
         let called = within(spec.wall, calling).await;
         let state = held.sandbox.store.data_mut();
         let answer = match called {

@@ -6,7 +6,8 @@ use wasmtime::{Result, bail};
 use super::bindings::tollgate::plugin::http as wit;
 use super::state::State;
 use crate::http::exchange::{RequestHead, ResponseHead};
-use crate::http::fields::{self, Side};
+use crate::http::fields;
+use crate::http::side::Side;
 
 pub(super) type Edit = Result<Result<(), String>>;
 

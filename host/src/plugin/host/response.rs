@@ -7,7 +7,7 @@ use wasmtime::component::Resource;
 use super::bindings::tollgate::plugin::http as wit;
 use super::edits::{EDIT_BYTES, Edit, first, lines, names, values};
 use super::state::{ResponseEditsHandle, ResponseHandle, State};
-use crate::http::fields::Side;
+use crate::http::side::Side;
 
 impl wit::HostResponse for State {
     fn status(&mut self, _: Resource<ResponseHandle>) -> Result<u16> {
