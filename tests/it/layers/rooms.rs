@@ -65,6 +65,32 @@ fn rooms_of_plugin_import_one_way() {
     }
 }
 
+/// `policy/cache` is three rooms and two ways: what RFC 9111 says is asked of nobody else, and what is kept stands on
+/// both.
+const CACHE_ROOMS: &[(&str, &[&str])] = &[
+    ("kept", &["bodies", "rules"]),
+    ("bodies", &[]),
+    ("rules", &[]),
+];
+
+#[test]
+fn rooms_of_the_cache_import_one_way() {
+    let root = repository().join("host/src/policy/cache");
+    for (room, allowed) in CACHE_ROOMS {
+        let sources = sources().into_iter();
+        let mut files = 0;
+        for source in sources.filter(|source| source.path.starts_with(root.join(room))) {
+            files += 1;
+            let shown = source.path.display();
+            assert!(!source.code.contains("super::super::"), "{shown} climbs");
+            let mut named = named_after("crate::policy::cache::", &source.code);
+            named.retain(|name| name != room && !allowed.contains(&name.as_str()));
+            assert!(named.is_empty(), "{shown} names {named:?}");
+        }
+        assert!(files > 1, "{room} is empty");
+    }
+}
+
 #[test]
 fn what_wasmtime_hides_is_in_one_folder_and_of_one_version() {
     let root = repository().join("host/src");

@@ -9,16 +9,19 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::body::CacheBody;
-use super::conditions::CLIENTS_OWN;
-use super::directives::RequestDirectives;
-use super::flight::{Followers, Landing, Lead};
-use super::head::merge;
-use super::range;
+use super::answer::Answer;
+use super::bodies::body::CacheBody;
+use super::kept::flight::{Followers, Landing, Lead};
+use super::kept::store::{Kept, Watch};
+use super::rules::conditions::CLIENTS_OWN;
+use super::rules::directives::RequestDirectives;
+use super::rules::head::merge;
+use super::rules::range;
+use super::rules::status::{Forward, Report};
+use super::rules::storage::Storage;
 use super::serve::{Client, Whole};
-use super::status::{Forward, Report};
-use super::store::{Kept, Watch};
-use super::{Answer, Cache, InnerBody, Storage};
+use super::shared::Cache;
+use crate::http::body::BoxBody;
 
 /// A fetch that the cache wants to see the response of. Dropped unanswered (the client has gone, a
 /// plugin failed), it lets one of those who wait take its place.
@@ -96,7 +99,7 @@ impl Fill {
         self,
         status: StatusCode,
         headers: HeaderMap,
-        body: InnerBody,
+        body: BoxBody,
         storage: Storage,
         gateway_error: bool,
         now: SystemTime,
@@ -178,7 +181,7 @@ impl Fill {
     }
 
     /// Sends the response on as it comes, unless the client is better served by its own range.
-    pub(super) fn pass_on(self, mut response: Whole, body: InnerBody, now: SystemTime) -> Filled {
+    pub(super) fn pass_on(self, mut response: Whole, body: BoxBody, now: SystemTime) -> Filled {
         if self.is_far_off(&response, false) {
             return Filled::AskAgain(self.of_its_own(now));
         }
@@ -239,7 +242,7 @@ pub(super) fn is_validatable(kept: &Kept) -> bool {
 }
 
 /// How long the body will be, where that is known.
-fn content_length(headers: &HeaderMap, body: &InnerBody) -> Option<u64> {
+fn content_length(headers: &HeaderMap, body: &BoxBody) -> Option<u64> {
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse().ok());
     http_body::Body::size_hint(body).exact().or(stated)

@@ -6,16 +6,16 @@ use std::time::SystemTime;
 use http::StatusCode;
 use http::header::{AGE, CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
 
-use super::Storage;
-use super::body::CacheBody;
-use super::conditions::weakly_equal;
+use super::bodies::body::CacheBody;
 use super::fill::{Fill, Filled};
-use super::flight::Landing;
-use super::freshness::SETS_COOKIES;
-use super::head::merge;
+use super::kept::flight::Landing;
+use super::kept::store::{Content, Head, Kept};
+use super::rules::conditions::weakly_equal;
+use super::rules::freshness::SETS_COOKIES;
+use super::rules::head::merge;
+use super::rules::status::Report;
+use super::rules::storage::Storage;
 use super::serve::Whole;
-use super::status::Report;
-use super::store::{Content, Head, Kept};
 
 impl Fill {
     /// A 304 to the condition that was made of what is stored. If it is about another response, what is

@@ -7,20 +7,21 @@ use http::StatusCode;
 use http::header::{DATE, HeaderMap};
 use http_body::Body;
 
-use super::body::CacheBody;
-use super::date::date;
+use super::bodies::body::CacheBody;
+use super::bodies::growing::Growing;
+use super::bodies::object::Stored;
+use super::bodies::pump::{Alone, pump};
 use super::fill::{Fill, Filled};
-use super::flight::Landing;
-use super::freshness::{self, Times};
-use super::growing::Growing;
-use super::head::stored_fields;
-use super::object::Stored;
-use super::pump::{Alone, pump};
+use super::kept::flight::Landing;
+use super::kept::store::{Content, Head, Kept};
+use super::rules::date::date;
+use super::rules::freshness::{self, Times};
+use super::rules::head::stored_fields;
+use super::rules::status::Report;
+use super::rules::storage::Storage;
+use super::rules::vary::Selection;
 use super::serve::Whole;
-use super::status::Report;
-use super::store::{Content, Head, Kept};
-use super::vary::Selection;
-use super::{InnerBody, Storage};
+use crate::http::body::BoxBody;
 
 impl Fill {
     /// The head to store, if the response may be.
@@ -59,7 +60,7 @@ impl Fill {
         mut self,
         head: Head,
         mut response: Whole,
-        body: InnerBody,
+        body: BoxBody,
         now: SystemTime,
     ) -> Filled {
         let cache = Arc::clone(&self.cache);

@@ -5,20 +5,57 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::directives::RequestDirectives;
+use super::answer::Answer;
 use super::fill::{Fill, is_validatable};
-use super::flight::{Landing, Lead, Place, Waited};
-use super::key::{self, Key, Target};
+use super::kept::flight::{Landing, Lead, Place, Waited};
+use super::kept::store::{self, Content, Head, Kept, Watch};
 use super::pass::{Invalidates, Pass};
+use super::rules::directives::RequestDirectives;
+use super::rules::key::{self, Key, Target};
+use super::rules::status::{Forward, Report};
+use super::rules::{conditions, range};
 use super::serve::Client;
-use super::status::{Forward, Report};
-use super::store::{self, Content, Head, Kept, Watch};
-use super::{Answer, Cache, CacheRequest, Found, KeyMode, conditions, range};
+use super::shared::Cache;
 use crate::http::owned;
 use crate::limits::cache::COLLAPSE_ROUNDS;
+
+/// The head of a request, as the entries so far have edited it.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheRequest<'a> {
+    pub method: &'a Method,
+    /// Path and query.
+    pub uri: &'a Uri,
+    pub scheme: &'a str,
+    pub authority: &'a str,
+    pub headers: &'a HeaderMap,
+}
+
+/// What the plugin said on the way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyMode {
+    /// Neither read nor fill. An unsafe method still invalidates its URI.
+    Bypass,
+    /// Scheme, authority, path and query.
+    Standard,
+    /// These parts in place of the URI.
+    Keyed(Vec<String>),
+}
+
+/// What to do with a request.
+pub enum Found {
+    /// Send this; the request goes no further inwards.
+    Answer(Answer),
+    /// Send this, which is stale, and run the inner chain beside it for the [`Fill`], whose answer
+    /// nobody gets: drop it.
+    AnswerAndRevalidate(Answer, Fill),
+    /// Go inwards; the response belongs to the [`Fill`].
+    Fetch(Fill),
+    /// Go inwards with the request as it is; the response's head belongs to the [`Pass`].
+    Pass(Pass),
+}
 
 /// A request that the cache may answer.
 struct Wanted<'a> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{CONTENT_LOCATION, HeaderMap, LOCATION};
 
-use super::Cache;
-use super::key::{self, Target};
-use super::status::{Forward, Report};
+use super::rules::key::{self, Target};
+use super::rules::status::{Forward, Report};
+use super::shared::Cache;
 
 /// A request that the cache has no part in.
 pub struct Pass {

@@ -8,12 +8,12 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::Answer;
-use super::body::CacheBody;
-use super::conditions::is_not_modified;
-use super::range::{self, Asked};
-use super::status::Report;
-use super::store::{Content, Kept};
+use super::answer::Answer;
+use super::bodies::body::CacheBody;
+use super::kept::store::{Content, Kept};
+use super::rules::conditions::is_not_modified;
+use super::rules::range::{self, Asked};
+use super::rules::status::Report;
 
 /// Who asks.
 #[derive(Clone, Copy)]

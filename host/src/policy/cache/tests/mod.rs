@@ -23,10 +23,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use super::bodies::body::CacheBody;
 use super::{
-    Answer, Cache, CacheBody, CacheRequest, Fill, Filled, Found, InnerBody, KeyMode, Retention,
-    Settings, Storage,
+    Answer, Cache, CacheRequest, Fill, Filled, Found, KeyMode, Retention, Settings, Storage,
 };
+use crate::http::body::BoxBody;
 
 const NAMESPACE: &str = "policy";
 
@@ -185,7 +186,7 @@ impl Fill {
         self,
         status: StatusCode,
         headers: HeaderMap,
-        body: InnerBody,
+        body: BoxBody,
         storage: Storage,
         gateway_error: bool,
         now: SystemTime,
@@ -290,7 +291,7 @@ async fn next(body: &mut CacheBody) -> io::Result<Option<Bytes>> {
 type Feed = mpsc::UnboundedSender<io::Result<Bytes>>;
 
 /// A body that is fed from outside. It ends when the feed is dropped, and closes the feed when it is.
-fn channel(length: Option<usize>) -> (Feed, InnerBody) {
+fn channel(length: Option<usize>) -> (Feed, BoxBody) {
     let (feed, fed) = mpsc::unbounded_channel();
     (feed, Box::pin(Fed { fed, length }))
 }

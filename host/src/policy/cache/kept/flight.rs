@@ -15,9 +15,9 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::key::Key;
 use super::store::{Generation, Kept};
 use crate::limits::cache::{COLLAPSE_WAIT, COLLAPSE_WAITERS_MAX, UNSHARED, UNSHARED_KEYS_MAX};
+use crate::policy::cache::rules::key::Key;
 
 /// What has become of a fetch. If its leaders give up the channel closes instead.
 #[derive(Clone)]

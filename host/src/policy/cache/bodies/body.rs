@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::InnerBody;
 use super::growing::Reader;
 use super::object::Stored;
+use crate::http::body::BoxBody;
 
 /// The body of an [`super::Answer`]. It shares what is stored, and copies nothing.
 pub struct CacheBody {
@@ -25,23 +25,23 @@ enum Source {
     Empty,
     Stored(Arc<Stored>, u64),
     Growing(Reader),
-    Through(InnerBody),
+    Through(BoxBody),
 }
 
 impl CacheBody {
-    pub(super) fn empty() -> Self {
+    pub fn empty() -> Self {
         CacheBody::new(Source::Empty)
     }
 
-    pub(super) fn stored(stored: &Arc<Stored>) -> Self {
+    pub fn stored(stored: &Arc<Stored>) -> Self {
         CacheBody::new(Source::Stored(Arc::clone(stored), 0))
     }
 
-    pub(super) fn growing(reader: Reader) -> Self {
+    pub fn growing(reader: Reader) -> Self {
         CacheBody::new(Source::Growing(reader))
     }
 
-    pub(super) fn through(body: InnerBody) -> Self {
+    pub fn through(body: BoxBody) -> Self {
         CacheBody::new(Source::Through(body))
     }
 
@@ -54,7 +54,7 @@ impl CacheBody {
     }
 
     /// Only `count` bytes from `from` on.
-    pub(super) fn part(mut self, from: u64, count: u64) -> Self {
+    pub fn part(mut self, from: u64, count: u64) -> Self {
         match &mut self.source {
             Source::Stored(_, at) => *at = from,
             _ => self.skip = from,

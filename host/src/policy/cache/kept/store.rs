@@ -15,13 +15,13 @@ use http::header::HeaderMap;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::freshness::Lifetime;
-use super::growing::Growing;
-use super::key::Key;
-use super::object::Stored;
-use super::vary::Selection;
 use crate::http::owned;
 use crate::limits::cache::{ENTRY_OVERHEAD_BYTES, SHARDS_MAX, STRIPES, USUAL_BYTES, VARIANTS_MAX};
+use crate::policy::cache::bodies::growing::Growing;
+use crate::policy::cache::bodies::object::Stored;
+use crate::policy::cache::rules::freshness::Lifetime;
+use crate::policy::cache::rules::key::Key;
+use crate::policy::cache::rules::vary::Selection;
 
 /// A response that may be used again.
 #[derive(Clone)]

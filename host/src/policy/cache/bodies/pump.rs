@@ -11,9 +11,9 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-use super::InnerBody;
 use super::growing::{Growing, Leave};
 use super::object::{Stored, receive};
+use crate::http::body::BoxBody;
 use crate::limits::cache::{FILL_ALONE, STALL_MAX};
 
 /// What reading once gave.
@@ -95,7 +95,7 @@ impl Stalls {
 /// budget, `keep` gets it, before any reader can see its end: who has read a response finds it stored.
 /// `give_up` is called if it turns out that this cannot be.
 pub async fn pump(
-    mut body: InnerBody,
+    mut body: BoxBody,
     growing: Arc<Growing>,
     mut alone: Alone,
     bytes_max: u64,
@@ -190,7 +190,7 @@ fn may_read(
     }
 }
 
-fn next(body: &mut InnerBody, context: &mut Context<'_>) -> Poll<Next> {
+fn next(body: &mut BoxBody, context: &mut Context<'_>) -> Poll<Next> {
     loop {
         let Some(frame) = ready!(body.as_mut().poll_frame(context)) else {
             return Poll::Ready(Next::End);

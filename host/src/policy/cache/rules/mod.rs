@@ -1,0 +1,13 @@
+//! RFC 9111 as functions: what a head says, and what follows from it. Nothing here is kept, and nothing is read but
+//! what is handed over.
+
+pub mod conditions;
+pub mod date;
+pub mod directives;
+pub mod freshness;
+pub mod head;
+pub mod key;
+pub mod range;
+pub mod status;
+pub mod storage;
+pub mod vary;
