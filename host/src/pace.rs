@@ -48,7 +48,7 @@ impl Barren {
         // One connection is one task's at a time, so nobody else adds.
         let sum = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
         self.bytes.store(sum, Ordering::Relaxed);
-        sum > limits::PEER_BARREN_BYTES_MAX
+        sum > limits::client::PEER_BARREN_BYTES_MAX
     }
 
     /// Notes that a body follows.
@@ -99,20 +99,20 @@ impl Barren {
     }
 }
 
-/// The error of a read from a peer that has sent more than [`limits::PEER_BARREN_BYTES_MAX`] in vain.
+/// The error of a read from a peer that has sent more than [`limits::client::PEER_BARREN_BYTES_MAX`] in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flood;
 
 impl Display for Flood {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let bytes = limits::PEER_BARREN_BYTES_MAX;
+        let bytes = limits::client::PEER_BARREN_BYTES_MAX;
         write!(f, "more than {bytes} bytes came without a message in them")
     }
 }
 
 impl Error for Flood {}
 
-/// How long a peer may keep others waiting: [`limits::CLIENT_STALL`] in all, of which it earns back a second with
+/// How long a peer may keep others waiting: [`limits::client::CLIENT_STALL`] in all, of which it earns back a second with
 /// as many bytes as it must move in one. The clock is asked beside the timer, which a task that has spent its
 /// budget does not see.
 #[derive(Debug)]
@@ -143,7 +143,8 @@ impl Patience {
     /// Waits for the end of it. Asked each time that the peer has nothing, or takes nothing.
     pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        let end = *self.since.get_or_insert(now) + limits::CLIENT_STALL.saturating_sub(self.waited);
+        let end = *self.since.get_or_insert(now)
+            + limits::client::CLIENT_STALL.saturating_sub(self.waited);
         if end <= now {
             return Poll::Ready(());
         }
@@ -169,7 +170,7 @@ impl Patience {
     }
 }
 
-/// A peer's stream. It gives way after [`limits::PEER_TURN_BYTES`], and fails with [`Flood`] once
+/// A peer's stream. It gives way after [`limits::client::PEER_TURN_BYTES`], and fails with [`Flood`] once
 /// [`Barren`] is more than a peer may send.
 #[derive(Debug)]
 pub struct Paced<S> {
@@ -203,7 +204,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.turn >= limits::PEER_TURN_BYTES {
+        if self.turn >= limits::client::PEER_TURN_BYTES {
             self.turn = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -288,18 +289,21 @@ mod tests {
     fn a_peer_that_never_stops_gives_way_and_is_ended() {
         for piece in [1, 8 << 10, 96 << 10] {
             let (longest, all, error) = read(piece, |_| false);
-            assert!(longest < limits::PEER_TURN_BYTES + piece, "{piece}");
-            assert!(all <= limits::PEER_BARREN_BYTES_MAX, "{piece}");
-            assert!(all + piece >= limits::PEER_BARREN_BYTES_MAX, "{piece}");
+            assert!(longest < limits::client::PEER_TURN_BYTES + piece, "{piece}");
+            assert!(all <= limits::client::PEER_BARREN_BYTES_MAX, "{piece}");
+            assert!(
+                all + piece >= limits::client::PEER_BARREN_BYTES_MAX,
+                "{piece}"
+            );
             assert!(error.get_ref().is_some_and(|carried| carried.is::<Flood>()));
         }
     }
 
     #[test]
     fn what_bears_goes_on() {
-        let last = 16 * limits::PEER_BARREN_BYTES_MAX;
+        let last = 16 * limits::client::PEER_BARREN_BYTES_MAX;
         let (_, all, _) = read(8 << 10, |all| all <= last && all % (512 << 10) == 0);
-        assert_eq!(all, last + limits::PEER_BARREN_BYTES_MAX);
+        assert_eq!(all, last + limits::client::PEER_BARREN_BYTES_MAX);
     }
 
     /// A peer that waits this long before it moves each of these: how often it may, of a hundred times.

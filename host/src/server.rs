@@ -95,7 +95,7 @@ pub async fn serve(
     drop(admin);
     // What is still running after the drain is cut here, and leaves its record in the log.
     if let Some(workers) = Arc::into_inner(workers) {
-        workers.stop(limits::CUT_WITHIN);
+        workers.stop(limits::process::CUT_WITHIN);
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn listen(
         // Connections of a process before this one may still be coming to their end.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(limits::LISTEN_BACKLOG)
+        socket.listen(limits::client::LISTEN_BACKLOG)
     });
     listener.map_err(|error| {
         let message = format!("{what} cannot listen on {address}: {error}");
@@ -171,7 +171,7 @@ async fn accept(
             Err(error) => {
                 // Out of descriptors, mostly: it passes when a connection ends.
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                tokio::time::sleep(limits::client::ACCEPT_PAUSE).await;
             }
         }
     }

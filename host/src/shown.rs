@@ -6,22 +6,22 @@ use crate::limits;
 /// In backquotes, without control characters.
 pub fn quoted(text: &str) -> String {
     let mut shown = String::new();
-    for character in text.chars().take(limits::QUOTED_CHARS_MAX) {
+    for character in text.chars().take(limits::logs::QUOTED_CHARS_MAX) {
         match disturbs(character) {
             true => shown.extend(character.escape_unicode()),
             false => shown.extend(character.escape_debug()),
         }
     }
-    if text.chars().nth(limits::QUOTED_CHARS_MAX).is_some() {
+    if text.chars().nth(limits::logs::QUOTED_CHARS_MAX).is_some() {
         shown.push('…');
     }
     format!("`{shown}`")
 }
 
 /// A guest's text as one line of the log, without control characters. What is beyond
-/// [`limits::LOG_MESSAGE_BYTES_MAX`] is cut before anything is done with it, and said to be.
+/// [`limits::plugin::LOG_MESSAGE_BYTES_MAX`] is cut before anything is done with it, and said to be.
 pub fn one_line(text: &str) -> String {
-    let kept = &text[..text.floor_char_boundary(limits::LOG_MESSAGE_BYTES_MAX)];
+    let kept = &text[..text.floor_char_boundary(limits::plugin::LOG_MESSAGE_BYTES_MAX)];
     let mut line = String::with_capacity(kept.len());
     for character in kept.chars() {
         match character {
@@ -75,7 +75,7 @@ fn disturbs(character: char) -> bool {
 /// The name that was likely meant by another that is not known.
 pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     // Distances cost: none for what is surely far.
-    if name.len() > limits::NAME_BYTES_MAX {
+    if name.len() > limits::config::NAME_BYTES_MAX {
         return None;
     }
     let distance = |candidate: &&&str| strsim::osa_distance(name, candidate);
@@ -115,14 +115,14 @@ mod tests {
             "{quote}"
         );
         assert!(
-            quote.len() < 6 * limits::QUOTED_CHARS_MAX,
+            quote.len() < 6 * limits::logs::QUOTED_CHARS_MAX,
             "{}",
             quote.len()
         );
         let line = one_line(&long);
         assert!(line.ends_with("… (4194304 bytes)"), "{line}");
         assert!(
-            line.len() < 3 * limits::LOG_MESSAGE_BYTES_MAX + 32,
+            line.len() < 3 * limits::plugin::LOG_MESSAGE_BYTES_MAX + 32,
             "{}",
             line.len()
         );

@@ -14,7 +14,8 @@ use crate::chain::Entry;
 use crate::config::{Config, OnFault, Problem, Problems, RouteEnd, StaticReply};
 use crate::gateway::{Destination, Gateway, Listener, Route};
 use crate::http::exchange::ResponseHead;
-use crate::limits::{self, REMEMBER_MAX};
+use crate::limits;
+use crate::limits::decisions::REMEMBER_MAX;
 use crate::observe::{EntryName, Metrics};
 use crate::plugin::Policy;
 use crate::policy::decisions::Memory;
@@ -120,10 +121,12 @@ fn listeners(
                 trusted_proxies: written
                     .map(|listener| listener.trusted_proxies.clone())
                     .unwrap_or_default(),
-                least_pace: written
-                    .map_or(limits::LEAST_PACE_DEFAULT, |listener| listener.least_pace),
-                half_closed: written
-                    .map_or(limits::HALF_CLOSED_DEFAULT, |listener| listener.half_closed),
+                least_pace: written.map_or(limits::client::LEAST_PACE_DEFAULT, |listener| {
+                    listener.least_pace
+                }),
+                half_closed: written.map_or(limits::client::HALF_CLOSED_DEFAULT, |listener| {
+                    listener.half_closed
+                }),
             }),
         }
     };

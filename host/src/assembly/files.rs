@@ -56,7 +56,7 @@ pub fn code(written: &config::Plugin) -> Result<Vec<u8>, String> {
             path.display()
         ));
     }
-    let bytes = read_bounded(&path, limits::PLUGIN_FILE_BYTES_MAX)?;
+    let bytes = read_bounded(&path, limits::loading::PLUGIN_FILE_BYTES_MAX)?;
     if let Some(pin) = pin {
         let found = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
         if found.as_ref() != pin {
@@ -119,7 +119,7 @@ pub fn secret(source: &SecretSource) -> Result<Vec<u8>, String> {
             None => Err(format!("the environment variable {variable} is not set")),
         },
         SecretSource::File(path) => {
-            let mut value = read_bounded(path, limits::SECRET_BYTES_MAX)?;
+            let mut value = read_bounded(path, limits::loading::SECRET_BYTES_MAX)?;
             // Editors end files with a line feed that is not part of the secret.
             if value.last() == Some(&b'\n') {
                 value.pop();

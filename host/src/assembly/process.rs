@@ -54,8 +54,8 @@ impl Process {
         log: Arc<LogWriter>,
         purpose: Purpose,
     ) -> Result<Arc<Process>, String> {
-        let waiting = limits::waiting_calls(config.runtime.plugin_calls);
-        let streaming = limits::streaming_calls(config.runtime.plugin_calls);
+        let waiting = limits::process::waiting_calls(config.runtime.plugin_calls);
+        let streaming = limits::process::streaming_calls(config.runtime.plugin_calls);
         let (runtime, pool) = totals::start_runtime(config, purpose)?;
         Ok(Arc::new(Process {
             runtime,
@@ -92,7 +92,7 @@ impl Process {
 
     /// What goes on beside requests, for as long as the process serves.
     pub async fn tend(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(limits::LIMIT_SWEEP);
+        let mut interval = tokio::time::interval(limits::limiter::LIMIT_SWEEP);
         loop {
             interval.tick().await;
             self.mechanisms.limiter.sweep(Now::read());

@@ -87,11 +87,11 @@ fn addresses(size: &PoolSize) -> Result<(), String> {
     let allowed = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
     let needed = size.address_bytes();
     let gibibytes = |bytes: u64| format!("{} GiB", bytes >> 30);
-    let most = allowed.min(limits::ADDRESSES_MAX);
+    let most = allowed.min(limits::pool::ADDRESSES_MAX);
     if needed <= most {
         return Ok(());
     }
-    let who = if allowed < limits::ADDRESSES_MAX {
+    let who = if allowed < limits::pool::ADDRESSES_MAX {
         "the process may have (`ulimit -v`)"
     } else {
         "there are for it"
@@ -114,8 +114,9 @@ fn descriptors(config: &Config) -> Result<(), String> {
         return Ok(());
     };
     let count = |number: usize| number as u64;
-    let snapshots =
-        count(2 * (config.policies.len() + config.plugins.len()) + limits::DESCRIPTORS_BESIDE);
+    let snapshots = count(
+        2 * (config.policies.len() + config.plugins.len()) + limits::process::DESCRIPTORS_BESIDE,
+    );
     if snapshots > allowed {
         return Err(format!(
             "{} policies of {} plugins need up to {snapshots} open files, and the process may have \
@@ -143,7 +144,7 @@ fn mappings(size: &PoolSize) {
     else {
         return;
     };
-    let needed = size.memories() * limits::SLOT_MAPPINGS + limits::MAPPINGS_BESIDE;
+    let needed = size.memories() * limits::pool::SLOT_MAPPINGS + limits::pool::MAPPINGS_BESIDE;
     if needed > allowed {
         tracing::warn!(
             "the pool of {} slots may come to map {needed} pieces of memory, and the kernel allows \

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::remember::remember;
 use super::{Decided, Entry};
-use crate::http::exchange::{Exchange, Grant};
+use crate::http::exchange::{Caller, Exchange};
 use crate::http::facts::Facts;
 use crate::http::side::Side;
 use crate::observe::{EntryVisit, Record};
@@ -14,7 +14,7 @@ use crate::policy::decisions::{Asking, Recalled};
 
 /// Who decides on a request at an entry.
 pub(super) enum Authorization<'m> {
-    /// Nobody: it was allowed before, and the grant is in the exchange.
+    /// Nobody: it was allowed before, and the caller is in the exchange.
     Known,
     /// The plugin, if it is an authorizer.
     Ask,
@@ -51,8 +51,8 @@ pub(super) async fn recall<'m>(
         exchange.attributes = attributes;
     }
     let (verdict, outcome) = match &decided.verdict {
-        Verdict::Allow(grant) => {
-            allow(exchange, grant.clone());
+        Verdict::Allow(caller) => {
+            allow(exchange, caller.clone());
             ("allow", Ok(Authorization::Known))
         }
         Verdict::Deny(reply) => ("deny", Err(reply.clone())),
@@ -70,10 +70,10 @@ pub(super) async fn recall<'m>(
     outcome
 }
 
-fn allow(exchange: &mut Exchange, granted: Grant) {
-    match &mut exchange.grant {
+fn allow(exchange: &mut Exchange, granted: Caller) {
+    match &mut exchange.caller {
         Some(earlier) => earlier.extend(granted),
-        None => exchange.grant = Some(granted),
+        None => exchange.caller = Some(granted),
     }
 }
 
@@ -109,8 +109,8 @@ pub(super) async fn authorize(
         );
     }
     Ok(match decision.verdict {
-        Verdict::Allow(grant) => {
-            allow(exchange, grant);
+        Verdict::Allow(caller) => {
+            allow(exchange, caller);
             None
         }
         Verdict::Deny(reply) => Some(reply),

@@ -128,18 +128,20 @@ async fn decodable(
 /// Whether a body can be decoded from its beginning: once its head is on its way to the client it would be
 /// too late to say that it cannot. As much is read as it takes for the first bytes to come out.
 async fn begins(mut trial: Inflater, body: &mut Content) -> Result<(), String> {
-    let mut decoded = Vec::with_capacity(limits::DECODED_TRIAL_BYTES_MAX);
+    let mut decoded = Vec::with_capacity(limits::message::DECODED_TRIAL_BYTES_MAX);
     let mut tried = 0;
-    while decoded.is_empty() && tried < limits::CODED_TRIAL_BYTES_MAX {
+    while decoded.is_empty() && tried < limits::message::CODED_TRIAL_BYTES_MAX {
         let read = body.read_beyond(tried).await;
         let (mut read, whole) = read.map_err(|error| format!("the body broke off: {error}"))?;
-        read.truncate(limits::CODED_TRIAL_BYTES_MAX);
+        read.truncate(limits::message::CODED_TRIAL_BYTES_MAX);
         trial.push(read.slice(tried.min(read.len())..));
         tried = read.len();
         loop {
             match trial.step(&mut decoded)? {
                 Inflated::Some => {}
-                Inflated::Starved if whole && tried < limits::CODED_TRIAL_BYTES_MAX => trial.end(),
+                Inflated::Starved if whole && tried < limits::message::CODED_TRIAL_BYTES_MAX => {
+                    trial.end()
+                }
                 Inflated::Starved => break,
                 Inflated::Full | Inflated::Ended => return Ok(()),
             }
@@ -315,7 +317,7 @@ impl Through {
         let Some(coded) = &mut self.coded else {
             return self.pieces.next().await;
         };
-        let mut decoded = Vec::with_capacity(limits::STREAM_PIECE_BYTES_MAX);
+        let mut decoded = Vec::with_capacity(limits::plugin::STREAM_PIECE_BYTES_MAX);
         loop {
             let inflated = match self.stream.inflate(&mut coded.inflater, &mut decoded).await {
                 Ok(Ok(inflated)) => inflated,

@@ -19,7 +19,7 @@ pub fn start() -> std::io::Result<Arc<LogWriter>> {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let settings = LogSettings {
         thread: "log",
-        bytes_max: limits::LOG_BYTES_MAX,
+        bytes_max: limits::logs::LOG_BYTES_MAX,
         delay: Duration::ZERO,
         tell: tell_of_log,
     };
@@ -42,8 +42,8 @@ pub fn start_access_log(lost: Counter) -> std::io::Result<Arc<LogWriter>> {
     let output = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     let settings = LogSettings {
         thread: "access-log",
-        bytes_max: limits::ACCESS_LOG_BYTES_MAX,
-        delay: limits::ACCESS_LOG_DELAY,
+        bytes_max: limits::logs::ACCESS_LOG_BYTES_MAX,
+        delay: limits::logs::ACCESS_LOG_DELAY,
         tell: tell_of_access_log,
     };
     LogWriter::start(output, lost, settings)

@@ -64,7 +64,7 @@ impl Shown {
 }
 
 fn show(progress: &Progress, (ended, changed): &(Mutex<bool>, Condvar)) {
-    let mut pause = limits::PROGRESS_AFTER;
+    let mut pause = limits::process::PROGRESS_AFTER;
     let mut guard = ended.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let waited = changed.wait_timeout_while(guard, pause, |ended| !*ended);
@@ -74,7 +74,7 @@ fn show(progress: &Progress, (ended, changed): &(Mutex<bool>, Condvar)) {
         }
         let (done, all) = progress.get();
         draw(format!("compiling plugins {done}/{all}"));
-        pause = limits::PROGRESS_EVERY;
+        pause = limits::process::PROGRESS_EVERY;
     }
 }
 

@@ -10,7 +10,9 @@ use super::plugins::Names;
 use super::reader::{Item, Named, Reader, Table};
 use super::{Link, Problem};
 use crate::limits;
-use crate::limits::{API_BASE_BYTES_MAX, API_HOSTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX};
+use crate::limits::config::{
+    API_BASE_BYTES_MAX, API_HOSTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX,
+};
 use crate::route::{HostPattern, PathTemplate};
 use crate::shown::quoted;
 
@@ -130,7 +132,12 @@ pub(super) fn chain(
         return Vec::new();
     };
     let items = reader.list(&item, "[\"policy\"]").unwrap_or_default();
-    if !reader.bounded(&item, "policies", items.len(), limits::CHAIN_POLICIES_MAX) {
+    if !reader.bounded(
+        &item,
+        "policies",
+        items.len(),
+        limits::config::CHAIN_POLICIES_MAX,
+    ) {
         return Vec::new();
     }
     let mut uses = HashMap::new();

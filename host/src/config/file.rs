@@ -9,7 +9,7 @@ use super::reader::{Reader, Table};
 use super::{Config, Position, Problem, Problems, Source};
 use super::{chains, key_sets, plugins, routes, sections, store, syntax, units, upstreams};
 use crate::bounded;
-use crate::limits::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
+use crate::limits::config::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
 use crate::shortage;
 
 /// Reads and checks the file. `bundled` are the names of the plugins that come with the gateway.

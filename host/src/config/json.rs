@@ -7,7 +7,7 @@ use toml::de::{DeInteger, DeValue};
 
 use super::reader::{Item, Reader};
 use super::{PluginConfig, Position};
-use crate::limits::{PLUGIN_CONFIG_DEPTH_MAX, PLUGIN_CONFIG_POINTER_BYTES_MAX};
+use crate::limits::config::{PLUGIN_CONFIG_DEPTH_MAX, PLUGIN_CONFIG_POINTER_BYTES_MAX};
 
 pub(super) fn plugin_config(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PluginConfig> {
     let DeValue::Table(_) = item.value else {

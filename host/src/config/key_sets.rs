@@ -9,7 +9,8 @@ use super::reader::{Item, Named, Reader, Table};
 use super::sections::path;
 use super::source::Problem;
 use super::{KeySet, KeySource, Position, SecretSource};
-use crate::limits::{KEY_SET_KEYS_MAX, KEY_SET_RELOAD, KEY_SET_RELOAD_DEFAULT, KEY_SETS_MAX};
+use crate::limits::config::KEY_SETS_MAX;
+use crate::limits::key_sets::{KEY_SET_KEYS_MAX, KEY_SET_RELOAD, KEY_SET_RELOAD_DEFAULT};
 use crate::shown::quoted;
 
 const KEYS: &str = "[{ kty = \"OKP\", crv = \"Ed25519\", x = \"…\" }]";

@@ -7,7 +7,7 @@ use super::reader::{Item, Reader, Table};
 use super::source::Problem;
 use crate::http::fields::is_framing;
 use crate::limits;
-use crate::limits::FIELD_TESTS_MAX;
+use crate::limits::config::FIELD_TESTS_MAX;
 use crate::route::{FieldTest, HostPattern, Match, PathTemplate, Predicate, Wanted};
 use crate::shown::quoted;
 
@@ -28,7 +28,12 @@ pub(super) fn matches_of(reader: &mut Reader<'_>, item: &Item<'_>, base: &str) -
                 .map(|name| (name.trim(), item))
                 .filter(|_| !methods.is_empty())
                 .collect();
-            reader.bounded(item, "methods", names.len(), limits::ROUTE_METHODS_MAX);
+            reader.bounded(
+                item,
+                "methods",
+                names.len(),
+                limits::config::ROUTE_METHODS_MAX,
+            );
             let methods = self::methods(reader, &names);
             Some(Match {
                 methods,
@@ -42,7 +47,7 @@ pub(super) fn matches_of(reader: &mut Reader<'_>, item: &Item<'_>, base: &str) -
             let path = reader.required(&mut table, "path", "\"/pets/{id}\"");
             let path = path.and_then(|item| path_of(reader, &item, base));
             let methods = methods_of(reader, &mut table);
-            let hosts = hosts(reader, &mut table, limits::ROUTE_HOSTS_MAX);
+            let hosts = hosts(reader, &mut table, limits::config::ROUTE_HOSTS_MAX);
             reader.finish(&table, &["headers", "query"]);
             Some(Match {
                 methods,
@@ -68,7 +73,7 @@ pub(super) fn predicate(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Pred
     }
     let path = table.get("path").map(|item| path_of(reader, &item, ""));
     let methods = methods_of(reader, &mut table);
-    let hosts = hosts(reader, &mut table, limits::ROUTE_HOSTS_MAX);
+    let hosts = hosts(reader, &mut table, limits::config::ROUTE_HOSTS_MAX);
     let headers = tests(reader, &mut table, "headers");
     let query = tests(reader, &mut table, "query");
     reader.finish(&table, &[]);
@@ -117,7 +122,7 @@ fn empty(reader: &mut Reader<'_>, item: &Item<'_>) {
 }
 
 fn methods_of(reader: &mut Reader<'_>, table: &mut Table<'_>) -> Vec<Method> {
-    let most = limits::ROUTE_METHODS_MAX;
+    let most = limits::config::ROUTE_METHODS_MAX;
     let written = strings(reader, table, "methods", most, "[\"GET\"]");
     let names: Vec<_> = written.iter().map(|(name, item)| (*name, item)).collect();
     methods(reader, &names)

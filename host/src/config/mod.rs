@@ -193,7 +193,7 @@ pub struct Policy {
     pub instances: Instances,
     pub on_fault: OnFault,
     /// `remember-at-most`: how long decisions of its authorizer are remembered at most, whatever the
-    /// plugin asks for. Default: [`REMEMBER_MAX`](crate::limits::REMEMBER_MAX).
+    /// plugin asks for. Default: [`REMEMBER_MAX`](crate::limits::decisions::REMEMBER_MAX).
     pub remember_at_most: Duration,
     pub position: Position,
     /// Where `on-fault` was written, for the check that an authorizer never fails open.

@@ -12,7 +12,8 @@ use super::source::Problem;
 use super::units::show_duration;
 use super::{Grant, Instances, OnFault, Plugin, PluginCode, PluginConfig, PluginLimits, Policy};
 use crate::limits;
-use crate::limits::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT, REMEMBER_MAX};
+use crate::limits::decisions::REMEMBER_MAX;
+use crate::limits::plugin::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT};
 use crate::shown::quoted;
 
 /// The names that others refer to, as written: a reference to an entry that is itself wrong is not
@@ -175,10 +176,10 @@ fn grant(reader: &mut Reader<'_>, item: &Item<'_>, upstreams: &[&str]) -> Option
 impl Default for PluginLimits {
     fn default() -> PluginLimits {
         PluginLimits {
-            memory: limits::PLUGIN_MEMORY_BYTES_DEFAULT,
-            cpu: limits::PLUGIN_CPU_DEFAULT,
-            wall: limits::PLUGIN_WALL_DEFAULT,
-            concurrency: limits::PLUGIN_CONCURRENCY_DEFAULT,
+            memory: limits::plugin::PLUGIN_MEMORY_BYTES_DEFAULT,
+            cpu: limits::plugin::PLUGIN_CPU_DEFAULT,
+            wall: limits::plugin::PLUGIN_WALL_DEFAULT,
+            concurrency: limits::plugin::PLUGIN_CONCURRENCY_DEFAULT,
         }
     }
 }
@@ -193,16 +194,17 @@ fn plugin_limits(
         "{ memory = \"16MiB\", cpu = \"10ms\", wall = \"100ms\" }",
     )?;
     let memory = table.get("memory");
-    let memory = memory.and_then(|item| reader.size(&item, limits::PLUGIN_MEMORY_BYTES));
+    let memory = memory.and_then(|item| reader.size(&item, limits::plugin::PLUGIN_MEMORY_BYTES));
     let (cpu, wall) = (table.get("cpu"), table.get("wall"));
     let at = cpu
         .as_ref()
         .or(wall.as_ref())
         .map_or(item.position, |item| item.position);
-    let cpu = cpu.map(|item| reader.duration(&item, limits::PLUGIN_CPU));
-    let wall = wall.map(|item| reader.duration(&item, limits::PLUGIN_WALL));
+    let cpu = cpu.map(|item| reader.duration(&item, limits::plugin::PLUGIN_CPU));
+    let wall = wall.map(|item| reader.duration(&item, limits::plugin::PLUGIN_WALL));
     let concurrency = table.get("concurrency");
-    let concurrency = concurrency.and_then(|item| reader.number(&item, limits::PLUGIN_CONCURRENCY));
+    let concurrency =
+        concurrency.and_then(|item| reader.number(&item, limits::plugin::PLUGIN_CONCURRENCY));
     reader.finish(&table, &[]);
 
     let cpu_default = if cpu.is_none() { ", the default" } else { "" };
@@ -287,7 +289,7 @@ fn instances(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Instances> {
         DeValue::Table(_) => {
             let mut table = reader.table(item, "{ calls = 1000 }")?;
             let calls = reader.required(&mut table, "calls", "1000");
-            let calls = calls.and_then(|item| reader.number(&item, limits::INSTANCE_CALLS));
+            let calls = calls.and_then(|item| reader.number(&item, limits::plugin::INSTANCE_CALLS));
             reader.finish(&table, &[]);
             Some(Instances::Reused { calls: calls? })
         }

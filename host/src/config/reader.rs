@@ -17,7 +17,7 @@ use super::source::Problem;
 use super::table::join;
 pub(super) use super::table::{Item, Named, Table};
 use super::{Position, units};
-use crate::limits::{CONFIG_NAMES_SHOWN, CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
+use crate::limits::config::{CONFIG_NAMES_SHOWN, CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
 use crate::shown::{nearest, quoted};
 
 pub(super) struct Reader<'a> {

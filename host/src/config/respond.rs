@@ -30,7 +30,12 @@ pub(super) fn reply(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<StaticRe
 
 fn body(reader: &mut Reader<'_>, item: &Item<'_>, status: Option<u16>) -> String {
     let text = reader.hidden_text(item, "\"not here\"").unwrap_or_default();
-    reader.bounded(item, "bytes", text.len(), limits::REPLY_BODY_BYTES_MAX);
+    reader.bounded(
+        item,
+        "bytes",
+        text.len(),
+        limits::plugin::REPLY_BODY_BYTES_MAX,
+    );
     if let Some(status) = status
         && !text.is_empty()
         && StatusCode::from_u16(status).is_ok_and(representation::is_bodiless)
@@ -44,7 +49,7 @@ fn body(reader: &mut Reader<'_>, item: &Item<'_>, status: Option<u16>) -> String
 /// Each value is a string, or an array of strings for several lines of one name.
 fn headers_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = reader.pairs(item, "a table such as { content-type = \"text/plain\" }");
-    let most = limits::MESSAGE_HEADER_LINES_MAX;
+    let most = limits::message::MESSAGE_HEADER_LINES_MAX;
     if !reader.bounded(item, "headers", pairs.len(), most) {
         return Vec::new();
     }
@@ -72,7 +77,7 @@ fn headers_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(HeaderName, Head
     let bytes = |(name, value): &(HeaderName, HeaderValue)| name.as_str().len() + value.len();
     let (bytes, most) = (
         all.iter().map(bytes).sum(),
-        limits::MESSAGE_HEADER_BYTES_MAX,
+        limits::message::MESSAGE_HEADER_BYTES_MAX,
     );
     reader.bounded(item, "bytes", bytes, most);
     all

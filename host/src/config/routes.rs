@@ -60,7 +60,7 @@ fn route(
     let matches = reader.required(&mut table, "match", MATCH);
     let matches = matches.and_then(|item| matches_of(reader, &item, base.unwrap_or("")));
     let priority = table.get("priority");
-    let priority = priority.map(|item| reader.number(&item, limits::ROUTE_PRIORITY));
+    let priority = priority.map(|item| reader.number(&item, limits::config::ROUTE_PRIORITY));
     let chain = whole_chain(reader, &mut table, &named, names, above);
     let variables = variables(reader, &mut table, &above.inheritance.variables);
     let end = end(reader, &mut table, names);
@@ -108,7 +108,10 @@ fn whole_chain(
         Some(true) => &[],
         _ => &api.inheritance.chain[..],
     };
-    let (count, most) = (inherited.len() + own.len(), limits::CHAIN_POLICIES_MAX);
+    let (count, most) = (
+        inherited.len() + own.len(),
+        limits::config::CHAIN_POLICIES_MAX,
+    );
     if count > most {
         let message = format!(
             "the chain of `{}` has {count} policies with those that it inherits, more than {most}",

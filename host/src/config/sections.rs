@@ -18,12 +18,12 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
     let mut runtime = Runtime {
         workers: std::thread::available_parallelism().map_or(1, Into::into),
         plugin_cache: PluginCache::Default,
-        connections: limits::CONNECTIONS_DEFAULT,
-        requests: limits::REQUESTS_DEFAULT,
-        plugin_calls: limits::PLUGIN_CALLS_DEFAULT,
+        connections: limits::process::CONNECTIONS_DEFAULT,
+        requests: limits::process::REQUESTS_DEFAULT,
+        plugin_calls: limits::process::PLUGIN_CALLS_DEFAULT,
         bodies: bodies_default(),
         page_scan: true,
-        drain: limits::DRAIN_DEFAULT,
+        drain: limits::process::DRAIN_DEFAULT,
         watch: true,
     };
     let Some(item) = root.get("runtime") else {
@@ -36,16 +36,20 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
         let written = table.get(key).and_then(|item| reader.number(&item, range));
         *value = written.unwrap_or(*value);
     };
-    count("workers", &mut runtime.workers, limits::WORKERS);
-    count("connections", &mut runtime.connections, limits::CONNECTIONS);
-    count("requests", &mut runtime.requests, limits::REQUESTS);
+    count("workers", &mut runtime.workers, limits::process::WORKERS);
+    count(
+        "connections",
+        &mut runtime.connections,
+        limits::process::CONNECTIONS,
+    );
+    count("requests", &mut runtime.requests, limits::process::REQUESTS);
     count(
         "plugin-calls",
         &mut runtime.plugin_calls,
-        limits::PLUGIN_CALLS,
+        limits::process::PLUGIN_CALLS,
     );
     if let Some(item) = table.get("bodies") {
-        let written = reader.size(&item, limits::RUNTIME_BODIES_BYTES);
+        let written = reader.size(&item, limits::process::RUNTIME_BODIES_BYTES);
         runtime.bodies = written.unwrap_or(runtime.bodies);
     }
     if let Some(item) = table.get("page-scan") {
@@ -53,7 +57,7 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
     }
     if let Some(item) = table.get("drain") {
         runtime.drain = reader
-            .duration(&item, limits::DRAIN)
+            .duration(&item, limits::process::DRAIN)
             .unwrap_or(runtime.drain);
     }
     if let Some(item) = table.get("plugin-cache") {
@@ -67,8 +71,8 @@ pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime 
 
 /// What bodies may take together where nobody says it.
 fn bodies_default() -> u64 {
-    let (least, most) = limits::RUNTIME_BODIES_BYTES_DEFAULT.into_inner();
-    let part = machine::memory() / limits::RUNTIME_BODIES_PART_DEFAULT;
+    let (least, most) = limits::process::RUNTIME_BODIES_BYTES_DEFAULT.into_inner();
+    let part = machine::memory() / limits::process::RUNTIME_BODIES_PART_DEFAULT;
     part.clamp(least, most)
 }
 
@@ -103,7 +107,7 @@ pub(super) fn path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PathBuf> 
 
 pub(super) fn admin(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Admin {
     let mut admin = Admin {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, limits::ADMIN_PORT_DEFAULT)),
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, limits::process::ADMIN_PORT_DEFAULT)),
         position: None,
     };
     let Some(item) = root.get("admin") else {
@@ -151,12 +155,12 @@ pub(super) fn listeners(
             .map(|item| trusted_proxies(reader, &item));
         let least_pace = table
             .get("least-pace")
-            .and_then(|item| reader.size(&item, limits::LEAST_PACE))
-            .unwrap_or(limits::LEAST_PACE_DEFAULT);
+            .and_then(|item| reader.size(&item, limits::client::LEAST_PACE))
+            .unwrap_or(limits::client::LEAST_PACE_DEFAULT);
         let half_closed = table
             .get("half-closed")
-            .and_then(|item| reader.duration(&item, limits::HALF_CLOSED))
-            .unwrap_or(limits::HALF_CLOSED_DEFAULT);
+            .and_then(|item| reader.duration(&item, limits::client::HALF_CLOSED))
+            .unwrap_or(limits::client::HALF_CLOSED_DEFAULT);
         reader.finish(&table, &["tls"]);
         let Some(item) = item else { continue };
         let Some(address) = address(reader, &item) else {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Position;
-use crate::limits::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
+use crate::limits::config::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
 use crate::shown::clear;
 
 /// One thing that is wrong, and where.

@@ -3,7 +3,7 @@
 use super::Store;
 use super::reader::{Reader, Table};
 use super::units::show_size;
-use crate::limits::{
+use crate::limits::process::{
     STORE_CACHE_BYTES, STORE_CACHE_BYTES_DEFAULT, STORE_CACHE_ENTRY_BYTES,
     STORE_CACHE_ENTRY_BYTES_DEFAULT, STORE_DECISIONS_BYTES, STORE_DECISIONS_BYTES_DEFAULT,
     STORE_KV_BYTES, STORE_KV_BYTES_DEFAULT, STORE_LIMIT_KEYS, STORE_LIMIT_KEYS_DEFAULT,

@@ -46,7 +46,7 @@ fn servers(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<UpstreamServer> {
     let Some(items) = reader.list(item, &format!("[{SERVER}]")) else {
         return Vec::new();
     };
-    let most = limits::UPSTREAM_SERVERS_MAX;
+    let most = limits::config::UPSTREAM_SERVERS_MAX;
     if !(1..=most).contains(&items.len()) {
         let message = format!("{} must have 1 to {most} servers", quoted(&item.path));
         reader.problem(item.position, message);
@@ -68,7 +68,7 @@ fn server(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<UpstreamServer> {
             let url = reader.required(&mut table, "url", SERVER);
             let authority = url.and_then(|item| authority(reader, &item));
             let weight = table.get("weight");
-            let weight = weight.map(|item| reader.number(&item, limits::SERVER_WEIGHT));
+            let weight = weight.map(|item| reader.number(&item, limits::config::SERVER_WEIGHT));
             reader.finish(&table, &[]);
             Some(UpstreamServer {
                 authority: authority?,
@@ -156,9 +156,9 @@ fn server_url(text: &str) -> Result<Authority, Option<&'static str>> {
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
-            connect: limits::CONNECT_DEFAULT,
-            first_byte: limits::FIRST_BYTE_DEFAULT,
-            total: limits::TOTAL_DEFAULT,
+            connect: limits::upstream::CONNECT_DEFAULT,
+            first_byte: limits::upstream::FIRST_BYTE_DEFAULT,
+            total: limits::upstream::TOTAL_DEFAULT,
         }
     }
 }
@@ -175,9 +175,13 @@ fn timeouts(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Timeouts> {
             .and_then(|item| reader.duration(&item, range));
         *value = written.unwrap_or(*value);
     };
-    set("connect", &mut timeouts.connect, limits::CONNECT);
-    set("first-byte", &mut timeouts.first_byte, limits::FIRST_BYTE);
-    set("total", &mut timeouts.total, limits::TOTAL);
+    set("connect", &mut timeouts.connect, limits::upstream::CONNECT);
+    set(
+        "first-byte",
+        &mut timeouts.first_byte,
+        limits::upstream::FIRST_BYTE,
+    );
+    set("total", &mut timeouts.total, limits::upstream::TOTAL);
     reader.finish(&table, &[]);
     Some(timeouts)
 }

@@ -203,7 +203,7 @@ impl RequestBody {
         let mut turns = 2_u32;
         let mut bytes = 0;
         std::future::poll_fn(|context| {
-            while bytes <= limits::UNWANTED_BYTES_MAX && self.is_clients() {
+            while bytes <= limits::client::UNWANTED_BYTES_MAX && self.is_clients() {
                 match self.poll_source(context) {
                     Poll::Ready(Some(Ok(data))) => bytes += data.len(),
                     Poll::Ready(_) => break,

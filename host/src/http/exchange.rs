@@ -35,7 +35,7 @@ pub struct Exchange {
     /// There from the moment the upstream, a plugin or the gateway answered.
     pub response: Option<ResponseHead>,
     pub response_body: Content,
-    pub grant: Option<Grant>,
+    pub caller: Option<Caller>,
     pub attributes: Attributes,
 }
 
@@ -61,7 +61,7 @@ impl Exchange {
             request_body: RequestBody::whole(Bytes::new()),
             response: None,
             response_body: Content::default(),
-            grant: self.grant.clone(),
+            caller: self.caller.clone(),
             attributes: self.attributes.clone(),
         }
     }
@@ -120,14 +120,14 @@ pub struct ResponseHead {
 
 /// What authorizers said about the caller. Nothing else writes it: not a client, and no other hook.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Grant {
+pub struct Caller {
     pub principal: String,
     pub usage_key: Option<String>,
     /// Name and JSON text; names are unique.
     pub claims: Vec<(String, String)>,
 }
 
-impl Grant {
+impl Caller {
     /// All that it says, in bytes.
     pub fn bytes(&self) -> usize {
         let claims = self.claims.iter();
@@ -139,7 +139,7 @@ impl Grant {
     }
 
     /// Takes what a further authorizer said: the later principal and usage key hold, claims add up.
-    pub fn extend(&mut self, later: Grant) {
+    pub fn extend(&mut self, later: Caller) {
         self.principal = later.principal;
         self.usage_key = later.usage_key;
         for (name, value) in later.claims {
@@ -186,7 +186,7 @@ impl Attributes {
     /// Writes a note, replacing the entry's own of the same name.
     ///
     /// # Errors
-    /// If the request's notes would exceed [`limits::ATTRIBUTE_BYTES_MAX`].
+    /// If the request's notes would exceed [`limits::message::ATTRIBUTE_BYTES_MAX`].
     pub fn set(
         &mut self,
         plugin: &Arc<str>,
@@ -200,11 +200,13 @@ impl Attributes {
             .position(|note| note.policy == *policy && note.name == name);
         let freed = old.map_or(0, |index| name.len() + self.notes[index].value.len());
         let bytes = self.bytes - freed + name.len() + value.len();
-        if bytes > limits::ATTRIBUTE_BYTES_MAX || self.notes.len() >= limits::ATTRIBUTES_MAX {
+        if bytes > limits::message::ATTRIBUTE_BYTES_MAX
+            || self.notes.len() >= limits::message::ATTRIBUTES_MAX
+        {
             return Err(format!(
                 "the request's attributes would exceed {} bytes or {} notes",
-                limits::ATTRIBUTE_BYTES_MAX,
-                limits::ATTRIBUTES_MAX
+                limits::message::ATTRIBUTE_BYTES_MAX,
+                limits::message::ATTRIBUTES_MAX
             ));
         }
         // The latest write stands last, so that `of_plugin` finds it first.
@@ -245,7 +247,7 @@ mod tests {
     fn notes_are_bounded_and_replacing_frees() {
         let (plugin, policy) = (Arc::from("p"), Arc::from("q"));
         let mut attributes = Attributes::default();
-        let large = "x".repeat(limits::ATTRIBUTE_BYTES_MAX - 1);
+        let large = "x".repeat(limits::message::ATTRIBUTE_BYTES_MAX - 1);
         attributes.set(&plugin, &policy, "n", &large).unwrap();
         assert!(attributes.set(&plugin, &policy, "m", "1").is_err());
         attributes.set(&plugin, &policy, "n", "").unwrap();
@@ -254,19 +256,19 @@ mod tests {
 
     #[test]
     fn claims_add_up() {
-        let mut grant = Grant {
+        let mut caller = Caller {
             principal: "a".into(),
             usage_key: Some("k".into()),
             claims: vec![("x".into(), "1".into()), ("y".into(), "1".into())],
         };
-        grant.extend(Grant {
+        caller.extend(Caller {
             principal: "b".into(),
             usage_key: None,
             claims: vec![("y".into(), "2".into()), ("z".into(), "2".into())],
         });
-        assert_eq!(grant.principal, "b");
-        assert_eq!(grant.usage_key, None);
-        let claims: Vec<String> = grant
+        assert_eq!(caller.principal, "b");
+        assert_eq!(caller.usage_key, None);
+        let claims: Vec<String> = caller
             .claims
             .iter()
             .map(|(n, v)| format!("{n}{v}"))

@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::exchange::{Attributes, Exchange, Grant, RequestHead};
+use super::exchange::{Attributes, Caller, Exchange, RequestHead};
+use crate::limits::decisions::LOOK_UP_BYTES;
 
 /// One getter, with its arguments. `id` is none: it never gives the same value twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +55,7 @@ impl Fact {
         }
     }
 
-    /// Whether an authorizer's own visit can change it: a note that it writes, a grant that it makes.
+    /// Whether an authorizer's own visit can change it: a note that it writes, a caller that it tells.
     pub fn changes_in_a_visit(&self) -> bool {
         matches!(
             self,
@@ -76,7 +77,7 @@ pub struct Facts<'e> {
     variables: &'e BTreeMap<String, String>,
     parameters: &'e [(String, String)],
     request: &'e RequestHead,
-    grant: Option<&'e Grant>,
+    caller: Option<&'e Caller>,
     attributes: &'e Attributes,
 }
 
@@ -89,7 +90,7 @@ impl<'e> Facts<'e> {
             variables: &exchange.variables,
             parameters: &exchange.parameters,
             request: &exchange.request,
-            grant: exchange.grant.as_ref(),
+            caller: exchange.caller.as_ref(),
             attributes: &exchange.attributes,
         }
     }
@@ -166,15 +167,15 @@ impl<'e> Facts<'e> {
     }
 
     pub fn principal(self) -> Option<&'e str> {
-        self.grant.map(|grant| grant.principal.as_str())
+        self.caller.map(|caller| caller.principal.as_str())
     }
 
     pub fn usage_key(self) -> Option<&'e str> {
-        self.grant.and_then(|grant| grant.usage_key.as_deref())
+        self.caller.and_then(|caller| caller.usage_key.as_deref())
     }
 
     pub fn claim(self, name: &str) -> Option<&'e str> {
-        find(&self.grant?.claims, name)
+        find(&self.caller?.claims, name)
     }
 
     pub fn attribute(self, plugin: &str, name: &str) -> Option<&'e str> {
@@ -219,11 +220,9 @@ impl<'e> Facts<'e> {
 
     /// About how many bytes are looked at to find a fact's value, beside the value itself.
     pub fn effort(self, fact: &Fact) -> usize {
-        /// To find a name among as many as there may be of its kind.
-        const LOOK_UP: usize = 256;
         match fact {
-            Fact::QueryParameter(_) => LOOK_UP + self.query().map_or(0, str::len),
-            _ => LOOK_UP,
+            Fact::QueryParameter(_) => LOOK_UP_BYTES + self.query().map_or(0, str::len),
+            _ => LOOK_UP_BYTES,
         }
     }
 }

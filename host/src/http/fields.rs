@@ -192,8 +192,8 @@ pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, String> {
 /// In words for the plugin's author.
 pub fn room(headers: &HeaderMap, added: usize) -> Result<(), String> {
     let (bytes_max, lines_max) = (
-        limits::MESSAGE_HEADER_BYTES_MAX,
-        limits::MESSAGE_HEADER_LINES_MAX,
+        limits::message::MESSAGE_HEADER_BYTES_MAX,
+        limits::message::MESSAGE_HEADER_LINES_MAX,
     );
     within(headers, 0, added, bytes_max, lines_max)
 }
@@ -205,8 +205,8 @@ pub fn room(headers: &HeaderMap, added: usize) -> Result<(), String> {
 /// In words for the plugin's author.
 pub fn room_for_edit(headers: &HeaderMap, replaced: usize, added: usize) -> Result<(), String> {
     let (bytes_max, lines_max) = (
-        limits::EDITED_HEADER_BYTES_MAX,
-        limits::EDITED_HEADER_LINES_MAX,
+        limits::message::EDITED_HEADER_BYTES_MAX,
+        limits::message::EDITED_HEADER_LINES_MAX,
     );
     within(headers, replaced, added, bytes_max, lines_max)
 }

@@ -145,7 +145,7 @@ impl Inflater {
     }
 
     fn inflate(&mut self, decoded: &mut Vec<u8>) -> Result<Inflated, String> {
-        let piece = &self.input[..self.input.len().min(limits::INFLATE_PIECE_BYTES)];
+        let piece = &self.input[..self.input.len().min(limits::message::INFLATE_PIECE_BYTES)];
         let (taken, length) = (self.decompress.total_in(), decoded.len());
         let status = self
             .decompress
@@ -190,7 +190,7 @@ impl Header {
 
     /// Takes some input; answers whether the header has ended.
     fn take(&mut self, input: &mut Bytes) -> Result<bool, String> {
-        let most = input.len().min(limits::INFLATE_PIECE_BYTES);
+        let most = input.len().min(limits::message::INFLATE_PIECE_BYTES);
         for _ in 0..most {
             let byte = input.get_u8();
             if self.fixed < 10 {

@@ -9,10 +9,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Uri, uri};
 
-/// What a field of a map costs beside its name and value, in bytes: its place in the map (104 in `http`
-/// 1.x, 72 more for a further value of one name, which is counted the same), its part of the index,
-/// and the header of an allocation for its name.
-const FIELD_OVERHEAD_BYTES: usize = 136;
+use crate::limits::message::FIELD_OVERHEAD_BYTES;
 
 /// The same fields, their values in one allocation and the map as large as it needs to be.
 pub fn fields(headers: &HeaderMap) -> HeaderMap {

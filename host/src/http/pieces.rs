@@ -30,7 +30,7 @@ impl Pieces {
         }
     }
 
-    /// Waits for data, and takes what is there then, up to [`limits::STREAM_PIECE_BYTES_MAX`]: many small
+    /// Waits for data, and takes what is there then, up to [`limits::plugin::STREAM_PIECE_BYTES_MAX`]: many small
     /// frames are one piece, and nothing waits for what comes later. Says whether it is the last
     /// piece, which may be empty.
     ///
@@ -41,7 +41,7 @@ impl Pieces {
             std::future::poll_fn(|context| self.poll_gather(context)).await?;
             self.left = self.gathered.take().unwrap_or_default();
         }
-        let length = self.left.len().min(limits::STREAM_PIECE_BYTES_MAX);
+        let length = self.left.len().min(limits::plugin::STREAM_PIECE_BYTES_MAX);
         let piece = self.left.split_to(length);
         let last = self.left.is_empty() && self.source.is_none() && self.broken.is_none();
         Ok((piece, last))
@@ -51,7 +51,7 @@ impl Pieces {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Err(error));
         }
-        while self.gathered.len() < limits::STREAM_PIECE_BYTES_MAX {
+        while self.gathered.len() < limits::plugin::STREAM_PIECE_BYTES_MAX {
             let Some(source) = &mut self.source else {
                 break;
             };
@@ -147,11 +147,11 @@ mod tests {
 
     #[test]
     fn large_frames_are_cut() {
-        let large = vec![b'x'; 2 * limits::STREAM_PIECE_BYTES_MAX + 1];
+        let large = vec![b'x'; 2 * limits::plugin::STREAM_PIECE_BYTES_MAX + 1];
         let mut pieces = pieces(vec![Some(Ok(large.into())), data(b"y")]);
         for (length, last) in [
-            (limits::STREAM_PIECE_BYTES_MAX, false),
-            (limits::STREAM_PIECE_BYTES_MAX, false),
+            (limits::plugin::STREAM_PIECE_BYTES_MAX, false),
+            (limits::plugin::STREAM_PIECE_BYTES_MAX, false),
             (1, false),
             (1, true),
         ] {

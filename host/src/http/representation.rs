@@ -90,10 +90,10 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<String>, String> {
         let named = text.split(',').map(str::trim);
         let named = named.filter(|coding| !coding.is_empty() && *coding != "identity");
         codings.extend(named.map(str::to_ascii_lowercase));
-        if codings.len() > limits::CONTENT_CODINGS_MAX {
+        if codings.len() > limits::message::CONTENT_CODINGS_MAX {
             return Err(format!(
                 "it has more than {} content encodings",
-                limits::CONTENT_CODINGS_MAX
+                limits::message::CONTENT_CODINGS_MAX
             ));
         }
     }

@@ -6,7 +6,7 @@ use http::Uri;
 use tollgate_readings::Readings;
 
 use super::owned;
-use crate::limits::TARGET_BYTES_MAX;
+use crate::limits::message::TARGET_BYTES_MAX;
 use crate::shown::quoted;
 
 /// A path and a query: the one form in which routes, conditions, plugins, cache, log and upstream see

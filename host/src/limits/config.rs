@@ -1,8 +1,41 @@
-//! Bounds of what an operator can write.
+//! Bounds of the configuration file and of what it names.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
+/// The largest configuration file read. Some 30,000 routes fit; a larger file is a mistake, such as
+/// a component named in its place.
+pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+/// Stack of the thread that reads the file. The deepest tree that the TOML parser lets through has
+/// some 6,600 levels; this is over 4 KiB for each.
+pub const CONFIG_STACK_BYTES: usize = 32 << 20;
+/// How many problems of one file are printed. Beyond that nobody reads on, and the rest are usually
+/// echoes of the first.
+pub const CONFIG_PROBLEMS_SHOWN: usize = 100;
+/// How many names of a list a problem tells: no more than a reader takes in.
+pub const CONFIG_NAMES_SHOWN: usize = 24;
+/// How many characters of a source line a problem shows: one wide terminal line.
+pub const CONFIG_LINE_CHARS_SHOWN: usize = 160;
+/// The longest name of a listener, plugin, policy, upstream, route, secret or path parameter. Names
+/// become metric labels, which should stay short.
+pub const NAME_BYTES_MAX: usize = 64;
+/// How deep a plugin's configuration nests. Readers of it recurse, and no real one comes near.
+pub const PLUGIN_CONFIG_DEPTH_MAX: usize = 64;
+/// All keys together that lead to a value of a plugin's configuration. They are kept for every
+/// value below, so without this a small file could take any amount of memory.
+pub const PLUGIN_CONFIG_POINTER_BYTES_MAX: usize = 1_024;
+/// Policies in one chain. Each costs a plugin call per request, so a longer chain is a mistake.
+pub const CHAIN_POLICIES_MAX: usize = 32;
+/// Servers of one upstream: choosing among them is a linear walk.
+pub const UPSTREAM_SERVERS_MAX: usize = 256;
+/// Weight of a server. Finer proportions than one in a thousand are not observable.
+pub const SERVER_WEIGHT: RangeInclusive<u32> = 1..=1_000;
+/// Methods of one route: more than there are in use.
+pub const ROUTE_METHODS_MAX: usize = 32;
+/// Hosts of one route. Conflicts are looked for with each method at each host, so that both bounds
+/// keep their product small.
+pub const ROUTE_HOSTS_MAX: usize = 256;
+/// `priority` of a route. Wide enough to leave gaps, narrow enough to stay readable.
+pub const ROUTE_PRIORITY: RangeInclusive<i32> = -1_000..=1_000;
 /// Hosts of an API: the names that one service has. Every route of the API has a copy of them, so
 /// that there are fewer than a route may have of its own.
 pub const API_HOSTS_MAX: usize = 32;
@@ -16,51 +49,8 @@ pub const VARIABLES_MAX: usize = 64;
 pub const VARIABLES_BYTES_MAX: usize = 8 << 10;
 /// Key sets of one gateway. Each issuer of tokens has one; more are a mistake.
 pub const KEY_SETS_MAX: usize = 64;
-/// Keys of one set that stand in the file. Issuers that rotate have two or three; what has more than
-/// this is no list that a person keeps.
-pub const KEY_SET_KEYS_MAX: usize = 100;
-/// How often the file of a key set is looked at. More often than each second is waste; less often
-/// than each day, a withdrawn key is trusted too long.
-pub const KEY_SET_RELOAD: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(86_400);
-/// Soon enough for a key that is rotated in an emergency, and next to no work.
-pub const KEY_SET_RELOAD_DEFAULT: Duration = Duration::from_secs(30);
 /// Header fields, and as many query parameters, that one entry asks for. Each is looked up in every
 /// request.
 pub const FIELD_TESTS_MAX: usize = 32;
-/// The size up to which a plugin is given whole bodies, in bytes. They are held in memory, for each
-/// request that passes it; what is larger than this is streamed and not looked into.
-pub const GRANTED_BODY_BYTES: RangeInclusive<u64> = 1..=16 << 20;
-/// Elapsed time of one call of a plugin that may wait for peers, bodies or upstreams: as long as a
-/// client may stall and an upstream may take to its first byte.
-pub const GRANTED_WALL_DEFAULT: Duration = Duration::from_secs(30);
-/// What is held of bodies for plugins, all together, in bytes. The least is the largest that one plugin may
-/// be granted.
-pub const RUNTIME_BODIES_BYTES: RangeInclusive<u64> = 16 << 20..=1 << 40;
-/// Of the memory that the process may have, one part in so many: beside bodies there are the cache,
-/// instances and connections.
-pub const RUNTIME_BODIES_PART_DEFAULT: u64 = 4;
-/// What that part is held to: a machine may be small, and one that is large is not all for bodies.
-pub const RUNTIME_BODIES_BYTES_DEFAULT: RangeInclusive<u64> = 64 << 20..=16 << 30;
-/// Cached responses, in bytes. Below 1 MiB a cache holds no more than a page; above 64 GiB it belongs
-/// on a machine of its own.
-pub const STORE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
-/// A tenth of a small server's memory.
-pub const STORE_CACHE_BYTES_DEFAULT: u64 = 256 << 20;
-/// The largest body that is cached, in bytes. It is held whole while it is stored.
-pub const STORE_CACHE_ENTRY_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 30;
-/// Pages, scripts and most images fit, and thirty-two such entries fit the default cache.
-pub const STORE_CACHE_ENTRY_BYTES_DEFAULT: u64 = 8 << 20;
-/// Remembered decisions of authorizers, in bytes. A decision is some hundred bytes to a few KiB.
-pub const STORE_DECISIONS_BYTES: RangeInclusive<u64> = 64 << 10..=4 << 30;
-/// Some 20,000 callers.
-pub const STORE_DECISIONS_BYTES_DEFAULT: u64 = 16 << 20;
-/// What plugins keep, in bytes.
-pub const STORE_KV_BYTES: RangeInclusive<u64> = 64 << 10..=16 << 30;
-/// Some 100,000 sessions or nonces.
-pub const STORE_KV_BYTES_DEFAULT: u64 = 64 << 20;
-/// Counters of limits, all keys together: a caller beyond them displaces another's counter, which then
-/// begins anew, so that there must be more than there are callers. Each is some hundred bytes.
-pub const STORE_LIMIT_KEYS: RangeInclusive<usize> = 1_000..=100_000_000;
-/// Some 100 MiB once that many callers came.
-pub const STORE_LIMIT_KEYS_DEFAULT: usize = 1_000_000;
+/// The host of a route, in bytes: longer is no DNS name (RFC 1035, section 2.3.4, without the root).
+pub const HOST_BYTES_MAX: usize = 253;

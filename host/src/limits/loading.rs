@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+use super::{GIB, pool};
+
+/// Memory beyond a plugin's own bound while its snapshot is taken, in bytes: the accessors of
+/// `wasmtime-wizer` grow each memory by one page.
+pub const SNAPSHOT_HEADROOM_BYTES: usize = 2 * pool::PLUGIN_MEMORIES_MAX as usize * (64 << 10);
+/// One secret, in bytes: a key set or a list of hashed keys.
+pub const SECRET_BYTES_MAX: u64 = 1 << 20;
+/// Elapsed time of one whole step of loading: `configure`, and taking the snapshot after it.
+pub const LOADING_WALL: Duration = Duration::from_secs(60);
 /// A plugin's file, in bytes. Interpreters that carry a language run to some tens of MiB.
 pub const PLUGIN_FILE_BYTES_MAX: u64 = 64 << 20;
 /// The largest component that is compiled and snapshotted without `large = true`: beyond it loading
@@ -11,13 +20,13 @@ pub const PLUGIN_SNAPSHOT_BYTES_MAX: usize = 4 << 20;
 pub const PLUGIN_NAMES_MAX: usize = 1_000;
 /// What compiling one component may take, in bytes of addresses. Half of them an allocator has that has done
 /// nothing yet; of memory, the most that a bundled plugin takes is 280 MiB.
-pub const COMPILE_MEMORY_BYTES: u64 = 2 * super::GIB;
+pub const COMPILE_MEMORY_BYTES: u64 = 2 * GIB;
 /// Its processor time, of all threads together: ten times that of the largest bundled plugin, of 1.2 MB.
 pub const COMPILE_CPU: Duration = Duration::from_secs(60);
 /// Its elapsed time, on a machine that is busy with something else.
 pub const COMPILE_WALL: Duration = Duration::from_secs(180);
 /// The same with `large = true`: sixteen times the size takes some such multiple.
-pub const COMPILE_LARGE_MEMORY_BYTES: u64 = 8 * super::GIB;
+pub const COMPILE_LARGE_MEMORY_BYTES: u64 = 8 * GIB;
 /// The same with `large = true`.
 pub const COMPILE_LARGE_CPU: Duration = Duration::from_secs(900);
 /// The same with `large = true`.

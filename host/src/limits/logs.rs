@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use super::config;
+
+/// Of a text of others, as it is quoted in a message: as much as shows what it is, in characters.
+pub const QUOTED_CHARS_MAX: usize = 3 * config::NAME_BYTES_MAX;
+/// What a line of the log costs beside its text, in bytes: its time, names and identifiers.
+pub const LOG_LINE_OVERHEAD_BYTES: usize = 128;
 /// Access-log lines that wait for their thread, in bytes; what is beyond is lost and counted. Some
 /// 20,000 lines: a second of a busy gateway on a stalled disk.
 pub const ACCESS_LOG_BYTES_MAX: usize = 8 << 20;

@@ -75,7 +75,7 @@ impl Loss {
     /// Counts lines; answers whether this is to be said now.
     fn add(&mut self, lines: u64, now: Instant) -> bool {
         self.lines += lines;
-        let quiet = |at: Instant| now.duration_since(at) < limits::LOG_LOSS_SAID_EVERY;
+        let quiet = |at: Instant| now.duration_since(at) < limits::logs::LOG_LOSS_SAID_EVERY;
         if self.said || self.said_at.is_some_and(quiet) {
             return false;
         }
@@ -138,7 +138,7 @@ impl LogWriter {
         }
     }
 
-    /// Writes what is left, and ends: within [`limits::LOG_CLOSED_WITHIN`]. What is not written by then
+    /// Writes what is left, and ends: within [`limits::logs::LOG_CLOSED_WITHIN`]. What is not written by then
     /// is lost.
     pub fn close(&self) {
         let mut state = self.shared.lock();
@@ -146,7 +146,7 @@ impl LogWriter {
         self.shared.wake.notify_one();
         let ended = &self.shared.ended;
         let waited =
-            ended.wait_timeout_while(state, limits::LOG_CLOSED_WITHIN, |state| !state.ended);
+            ended.wait_timeout_while(state, limits::logs::LOG_CLOSED_WITHIN, |state| !state.ended);
         state = waited.unwrap_or_else(PoisonError::into_inner).0;
         if state.ended || state.abandoned {
             return;
@@ -175,7 +175,7 @@ impl Shared {
         while self.next(&mut batch, torn) {
             torn = self.put(&mut output, &batch, torn);
             batch.clear();
-            batch.shrink_to(limits::LOG_BATCH_BYTES);
+            batch.shrink_to(limits::logs::LOG_BATCH_BYTES);
         }
         self.lock().ended = true;
         self.ended.notify_all();
@@ -228,7 +228,7 @@ impl Shared {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Somebody who shares the output made it one that does not block.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    std::thread::sleep(limits::LOG_RETRY_EVERY);
+                    std::thread::sleep(limits::logs::LOG_RETRY_EVERY);
                 }
                 Err(error) => break Some(error),
             }
@@ -268,7 +268,7 @@ impl Shared {
 
 /// What is written at once: some whole lines, or one that is longer.
 fn piece(lines: &[u8]) -> &[u8] {
-    let most = lines.len().min(limits::LOG_WRITE_BYTES);
+    let most = lines.len().min(limits::logs::LOG_WRITE_BYTES);
     let is_end = |byte: &u8| *byte == b'\n';
     let end = match lines
         .get(..most)

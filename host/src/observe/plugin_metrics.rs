@@ -11,7 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::limits::{METRIC_LABELS_MAX, METRIC_VALUE_MAX, PLUGIN_SERIES_MAX};
+use crate::limits::metrics::{METRIC_LABELS_MAX, METRIC_VALUE_MAX, PLUGIN_SERIES_MAX};
 use indexmap::IndexMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};

@@ -26,7 +26,7 @@ impl Unread {
             return Unread::default();
         };
         let is_word = |word: &[u8]| word.iter().all(|byte| !byte.is_ascii_control());
-        if method.len() > limits::METHOD_BYTES_SHOWN || !is_word(method) || !is_word(target) {
+        if method.len() > limits::logs::METHOD_BYTES_SHOWN || !is_word(method) || !is_word(target) {
             return Unread::default();
         }
         let path = target.split(|byte| matches!(byte, b'?' | b'#')).next();
@@ -39,7 +39,7 @@ impl Unread {
         Unread {
             method: text(method),
             path: text(path.unwrap_or_default()),
-            host: text(&host[..host.len().min(limits::HOST_BYTES_SHOWN)]),
+            host: text(&host[..host.len().min(limits::logs::HOST_BYTES_SHOWN)]),
         }
     }
 }

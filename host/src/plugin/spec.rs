@@ -17,7 +17,7 @@ pub struct PluginSpec {
     pub concurrency: usize,
     pub grants: Arc<Grants>,
     pub snapshot: bool,
-    /// Whether a component above [`limits::PLUGIN_SNAPSHOT_BYTES_MAX`] is meant.
+    /// Whether a component above [`limits::loading::PLUGIN_SNAPSHOT_BYTES_MAX`] is meant.
     pub large: bool,
 }
 

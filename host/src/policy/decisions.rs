@@ -25,10 +25,9 @@ use quick_cache::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
 use crate::http::facts::{Fact, Facts};
-use crate::limits::{
-    ANSWER_WAIT_MAX, ANSWER_WAITERS_MAX, ANSWER_WAITS_MAX, DECISION_BYTES_MAX,
-    DECISION_OVERHEAD_BYTES, FACT_LISTS_DECLINED_MAX, FACT_LISTS_MAX, FACT_NAME_BYTES_MAX,
-    FACTS_MAX, RECALL_BYTES_MAX, REMEMBER_MAX,
+use crate::limits::decisions::{
+    ANSWER_WAIT_MAX, ANSWER_WAITS_MAX, DECISION_BYTES_MAX, DECISION_OVERHEAD_BYTES,
+    FACT_LISTS_DECLINED_MAX, FACT_LISTS_MAX, RECALL_BYTES_MAX, REMEMBER_MAX,
 };
 use flights::{Declined, Flight, Flights, Turn};
 use lists::{Digest, Keys, Learned, Lists};

@@ -26,7 +26,7 @@ pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
             .get(HOST)
             .map_or(&b""[..], HeaderValue::as_bytes),
     };
-    String::from_utf8_lossy(&sent[..sent.len().min(limits::HOST_BYTES_SHOWN)]).into_owned()
+    String::from_utf8_lossy(&sent[..sent.len().min(limits::logs::HOST_BYTES_SHOWN)]).into_owned()
 }
 
 /// Cleans a request's head and finds its route. The body is taken if there is one.
@@ -102,7 +102,7 @@ pub(super) fn admit(
             .unwrap_or_else(|| RequestBody::whole(Bytes::new())),
         response: None,
         response_body: Content::default(),
-        grant: None,
+        caller: None,
         attributes: Attributes::default(),
     });
     Ok((route, exchange))
@@ -139,10 +139,10 @@ fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Re
             "TRACE is not forwarded: its answer would show what policies add to the request";
         return Err(Failure::new(FailureKind::NotImplemented, detail));
     }
-    if hops::passes(headers) >= limits::PASSES_MAX {
+    if hops::passes(headers) >= limits::message::PASSES_MAX {
         let detail = format!(
             "{} passes, by its `Via`: a route's upstream leads back here",
-            limits::PASSES_MAX
+            limits::message::PASSES_MAX
         );
         return Err(Failure::new(FailureKind::Loop, detail));
     }
@@ -157,12 +157,15 @@ fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Re
         let text = "the target's scheme is neither http nor https";
         return Err(Failure::new(FailureKind::BadRequest(text), text));
     }
-    if uri.path().len() + uri.query().map_or(0, str::len) > limits::TARGET_BYTES_MAX {
-        let detail = format!("more than {} bytes", limits::TARGET_BYTES_MAX);
+    if uri.path().len() + uri.query().map_or(0, str::len) > limits::message::TARGET_BYTES_MAX {
+        let detail = format!("more than {} bytes", limits::message::TARGET_BYTES_MAX);
         return Err(Failure::new(FailureKind::TargetTooLong, detail));
     }
-    if fields::bytes(headers) > limits::MESSAGE_HEADER_BYTES_MAX {
-        let detail = format!("more than {} bytes", limits::MESSAGE_HEADER_BYTES_MAX);
+    if fields::bytes(headers) > limits::message::MESSAGE_HEADER_BYTES_MAX {
+        let detail = format!(
+            "more than {} bytes",
+            limits::message::MESSAGE_HEADER_BYTES_MAX
+        );
         return Err(Failure::new(FailureKind::HeadersTooLarge, detail));
     }
     Ok(())

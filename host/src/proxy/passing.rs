@@ -47,7 +47,10 @@ pub(super) async fn pass(
         let (entered, ended) =
             chain::inward(chain, from, exchange, mechanisms, &mut passage, record).await;
         exchange = entered;
-        record.principal = exchange.grant.as_ref().map(|grant| grant.principal.clone());
+        record.principal = exchange
+            .caller
+            .as_ref()
+            .map(|caller| caller.principal.clone());
         match ended {
             Ended::Open => {
                 if let Err(failure) = end(route, &mut exchange, record).await {

@@ -123,7 +123,7 @@ impl Reloader {
 
     fn run(&mut self, asked: &Receiver<()>, hearers: &Hearers) {
         loop {
-            match asked.recv_timeout(limits::WATCH_INTERVAL) {
+            match asked.recv_timeout(limits::process::WATCH_INTERVAL) {
                 Ok(()) => {
                     let hearers = taken(hearers);
                     let outcome = Arc::new(self.reload());
@@ -200,7 +200,7 @@ impl Reloader {
     /// Everything stays as it was. `passes`: because the system was short of something.
     fn refuse(&mut self, problems: String, passes: bool) {
         let before = self.again.take();
-        let (first, longest) = limits::RELOAD_AGAIN.into_inner();
+        let (first, longest) = limits::process::RELOAD_AGAIN.into_inner();
         let doubled = before.as_ref().map(|before| 2 * before.pause);
         let is_news = before.is_none_or(|before| before.said != problems);
         let tried_again = passes && self.watches;
@@ -249,8 +249,8 @@ fn tell(applied: &Applied) {
 async fn tell_while_slow() {
     let mut waited = Duration::ZERO;
     loop {
-        tokio::time::sleep(limits::RELOAD_SLOW).await;
-        waited += limits::RELOAD_SLOW;
+        tokio::time::sleep(limits::process::RELOAD_SLOW).await;
+        waited += limits::process::RELOAD_SLOW;
         tracing::warn!("a reload takes long: it has not ended after {waited:?}");
     }
 }

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// Longer is no DNS name.
-const HOST_BYTES_MAX: usize = 253;
+use crate::limits::config::HOST_BYTES_MAX;
 
 /// Which hosts a route serves. Both variants hold lower case, no port and no trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::limits::PATH_SEGMENTS_MAX;
+use crate::limits::message::PATH_SEGMENTS_MAX;
 
 /// Percent-decoded. Of a checked path nothing is lost: [`check`] refuses what is not UTF-8.
 pub(super) fn decoded(text: &str) -> Cow<'_, str> {

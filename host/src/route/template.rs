@@ -7,7 +7,8 @@ use tollgate_readings::TooMany;
 
 use super::path;
 use crate::http::target::Target;
-use crate::limits::{NAME_BYTES_MAX, PATH_SEGMENTS_MAX};
+use crate::limits::config::NAME_BYTES_MAX;
+use crate::limits::message::PATH_SEGMENTS_MAX;
 
 /// What a route's path looks like: literal segments, `{name}` for any one segment that is not
 /// empty, and at the end `{name+}` for all that is left, if anything is, or `{name*}` for all that is left,

@@ -4,7 +4,7 @@ use http::Method;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::PATH_SEGMENTS_MAX;
+use crate::limits::message::PATH_SEGMENTS_MAX;
 
 /// `"GET,PUT example.com,*.example.org /path 5"`, where `*` is any and the priority may be left out.
 fn route(text: &str) -> Match {

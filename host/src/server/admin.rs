@@ -67,11 +67,11 @@ async fn serve(socket: TcpListener, asked: Arc<Asked>) {
     let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let Ok((stream, _)) = socket.accept().await else {
-            tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+            tokio::time::sleep(limits::client::ACCEPT_PAUSE).await;
             continue;
         };
         connections.retain(|connection| !connection.is_finished());
-        if connections.len() >= limits::ADMIN_CONNECTIONS_MAX
+        if connections.len() >= limits::client::ADMIN_CONNECTIONS_MAX
             && let Some(oldest) = connections.pop_front()
         {
             // An honest one takes milliseconds. Those that do not end must not keep a probe out.
@@ -89,10 +89,10 @@ async fn connection(stream: TcpStream, asked: Arc<Asked>) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::CLIENT_HEAD)
+        .header_read_timeout(limits::client::CLIENT_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(limits::ADMIN_CONNECTION, connection).await {
+    match tokio::time::timeout(limits::client::ADMIN_CONNECTION, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an admin connection ended"),
         Err(_) => tracing::debug!("an admin connection took too long"),

@@ -68,9 +68,9 @@ pub(super) async fn serve(
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::CLIENT_HEAD)
-        .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
-        .max_buf_size(limits::CLIENT_BUFFER_BYTES_MAX)
+        .header_read_timeout(limits::client::CLIENT_HEAD)
+        .max_headers(limits::message::MESSAGE_HEADER_LINES_MAX)
+        .max_buf_size(limits::client::CLIENT_BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(wire), service);
     let mut stops = false;
     let ended = tokio::select! {
@@ -137,9 +137,9 @@ impl Ended {
             let _ = self.wire.into_inner().set_zero_linger();
         } else if self.result.is_ok() && !rests && !self.wire.has_ended() {
             let bytes_max = if self.barren.is_body_malformed() {
-                limits::LINGER_MALFORMED_BYTES_MAX
+                limits::client::LINGER_MALFORMED_BYTES_MAX
             } else {
-                limits::LINGER_BYTES_MAX
+                limits::client::LINGER_BYTES_MAX
             };
             linger::close(self.wire.into_inner(), bytes_max).await;
         }
@@ -172,14 +172,14 @@ impl Ended {
     /// Whether what hyper left unread is beyond the bounds of a head.
     fn is_left_large(&self) -> bool {
         let feeds = self.unread.iter().filter(|byte| **byte == b'\n');
-        self.unread.len() >= limits::MESSAGE_HEADER_BYTES_MAX
-            || feeds.count() > limits::MESSAGE_HEADER_LINES_MAX
+        self.unread.len() >= limits::message::MESSAGE_HEADER_BYTES_MAX
+            || feeds.count() > limits::message::MESSAGE_HEADER_LINES_MAX
     }
 
     /// Answers a head that could not be read.
     async fn refuse(self, bad: BadHead, detail: &str, door: &Door, peer: &Peer) {
         let seen = match self.wire.seen() {
-            [] => &self.unread[..self.unread.len().min(limits::HEAD_SEEN_BYTES_MAX)],
+            [] => &self.unread[..self.unread.len().min(limits::client::HEAD_SEEN_BYTES_MAX)],
             seen => seen,
         };
         let refusal = {
@@ -192,7 +192,11 @@ impl Ended {
         let written = write(&mut stream, &refusal.response).await;
         refusal.end(written.is_ok());
         if written.is_ok() && !has_ended {
-            linger::close(stream.into_inner(), limits::LINGER_MALFORMED_BYTES_MAX).await;
+            linger::close(
+                stream.into_inner(),
+                limits::client::LINGER_MALFORMED_BYTES_MAX,
+            )
+            .await;
         }
     }
 }

@@ -14,11 +14,11 @@ pub async fn close(mut stream: TcpStream, bytes_max: usize) {
     if stream.shutdown().await.is_err() {
         return;
     }
-    let end = Instant::now() + limits::LINGER;
+    let end = Instant::now() + limits::client::LINGER;
     let mut left = bytes_max;
     loop {
         let now = Instant::now();
-        let silence = limits::LINGER_SILENCE.min(end.saturating_duration_since(now));
+        let silence = limits::client::LINGER_SILENCE.min(end.saturating_duration_since(now));
         if left == 0 || silence.is_zero() {
             return;
         }
@@ -41,7 +41,7 @@ pub async fn close(mut stream: TcpStream, bytes_max: usize) {
 fn drop_some(stream: &TcpStream) -> io::Result<usize> {
     let mut block = [0; 16 << 10];
     let mut sum = 0;
-    while sum < limits::PEER_TURN_BYTES {
+    while sum < limits::client::PEER_TURN_BYTES {
         match stream.try_read(&mut block) {
             Ok(0) if sum == 0 => return Ok(0),
             Ok(0) => break,

@@ -17,7 +17,7 @@ pub struct StallGuard {
 }
 
 impl StallGuard {
-    /// The peer must take this many bytes per second; with 0, any within each [`crate::limits::CLIENT_STALL`].
+    /// The peer must take this many bytes per second; with 0, any within each [`crate::limits::client::CLIENT_STALL`].
     pub fn new(stream: TcpStream, least_pace: u64) -> Self {
         StallGuard {
             stream,

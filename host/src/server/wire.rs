@@ -110,7 +110,7 @@ impl Wire {
             self.seen_after = begun;
             self.seen.clear();
         }
-        let room = limits::HEAD_SEEN_BYTES_MAX.saturating_sub(self.seen.len());
+        let room = limits::client::HEAD_SEEN_BYTES_MAX.saturating_sub(self.seen.len());
         self.seen.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
@@ -142,7 +142,7 @@ impl Wire {
             }
             // How long a write may wait is for the guard to say.
             let again = if due <= now {
-                now + limits::WRITE_RECHECK
+                now + limits::client::WRITE_RECHECK
             } else {
                 due
             };

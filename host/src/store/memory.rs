@@ -4,6 +4,9 @@
 //! One bound in bytes holds for all. Over it, the namespace that has the most gives something up, so
 //! that one which has less than an equal share never loses anything to another. Within a namespace a
 //! hand goes round (CLOCK, second chance): what was read since it last passed stays once more.
+//!
+//! The namespaces are the shards: no two plugins share one, and the hand and the bytes of each are kept under its one
+//! lock, which the shards of a `dashmap` would not give.
 
 mod entries;
 #[cfg(test)]
@@ -13,10 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::limits::{
-    KV_ENTRY_OVERHEAD_BYTES, KV_KEY_BYTES_MAX, KV_SPARED_MAX, KV_SWEPT_PER_WRITE,
-    KV_VALUE_BYTES_MAX,
-};
+use crate::limits::kv::{KV_KEY_BYTES_MAX, KV_VALUE_BYTES_MAX};
 use bytes::Bytes;
 use entries::{Entries, weight};
 use indexmap::IndexMap;

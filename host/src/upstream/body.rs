@@ -72,7 +72,7 @@ impl ResponseBody {
         }
         // An answer before the end of the upload, as a refusal is. Cut at once, the client might never
         // read the answer, so the rest is still taken for a moment.
-        let linger = tokio::time::Instant::now() + limits::UPLOAD_LINGER;
+        let linger = tokio::time::Instant::now() + limits::upstream::UPLOAD_LINGER;
         let until = self.deadline.total().min(linger);
         let upload = Arc::clone(&self.upload);
         tokio::spawn(async move {

@@ -167,7 +167,7 @@ impl Here {
     /// Moves bytes until nothing wakes, or `done`.
     fn rounds(&mut self, mut done: impl FnMut(&mut Context<'_>) -> bool) {
         let mut inner = Context::from_waker(&self.waker);
-        for _ in 0..limits::DRIVER_ROUNDS {
+        for _ in 0..limits::upstream::DRIVER_ROUNDS {
             if done(&mut inner) {
                 return;
             }

@@ -286,10 +286,10 @@ fn accept(
         response.headers(),
     )
     .map_err(|reason| bad(&format_args!("it has {reason}")))?;
-    if fields::bytes(response.headers()) > limits::MESSAGE_HEADER_BYTES_MAX {
+    if fields::bytes(response.headers()) > limits::message::MESSAGE_HEADER_BYTES_MAX {
         return Err(bad(&format_args!(
             "it has more than {} bytes of headers",
-            limits::MESSAGE_HEADER_BYTES_MAX
+            limits::message::MESSAGE_HEADER_BYTES_MAX
         )));
     }
     match framing.length {
@@ -317,8 +317,8 @@ fn broken(error: Option<&hyper::Error>, server: &Server, upload: &Upload) -> Fai
     if error.is_some_and(hyper::Error::is_parse_too_large) {
         detail.push_str(&format!(
             " (at most {} lines, and {} bytes, of headers)",
-            limits::MESSAGE_HEADER_LINES_MAX,
-            limits::MESSAGE_HEADER_BYTES_MAX
+            limits::message::MESSAGE_HEADER_LINES_MAX,
+            limits::message::MESSAGE_HEADER_BYTES_MAX
         ));
     }
     if error.is_none() {

@@ -26,8 +26,8 @@ impl Open {
         let (wire, barren) = (Arc::new(Wire::default()), Barren::new());
         let socket = Socket::new(stream, Arc::clone(&wire));
         let (sender, connection) = http1::Builder::new()
-            .max_headers(limits::MESSAGE_HEADER_LINES_MAX)
-            .max_buf_size(limits::UPSTREAM_BUFFER_BYTES_MAX)
+            .max_headers(limits::message::MESSAGE_HEADER_LINES_MAX)
+            .max_buf_size(limits::upstream::UPSTREAM_BUFFER_BYTES_MAX)
             // A blank before the colon is taken out, a folded line is joined (RFC 9112, sections 5.1 and 5.2).
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)

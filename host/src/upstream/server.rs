@@ -67,7 +67,9 @@ impl Server {
                 let newest = idle.iter().rposition(|kept| kept.from <= now)?;
                 idle.remove(newest)
             };
-            if now.duration_since(kept.since) <= limits::UPSTREAM_IDLE && kept.open.is_ready() {
+            if now.duration_since(kept.since) <= limits::upstream::UPSTREAM_IDLE
+                && kept.open.is_ready()
+            {
                 return Some(kept.open);
             }
         }
@@ -121,17 +123,17 @@ impl Server {
         let since = Instant::now();
         let from = match reuse {
             Reuse::AtOnce => since,
-            Reuse::AfterQuiet => since + limits::UPSTREAM_QUIET,
+            Reuse::AfterQuiet => since + limits::upstream::UPSTREAM_QUIET,
             Reuse::Never => return,
         };
         let mut idle = self.idle();
         // The oldest stand first; the newest are taken first.
         let stale = idle
             .iter()
-            .take_while(|kept| since.duration_since(kept.since) > limits::UPSTREAM_IDLE)
+            .take_while(|kept| since.duration_since(kept.since) > limits::upstream::UPSTREAM_IDLE)
             .count();
         idle.drain(..stale);
-        if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX.div_ceil(self.idle.len()) {
+        if idle.len() < limits::upstream::UPSTREAM_IDLE_CONNECTIONS_MAX.div_ceil(self.idle.len()) {
             idle.push(Idle { open, since, from });
         }
     }
@@ -160,7 +162,7 @@ fn is_own_want(error: &io::Error) -> bool {
 fn complain(detail: &str) {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if last.is_none_or(|last| last.elapsed() >= limits::COMPLAINT_INTERVAL) {
+    if last.is_none_or(|last| last.elapsed() >= limits::upstream::COMPLAINT_INTERVAL) {
         *last = Some(Instant::now());
         tracing::error!(
             "{detail}; requests are answered 503: raise the limit of open files or of ports"

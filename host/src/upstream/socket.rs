@@ -68,14 +68,14 @@ impl Wire {
     /// Checks the number of interim responses.
     ///
     /// # Errors
-    /// If there are more than [`limits::INTERIM_RESPONSES_MAX`].
+    /// If there are more than [`limits::upstream::INTERIM_RESPONSES_MAX`].
     pub fn check_interim(&self) -> io::Result<()> {
-        if self.interim.load(Ordering::Relaxed) <= limits::INTERIM_RESPONSES_MAX {
+        if self.interim.load(Ordering::Relaxed) <= limits::upstream::INTERIM_RESPONSES_MAX {
             return Ok(());
         }
         let text = format!(
             "more than {} interim responses came before the response",
-            limits::INTERIM_RESPONSES_MAX
+            limits::upstream::INTERIM_RESPONSES_MAX
         );
         Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }

@@ -150,7 +150,7 @@ fn the_least() {
     assert!(config.runtime.workers > 0);
     assert_eq!(config.runtime.plugin_cache, PluginCache::Default);
     assert!(config.runtime.page_scan);
-    assert!(crate::limits::RUNTIME_BODIES_BYTES_DEFAULT.contains(&config.runtime.bodies));
+    assert!(crate::limits::process::RUNTIME_BODIES_BYTES_DEFAULT.contains(&config.runtime.bodies));
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9900");
     assert!(config.routes[0].matches.methods.is_empty() && config.routes[0].chain.is_empty());
 }

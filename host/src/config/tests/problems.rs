@@ -1,7 +1,7 @@
 //! How problems look, and what they never show.
 
 use super::*;
-use crate::limits::CONFIG_BYTES_MAX;
+use crate::limits::config::CONFIG_BYTES_MAX;
 
 #[test]
 fn shows_the_place() {

@@ -34,7 +34,7 @@ pub fn exchange(target: &str, lines: &[(&'static str, &str)]) -> Exchange {
         request_body: RequestBody::whole(Bytes::new()),
         response: None,
         response_body: Content::default(),
-        grant: None,
+        caller: None,
         attributes: Attributes::default(),
     }
 }
@@ -121,7 +121,7 @@ fn every_change_is_seen_by_its_facts_alone() {
     );
     check(
         &|e| {
-            let grant = e.grant.get_or_insert_default();
+            let grant = e.caller.get_or_insert_default();
             grant.usage_key = Some(String::new());
             grant.claims.push((name(), "1".into()));
         },

@@ -136,7 +136,7 @@ fn a_loss_is_said_once_and_so_is_its_end() {
     let mut loss = Loss::default();
     assert_eq!(loss.end(), None);
     assert!(loss.add(1, began));
-    assert!(!loss.add(2, began + 9 * limits::LOG_LOSS_SAID_EVERY));
+    assert!(!loss.add(2, began + 9 * limits::logs::LOG_LOSS_SAID_EVERY));
     assert_eq!(loss.end(), Some(3));
     assert_eq!(loss.end(), None);
     // One that follows at once is counted, and said with the next.
@@ -144,8 +144,8 @@ fn a_loss_is_said_once_and_so_is_its_end() {
         said_at: Some(began),
         ..Loss::default()
     };
-    assert!(!loss.add(4, began + limits::LOG_LOSS_SAID_EVERY / 2));
+    assert!(!loss.add(4, began + limits::logs::LOG_LOSS_SAID_EVERY / 2));
     assert_eq!(loss.end(), None);
-    assert!(loss.add(5, began + limits::LOG_LOSS_SAID_EVERY));
+    assert!(loss.add(5, began + limits::logs::LOG_LOSS_SAID_EVERY));
     assert_eq!(loss.end(), Some(9));
 }

@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::FaultKind;
 use crate::http::side::Side;
-use crate::limits::LIMIT_METRIC_NAMES_MAX;
+use crate::limits::metrics::LIMIT_METRIC_NAMES_MAX;
 
 /// Seconds. From a warm call to the default wall time.
 const PLUGIN_BUCKETS: [f64; 12] = [

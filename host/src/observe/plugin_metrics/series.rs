@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::limits::{METRIC_LABEL_BYTES_MAX, METRIC_NAME_BYTES_MAX};
+use crate::limits::metrics::{METRIC_LABEL_BYTES_MAX, METRIC_NAME_BYTES_MAX};
 use crate::shown::clear;
 
 /// Why a measurement is not kept.

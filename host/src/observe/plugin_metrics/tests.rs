@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::METRIC_NAME_BYTES_MAX;
+use crate::limits::metrics::METRIC_NAME_BYTES_MAX;
 
 fn metrics() -> (Registry, Arc<PluginMetrics>) {
     let mut registry = Registry::with_prefix("tollgate");

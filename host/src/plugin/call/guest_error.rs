@@ -114,10 +114,10 @@ fn backtrace(error: &wasmtime::Error) -> String {
     let text = format!("{error:?}");
     let lines: Vec<String> = text
         .lines()
-        .take(limits::BACKTRACE_LINES_MAX)
+        .take(limits::plugin::BACKTRACE_LINES_MAX)
         .map(|line| {
             let line = readable(line);
-            let end = line.floor_char_boundary(limits::BACKTRACE_LINE_BYTES_MAX);
+            let end = line.floor_char_boundary(limits::plugin::BACKTRACE_LINE_BYTES_MAX);
             one_line(&line[..end])
         })
         .collect();
@@ -143,7 +143,7 @@ struct Bounded(String);
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let room = limits::BACKTRACE_LINE_BYTES_MAX.saturating_sub(self.0.len());
+        let room = limits::plugin::BACKTRACE_LINE_BYTES_MAX.saturating_sub(self.0.len());
         let fits = text.floor_char_boundary(room);
         self.0.push_str(&text[..fits]);
         if fits < text.len() {
@@ -171,6 +171,6 @@ mod tests {
         let long = format!("a!_ZN2000{}17h0123456789abcdefE", "b".repeat(2_000));
         let shown = readable(&long);
         assert!(shown.starts_with("a!bbb"), "{shown}");
-        assert_eq!(shown.len(), limits::BACKTRACE_LINE_BYTES_MAX);
+        assert_eq!(shown.len(), limits::plugin::BACKTRACE_LINE_BYTES_MAX);
     }
 }

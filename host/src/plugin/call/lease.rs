@@ -287,7 +287,7 @@ pub(in crate::plugin) fn arm(store: &mut Store<State>, cpu: Duration) {
     state.log = LogBudget::default();
     if let Some(wasi) = &state.wasi {
         wasi.output_left
-            .store(limits::LOG_CALL_BYTES_MAX, Ordering::Relaxed);
+            .store(limits::plugin::LOG_CALL_BYTES_MAX, Ordering::Relaxed);
     }
     state.memory.refused = false;
     state.undo.forget();

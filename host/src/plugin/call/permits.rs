@@ -19,7 +19,7 @@ pub async fn permits(policy: &Policy) -> Result<[OwnedSemaphorePermit; 2], Fault
     let _waits = Waits::begin(&policy.plugin.waits);
     let busy = || {
         let of = &policy.identity.plugin;
-        let wait = limits::INSTANCE_WAIT;
+        let wait = limits::plugin::INSTANCE_WAIT;
         let text = format!("no instance of `{of}` came free within {wait:?}");
         Fault::new(FaultKind::Busy, text)
     };
@@ -45,12 +45,12 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Waits for a permit, not longer than [`limits::INSTANCE_WAIT`].
+/// Waits for a permit, not longer than [`limits::plugin::INSTANCE_WAIT`].
 pub async fn permit(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
         return Some(permit);
     }
     let waiting = Arc::clone(permits).acquire_owned();
-    let waited = tokio::time::timeout(limits::INSTANCE_WAIT, waiting).await;
+    let waited = tokio::time::timeout(limits::plugin::INSTANCE_WAIT, waiting).await;
     waited.ok()?.ok()
 }

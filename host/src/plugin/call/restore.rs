@@ -114,7 +114,7 @@ impl Pristine {
         let mut written = 0;
         let whole = scan.written(memory.base..memory.base + bytes, |range| {
             written += range.len();
-            if written > limits::RESTORED_BYTES_MAX {
+            if written > limits::pool::RESTORED_BYTES_MAX {
                 return false;
             }
             for at in range.step_by(PAGE_BYTES) {
@@ -184,5 +184,5 @@ fn accessors(
             globals.push(index);
         }
     }
-    (globals.len() <= limits::RESTORED_GLOBALS_MAX).then_some((memory?, globals))
+    (globals.len() <= limits::pool::RESTORED_GLOBALS_MAX).then_some((memory?, globals))
 }

@@ -61,7 +61,7 @@ impl Visit<'_> {
                     FaultKind::Busy,
                     format!(
                         "as many bodies go through plugins as may, and none ended within {:?}",
-                        limits::INSTANCE_WAIT
+                        limits::plugin::INSTANCE_WAIT
                     ),
                 ))
             }
@@ -119,11 +119,11 @@ impl Stream {
             }
         };
         report_dropped_log(state);
-        if answer.len() > limits::STREAM_ANSWER_BYTES_MAX {
+        if answer.len() > limits::plugin::STREAM_ANSWER_BYTES_MAX {
             let text = format!(
                 "the answer to one piece has {} bytes; at most {} are taken",
                 answer.len(),
-                limits::STREAM_ANSWER_BYTES_MAX
+                limits::plugin::STREAM_ANSWER_BYTES_MAX
             );
             return Err(Fault::new(FaultKind::BadReply, text));
         }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use super::hooks::{Answer, Hook};
 use super::lease::{Lease, Visited};
 use super::policy::Policy;
-use crate::http::exchange::{Exchange, Grant};
+use crate::http::exchange::{Caller, Exchange};
 use crate::http::fields;
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
@@ -32,7 +32,7 @@ pub struct Reply {
 /// What an authorizer decided.
 #[derive(Debug, Clone)]
 pub enum Verdict {
-    Allow(Grant),
+    Allow(Caller),
     Deny(Reply),
 }
 
@@ -121,7 +121,8 @@ impl Visit<'_> {
             Answer::Key(cache_lookup::EntryKey::Standard) => Ok(Lookup::Key(KeyMode::Standard)),
             Answer::Key(cache_lookup::EntryKey::Keyed(parts)) => {
                 let bytes: usize = parts.iter().map(String::len).sum();
-                if bytes > limits::CACHE_KEY_BYTES_MAX || parts.len() > limits::CACHE_KEY_PARTS_MAX
+                if bytes > limits::plugin::CACHE_KEY_BYTES_MAX
+                    || parts.len() > limits::plugin::CACHE_KEY_PARTS_MAX
                 {
                     self.undo();
                     return Err(Fault::new(
@@ -129,8 +130,8 @@ impl Visit<'_> {
                         format!(
                             "the cache key has {bytes} bytes in {} parts; at most {} in {} are taken",
                             parts.len(),
-                            limits::CACHE_KEY_BYTES_MAX,
-                            limits::CACHE_KEY_PARTS_MAX
+                            limits::plugin::CACHE_KEY_BYTES_MAX,
+                            limits::plugin::CACHE_KEY_PARTS_MAX
                         ),
                     ));
                 }
@@ -224,8 +225,8 @@ fn storage_of(storage: cache_store::Storage) -> Result<Storage, Fault> {
 /// The fields that a response is stored without.
 fn names_of(names: Vec<String>) -> Result<Vec<HeaderName>, Fault> {
     let bad = |text| Fault::new(FaultKind::BadReply, text);
-    if names.len() > limits::CACHE_WITHOUT_MAX {
-        let (count, max) = (names.len(), limits::CACHE_WITHOUT_MAX);
+    if names.len() > limits::plugin::CACHE_WITHOUT_MAX {
+        let (count, max) = (names.len(), limits::plugin::CACHE_WITHOUT_MAX);
         return Err(bad(format!(
             "`without` names {count} fields; at most {max} are taken"
         )));
@@ -275,27 +276,29 @@ fn limit(limit: limiter::Limit) -> Limit {
 }
 
 /// Checks what an authorizer grants.
-fn granted(grant: authorizer::Grant) -> Result<Grant, Fault> {
-    let grant = Grant {
+fn granted(grant: authorizer::Grant) -> Result<Caller, Fault> {
+    let caller = Caller {
         principal: grant.principal,
         usage_key: grant.usage_key,
         claims: grant.claims,
     };
-    let bytes = grant.bytes();
-    if bytes > limits::GRANT_BYTES_MAX || grant.claims.len() > limits::CLAIMS_MAX {
+    let bytes = caller.bytes();
+    if bytes > limits::message::CALLER_BYTES_MAX
+        || caller.claims.len() > limits::message::CLAIMS_MAX
+    {
         return Err(Fault::new(
             FaultKind::BadReply,
             format!(
                 "the grant has {bytes} bytes and {} claims; at most {} and {} are kept",
-                grant.claims.len(),
-                limits::GRANT_BYTES_MAX,
-                limits::CLAIMS_MAX
+                caller.claims.len(),
+                limits::message::CALLER_BYTES_MAX,
+                limits::message::CLAIMS_MAX
             ),
         ));
     }
     // One value for each name.
-    let mut granted = Grant::default();
-    granted.extend(grant);
+    let mut granted = Caller::default();
+    granted.extend(caller);
     Ok(granted)
 }
 
@@ -311,15 +314,19 @@ fn check(reply: wit::Reply) -> Result<Reply, Fault> {
                 reply.status
             ))
         })?;
-    if reply.body.len() > limits::REPLY_BODY_BYTES_MAX {
+    if reply.body.len() > limits::plugin::REPLY_BODY_BYTES_MAX {
         return Err(bad(format!(
             "the body has {} bytes; at most {} are sent",
             reply.body.len(),
-            limits::REPLY_BODY_BYTES_MAX
+            limits::plugin::REPLY_BODY_BYTES_MAX
         )));
     }
-    let mut headers =
-        HeaderMap::with_capacity(reply.headers.len().min(limits::MESSAGE_HEADER_LINES_MAX));
+    let mut headers = HeaderMap::with_capacity(
+        reply
+            .headers
+            .len()
+            .min(limits::message::MESSAGE_HEADER_LINES_MAX),
+    );
     for (name, value) in &reply.headers {
         let name: http::HeaderName = name
             .parse()

@@ -130,8 +130,10 @@ impl Artefacts {
         let Some(folder) = &self.0 else { return };
         let bytes = (payload.len() + HEAD_BYTES) as u64;
         let before = folder.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let full = before.saturating_add(bytes) > limits::ARTEFACT_FOLDER_BYTES_MAX;
-        if payload.len() > limits::COMPILED_BYTES_MAX || full && folder.used_for == Purpose::Check {
+        let full = before.saturating_add(bytes) > limits::loading::ARTEFACT_FOLDER_BYTES_MAX;
+        if payload.len() > limits::loading::COMPILED_BYTES_MAX
+            || full && folder.used_for == Purpose::Check
+        {
             return;
         }
         if let Err(error) = folder.write(key, payload) {
@@ -156,9 +158,10 @@ impl Artefacts {
         for entry in entries {
             let age = entry.used.elapsed().unwrap_or_default();
             let goes = match entry.kind {
-                Kind::Temporary => age > limits::ARTEFACT_TEMPORARY_AGE,
+                Kind::Temporary => age > limits::loading::ARTEFACT_TEMPORARY_AGE,
                 Kind::Whole => {
-                    total > limits::ARTEFACT_FOLDER_BYTES_MAX || files > limits::ARTEFACT_FILES_MAX
+                    total > limits::loading::ARTEFACT_FOLDER_BYTES_MAX
+                        || files > limits::loading::ARTEFACT_FILES_MAX
                 }
             };
             // Another may be in its place by now.
@@ -285,7 +288,7 @@ fn payload_length(file: &mut File) -> Option<usize> {
     let whole = length.checked_add(HEAD_BYTES as u64)?;
     let fits = magic == MAGIC
         && file.metadata().ok()?.len() == whole
-        && length <= limits::COMPILED_BYTES_MAX as u64;
+        && length <= limits::loading::COMPILED_BYTES_MAX as u64;
     usize::try_from(length).ok().filter(|_| fits)
 }
 

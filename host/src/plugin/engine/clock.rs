@@ -38,16 +38,16 @@ impl EpochClock {
                     } else {
                         idle_ticks += 1;
                     }
-                    if idle_ticks < limits::EPOCH_IDLE_TICKS {
+                    if idle_ticks < limits::pool::EPOCH_IDLE_TICKS {
                         drop(clock);
-                        std::thread::sleep(limits::EPOCH_TICK);
+                        std::thread::sleep(limits::plugin::EPOCH_TICK);
                         continue;
                     }
                     // Either this sees the call that is starting, or that call sees `asleep`.
                     clock.asleep.store(true, Ordering::SeqCst);
                     let wait = clock.running.load(Ordering::SeqCst) == 0;
                     if wait {
-                        std::thread::park_timeout(limits::EPOCH_SLEEP);
+                        std::thread::park_timeout(limits::pool::EPOCH_SLEEP);
                     }
                     clock.asleep.store(false, Ordering::SeqCst);
                     idle_ticks = 0;

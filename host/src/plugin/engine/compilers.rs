@@ -88,7 +88,9 @@ impl Compiler {
             .env_clear()
             .env(
                 "RAYON_NUM_THREADS",
-                threads.min(limits::COMPILE_THREADS_MAX).to_string(),
+                threads
+                    .min(limits::loading::COMPILE_THREADS_MAX)
+                    .to_string(),
             )
             .stdin(theirs.try_clone()?)
             .stdout(theirs)

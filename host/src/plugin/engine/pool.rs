@@ -32,12 +32,12 @@ impl PoolSize {
         policies: usize,
         page_scan: bool,
     ) -> PoolSize {
-        let policies = (2 * policies).max(limits::POLICIES_ROOM);
+        let policies = (2 * policies).max(limits::pool::POLICIES_ROOM);
         // As many as can run at once without one of them waiting.
-        let idle_per_policy = workers.min(limits::IDLE_INSTANCES_MAX);
+        let idle_per_policy = workers.min(limits::pool::IDLE_INSTANCES_MAX);
         PoolSize {
             calls,
-            idle: (idle_per_policy * policies).min(limits::IDLE_INSTANCES_ALL_MAX),
+            idle: (idle_per_policy * policies).min(limits::pool::IDLE_INSTANCES_ALL_MAX),
             idle_per_policy,
             policies,
             threads: workers + loading,
@@ -54,18 +54,18 @@ impl PoolSize {
     /// Slots for memories: of all instances, and enough that every policy finds one that still has its
     /// image, on every thread.
     pub fn memories(&self) -> usize {
-        let warm = (self.threads * self.policies).min(limits::WARM_SLOTS_MAX);
-        self.instances() * limits::PLUGIN_MEMORIES_MAX as usize + warm
+        let warm = (self.threads * self.policies).min(limits::pool::WARM_SLOTS_MAX);
+        self.instances() * limits::pool::PLUGIN_MEMORIES_MAX as usize + warm
     }
 
     /// Addresses that the pool reserves, in bytes.
     pub fn address_bytes(&self) -> u64 {
-        self.memories() as u64 * (limits::SLOT_BYTES + limits::SLOT_GUARD_BYTES)
+        self.memories() as u64 * (limits::pool::SLOT_BYTES + limits::pool::SLOT_GUARD_BYTES)
     }
 
     /// What slots keep in memory between calls, in bytes, if every one was used.
     pub fn resident_bytes(&self, per_memory: usize, per_table: usize) -> u64 {
-        let tables = self.instances() * limits::PLUGIN_TABLES_MAX as usize;
+        let tables = self.instances() * limits::pool::PLUGIN_TABLES_MAX as usize;
         (self.memories() * per_memory + tables * per_table) as u64
     }
 }

@@ -77,11 +77,11 @@ impl Runtime {
     pub fn resident_bytes(size: &PoolSize) -> u64 {
         if PoolingAllocationConfig::is_pagemap_scan_available() {
             size.resident_bytes(
-                limits::KEEP_RESIDENT_BYTES,
-                limits::KEEP_RESIDENT_TABLE_BYTES,
+                limits::pool::KEEP_RESIDENT_BYTES,
+                limits::pool::KEEP_RESIDENT_TABLE_BYTES,
             )
         } else {
-            size.resident_bytes(limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN, 0)
+            size.resident_bytes(limits::pool::KEEP_RESIDENT_BYTES_WITHOUT_SCAN, 0)
         }
     }
 
@@ -98,8 +98,8 @@ impl Runtime {
         store.limiter(|state| &mut state.memory);
         // A body that was granted is handed over in one call.
         let bodies = store.data().grants.bodies.unwrap_or(0);
-        store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX.saturating_add(bodies));
-        store.set_max_component_handles(limits::PLUGIN_HANDLES_MAX);
+        store.set_hostcall_fuel(limits::plugin::HOST_CALL_BYTES_MAX.saturating_add(bodies));
+        store.set_max_component_handles(limits::plugin::PLUGIN_HANDLES_MAX);
         store.epoch_deadline_callback(|mut context| match context.data_mut().tick() {
             Err(_) => Ok(UpdateDeadline::Interrupt),
             // A plain `Yield` may be polled again at once, before anyone else on the thread.
@@ -145,8 +145,8 @@ fn settings() -> Config {
     config.epoch_interruption(true);
     // With it on, dropping a `call_async` future does not cancel the guest, and calls are dearer.
     config.concurrency_support(false);
-    config.max_wasm_stack(limits::GUEST_STACK_BYTES_MAX);
-    config.async_stack_size(limits::GUEST_STACK_BYTES_MAX + limits::HOST_STACK_BYTES);
+    config.max_wasm_stack(limits::pool::GUEST_STACK_BYTES_MAX);
+    config.async_stack_size(limits::pool::GUEST_STACK_BYTES_MAX + limits::pool::HOST_STACK_BYTES);
     config
 }
 
@@ -161,23 +161,23 @@ fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
     let (instances, memories) = (count(size.instances())?, count(size.memories())?);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES_MAX)
-        .max_memories_per_component(limits::PLUGIN_MEMORIES_MAX)
-        .max_tables_per_component(limits::PLUGIN_TABLES_MAX)
-        .total_core_instances(instances * limits::PLUGIN_CORE_INSTANCES_MAX)
+        .max_core_instances_per_component(limits::pool::PLUGIN_CORE_INSTANCES_MAX)
+        .max_memories_per_component(limits::pool::PLUGIN_MEMORIES_MAX)
+        .max_tables_per_component(limits::pool::PLUGIN_TABLES_MAX)
+        .total_core_instances(instances * limits::pool::PLUGIN_CORE_INSTANCES_MAX)
         .total_memories(memories)
-        .total_tables(instances * limits::PLUGIN_TABLES_MAX)
+        .total_tables(instances * limits::pool::PLUGIN_TABLES_MAX)
         .total_stacks(instances)
-        .max_memories_per_module(limits::PLUGIN_MEMORIES_MAX)
-        .max_tables_per_module(limits::PLUGIN_TABLES_MAX)
-        .table_elements(limits::PLUGIN_TABLE_ELEMENTS_MAX)
+        .max_memories_per_module(limits::pool::PLUGIN_MEMORIES_MAX)
+        .max_tables_per_module(limits::pool::PLUGIN_TABLES_MAX)
+        .table_elements(limits::pool::PLUGIN_TABLE_ELEMENTS_MAX)
         // The Store's own bound holds a plugin to its memory; the slot must only not be the smaller.
-        .max_memory_size(usize::try_from(limits::SLOT_BYTES)?)
+        .max_memory_size(usize::try_from(limits::pool::SLOT_BYTES)?)
         .max_unused_warm_slots(memories);
     if size.page_scan && PoolingAllocationConfig::is_pagemap_scan_available() {
         pool.pagemap_scan(Enabled::Yes)
-            .linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES)
-            .table_keep_resident(limits::KEEP_RESIDENT_TABLE_BYTES);
+            .linear_memory_keep_resident(limits::pool::KEEP_RESIDENT_BYTES)
+            .table_keep_resident(limits::pool::KEEP_RESIDENT_TABLE_BYTES);
     } else {
         if size.page_scan {
             tracing::warn!(
@@ -185,7 +185,7 @@ fn pool(size: PoolSize) -> Result<PoolingAllocationConfig> {
                  some 50 us more; a newer kernel helps, and so does `instances = {{ calls = N }}`"
             );
         }
-        pool.linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES_WITHOUT_SCAN);
+        pool.linear_memory_keep_resident(limits::pool::KEEP_RESIDENT_BYTES_WITHOUT_SCAN);
     }
     Ok(pool)
 }
@@ -211,7 +211,7 @@ impl CacheStore for FunctionCache {
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
         let mut functions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if functions.bytes + value.len() > limits::FUNCTION_CACHE_BYTES_MAX {
+        if functions.bytes + value.len() > limits::loading::FUNCTION_CACHE_BYTES_MAX {
             *functions = Functions::default();
         }
         functions.bytes += value.len();

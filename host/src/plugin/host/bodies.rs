@@ -222,7 +222,7 @@ impl State {
                 Err(text) => return Ok(Err(Unread::Encoding(text))),
                 Ok(_) if decoded.len() > max => return Ok(Err(Unread::TooLarge)),
                 Ok(Inflated::Ended) => return Ok(Ok(held.around(decoded.into()))),
-                Ok(Inflated::Full) => decoded.reserve(limits::STREAM_PIECE_BYTES_MAX),
+                Ok(Inflated::Full) => decoded.reserve(limits::plugin::STREAM_PIECE_BYTES_MAX),
                 // All that there is was given to it.
                 Ok(Inflated::Some | Inflated::Starved) => {}
             }

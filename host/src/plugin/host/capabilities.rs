@@ -11,11 +11,14 @@ use crate::shown::one_line;
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
         self.works(message.len())?;
-        let left = limits::LOG_CALL_BYTES_MAX.saturating_sub(self.log.spent);
-        let length = message.len().min(left).min(limits::LOG_MESSAGE_BYTES_MAX);
+        let left = limits::plugin::LOG_CALL_BYTES_MAX.saturating_sub(self.log.spent);
+        let length = message
+            .len()
+            .min(left)
+            .min(limits::plugin::LOG_MESSAGE_BYTES_MAX);
         let kept = &message[..message.floor_char_boundary(length)];
         self.log.dropped += message.len() - kept.len();
-        self.log.spent += kept.len() + limits::LOG_LINE_OVERHEAD_BYTES;
+        self.log.spent += kept.len() + limits::logs::LOG_LINE_OVERHEAD_BYTES;
         if left == 0 {
             return Ok(());
         }
@@ -65,10 +68,10 @@ impl random::Host for State {
         self.only_in_calls("random.bytes")?;
         self.depends_on(Source::Random);
         self.works(count as usize)?;
-        if count > limits::RANDOM_BYTES_MAX {
+        if count > limits::plugin::RANDOM_BYTES_MAX {
             bail!(
                 "{count} random bytes at once; at most {} are given",
-                limits::RANDOM_BYTES_MAX
+                limits::plugin::RANDOM_BYTES_MAX
             );
         }
         let mut bytes = vec![0; count as usize];

@@ -8,12 +8,9 @@ use super::state::State;
 use crate::http::exchange::{RequestHead, ResponseHead};
 use crate::http::fields;
 use crate::http::side::Side;
+use crate::limits::plugin::EDIT_BYTES;
 
 pub(super) type Edit = Result<Result<(), String>>;
-
-/// What an edit is counted as: it looks at all of a message's headers, and may be of any size up to
-/// their bound.
-pub(super) const EDIT_BYTES: usize = 4 << 10;
 
 impl State {
     /// The request, for an edit: remembers what it was, should the call fault.

@@ -74,7 +74,9 @@ fn request(
     all: &Arc<HeldBodies>,
 ) -> std::result::Result<Request<RequestBody>, String> {
     let shown = || quoted(&outbound.target);
-    if !outbound.target.starts_with('/') || outbound.target.len() > limits::TARGET_BYTES_MAX {
+    if !outbound.target.starts_with('/')
+        || outbound.target.len() > limits::message::TARGET_BYTES_MAX
+    {
         return Err(format!("{} is not a path with a query", shown()));
     }
     let target: Uri = outbound
@@ -135,12 +137,14 @@ async fn ask(upstream: &Upstream, request: Request<RequestBody>, all: &Arc<HeldB
     let (mut head, body) = answer.response.into_parts();
     let body: BoxBody = Box::pin(body);
     let body = match Content::stream(body)
-        .collect(limits::FETCH_BODY_BYTES_MAX, all)
+        .collect(limits::plugin::FETCH_BODY_BYTES_MAX, all)
         .await
     {
         Ok(body) => body.to_vec(),
         Err(Incomplete::TooLarge) => {
-            return Err(FetchError::TooLarge(limits::FETCH_BODY_BYTES_MAX as u64));
+            return Err(FetchError::TooLarge(
+                limits::plugin::FETCH_BODY_BYTES_MAX as u64,
+            ));
         }
         Err(Incomplete::Broken(text)) => return Err(FetchError::Failed(text)),
         Err(Incomplete::Late) => return Err(FetchError::Timeout),

@@ -40,7 +40,7 @@ impl CpuMeter {
     /// them is judged here.
     pub fn host_works(&mut self, bytes: usize) -> Result<(), OverBudget> {
         self.host_work += 1 + bytes / 1024;
-        if self.host_work < limits::HOST_WORK_UNJUDGED {
+        if self.host_work < limits::plugin::HOST_WORK_UNJUDGED {
             return Ok(());
         }
         self.judge()
@@ -86,7 +86,7 @@ impl CpuMeter {
             return Err(OverBudget);
         }
         self.unrested_ns = self.unrested_ns.saturating_add(slice);
-        let long = self.unrested_ns >= limits::REST_AFTER_NS;
+        let long = self.unrested_ns >= limits::plugin::REST_AFTER_NS;
         if long {
             self.unrested_ns = 0;
         }
@@ -109,7 +109,7 @@ impl Pause {
     /// for has come, for a tick at each of their steps.
     pub async fn wait(self) {
         if self.long {
-            tokio::time::sleep(limits::EPOCH_TICK).await;
+            tokio::time::sleep(limits::plugin::EPOCH_TICK).await;
         } else {
             // Twice: what the first wakes runs before the second returns.
             tokio::task::yield_now().await;

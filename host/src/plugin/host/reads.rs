@@ -1,7 +1,7 @@
 //! What a call looked at, where its decision may be remembered.
 
 use crate::http::facts::Fact;
-use crate::limits::{FACT_NAME_BYTES_MAX, FACTS_MAX};
+use crate::limits::decisions::{FACT_NAME_BYTES_MAX, FACTS_MAX};
 
 /// What a decision can hang on beside the values of getters: another request with the same values may
 /// be decided otherwise.

@@ -7,7 +7,7 @@ use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::http as wit;
-use super::edits::{EDIT_BYTES, Edit, lines};
+use super::edits::{Edit, lines};
 use super::reads::Source;
 use super::state::{RequestEditsHandle, RequestHandle, State};
 use crate::http::facts::Fact;
@@ -15,6 +15,7 @@ use crate::http::fields;
 use crate::http::side::Side;
 use crate::http::target::Target;
 use crate::limits;
+use crate::limits::plugin::EDIT_BYTES;
 use crate::shown::quoted;
 
 /// The header that has the request's identifier, unless an entry before changed it.
@@ -74,7 +75,7 @@ impl wit::HostRequest for State {
         _: Resource<RequestHandle>,
         name: String,
     ) -> Result<Option<String>> {
-        self.works(name.len() + limits::TARGET_BYTES_MAX)?;
+        self.works(name.len() + limits::message::TARGET_BYTES_MAX)?;
         self.looks_at(|| Fact::QueryParameter(name.clone()));
         Ok(self.facts()?.query_parameter(&name).map(Cow::into_owned))
     }

@@ -5,9 +5,10 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::bindings::tollgate::plugin::http as wit;
-use super::edits::{EDIT_BYTES, Edit, first, lines, names, values};
+use super::edits::{Edit, first, lines, names, values};
 use super::state::{ResponseEditsHandle, ResponseHandle, State};
 use crate::http::side::Side;
+use crate::limits::plugin::EDIT_BYTES;
 
 impl wit::HostResponse for State {
     fn status(&mut self, _: Resource<ResponseHandle>) -> Result<u16> {

@@ -15,7 +15,7 @@ impl signatures::Host for State {
         key_set: String,
     ) -> Result<std::result::Result<(String, Vec<u8>), String>> {
         self.only_in_calls("signatures.verify-jws")?;
-        self.works(token.len() + limits::SIGNATURE_WORK_BYTES)?;
+        self.works(token.len() + limits::plugin::SIGNATURE_WORK_BYTES)?;
         // Keys come and go.
         self.depends_on(Source::KeySet);
         let Some(key_sets) = &self.grants.key_sets else {
@@ -34,7 +34,7 @@ impl signatures::Host for State {
     ) -> Result<std::result::Result<bool, String>> {
         self.only_in_calls("signatures.verify")?;
         let bytes = public_key.len() + message.len() + signature.len();
-        self.works(bytes + limits::SIGNATURE_WORK_BYTES)?;
+        self.works(bytes + limits::plugin::SIGNATURE_WORK_BYTES)?;
         Ok(key_sets::verify(
             &algorithm,
             &public_key,

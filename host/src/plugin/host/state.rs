@@ -178,7 +178,8 @@ impl State {
             return Some(permit);
         }
         self.cpu.waits();
-        let permit = tokio::time::timeout(limits::INSTANCE_WAIT, waiting.acquire_owned()).await;
+        let permit =
+            tokio::time::timeout(limits::plugin::INSTANCE_WAIT, waiting.acquire_owned()).await;
         self.cpu.goes_on();
         permit.ok()?.ok()
     }
@@ -263,7 +264,7 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        let fits = desired <= limits::PLUGIN_TABLE_ELEMENTS_MAX;
+        let fits = desired <= limits::pool::PLUGIN_TABLE_ELEMENTS_MAX;
         self.refused |= !fits;
         Ok(fits)
     }

@@ -59,7 +59,7 @@ impl<H: Fields> Head<H> {
         if self.whole.is_some() {
             return;
         }
-        if self.fields.len() >= limits::FIELDS_KEPT_MAX {
+        if self.fields.len() >= limits::plugin::FIELDS_KEPT_MAX {
             self.keep(head);
             return;
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn any_order_of_edits_is_taken_back() {
-        let names: Vec<HeaderName> = (0..limits::FIELDS_KEPT_MAX + 3)
+        let names: Vec<HeaderName> = (0..limits::plugin::FIELDS_KEPT_MAX + 3)
             .map(|number| HeaderName::try_from(format!("x-{}", number % 5)).unwrap())
             .collect();
         for whole_after in 0..names.len() + 1 {

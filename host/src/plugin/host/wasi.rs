@@ -41,7 +41,7 @@ pub struct Wasi {
 }
 
 fn builder(identity: &Identity) -> (WasiCtxBuilder, Arc<AtomicUsize>) {
-    let left = Arc::new(AtomicUsize::new(limits::LOG_CALL_BYTES_MAX));
+    let left = Arc::new(AtomicUsize::new(limits::plugin::LOG_CALL_BYTES_MAX));
     let output = || {
         LogStream(Arc::new(Output {
             identity: identity.clone(),
@@ -53,7 +53,7 @@ fn builder(identity: &Identity) -> (WasiCtxBuilder, Arc<AtomicUsize>) {
     builder
         .stdout(output())
         .stderr(output())
-        .max_random_size(u64::from(limits::RANDOM_BYTES_MAX))
+        .max_random_size(u64::from(limits::plugin::RANDOM_BYTES_MAX))
         .allow_tcp(false)
         .allow_udp(false);
     (builder, left)
@@ -62,7 +62,7 @@ fn builder(identity: &Identity) -> (WasiCtxBuilder, Arc<AtomicUsize>) {
 /// A guest that opens streams without end is stopped here.
 fn table() -> ResourceTable {
     let mut table = ResourceTable::new();
-    table.set_max_capacity(limits::PLUGIN_HANDLES_MAX);
+    table.set_max_capacity(limits::plugin::PLUGIN_HANDLES_MAX);
     table
 }
 
@@ -162,7 +162,7 @@ impl Output {
         for piece in kept.split_inclusive(|byte| *byte == b'\n') {
             line.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
-                spent += limits::LOG_LINE_OVERHEAD_BYTES;
+                spent += limits::logs::LOG_LINE_OVERHEAD_BYTES;
                 self.tell(&mut line);
             }
         }

@@ -73,8 +73,8 @@ fn work(engine: &Engine, job: Job, input: Vec<u8>) -> Result<Vec<u8>, String> {
 
 /// What the other side takes.
 fn within_bounds(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-    if bytes.len() > limits::COMPILED_BYTES_MAX {
-        let (bytes, most) = (bytes.len(), limits::COMPILED_BYTES_MAX);
+    if bytes.len() > limits::loading::COMPILED_BYTES_MAX {
+        let (bytes, most) = (bytes.len(), limits::loading::COMPILED_BYTES_MAX);
         return Err(format!("it becomes {bytes} bytes, of {most} at most"));
     }
     Ok(bytes)

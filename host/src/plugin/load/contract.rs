@@ -33,7 +33,7 @@ pub fn read(names: &Names, handles: Handles, granted: Interfaces) -> Result<Shap
     let mut problems = Vec::new();
     read_exports(names, granted, &mut shape, &mut problems);
     read_imports(names, granted, &mut shape, &mut problems);
-    problems.truncate(limits::CONFIG_PROBLEMS_SHOWN);
+    problems.truncate(limits::config::CONFIG_PROBLEMS_SHOWN);
     if problems.is_empty() {
         Ok(shape)
     } else {

@@ -24,7 +24,7 @@ pub fn try_out(policy: &Policy, plugin: &Plugin) -> Result<Option<Pristine>, Loa
         let state = steps::loading_state(plugin.spec(), name, Phase::Call, &plugin.shape, &witness);
         let _running = runtime.clock.run();
         let mut store = runtime.store(state);
-        lease::arm(&mut store, limits::CONFIGURE_CPU);
+        lease::arm(&mut store, limits::loading::CONFIGURE_CPU);
         let made = lease::start(policy, &mut store).await;
         let instance = match made {
             Ok(Ok(instance)) => instance,
@@ -66,7 +66,7 @@ async fn pristine(
     instance: &Instance,
 ) -> Option<Pristine> {
     store.set_epoch_deadline(u64::MAX / 2);
-    store.data_mut().memory.max += limits::SNAPSHOT_HEADROOM_BYTES;
+    store.data_mut().memory.max += limits::loading::SNAPSHOT_HEADROOM_BYTES;
     store.set_hostcall_fuel(usize::MAX);
     let read = Pristine::read(policy.pre.component(), &mut store, instance).await;
     read.unwrap_or_else(|error| {

@@ -35,10 +35,10 @@ pub struct Outline {
 pub fn outline(bytes: &[u8]) -> Result<Outline, String> {
     let outline = read(bytes).map_err(|error| format!("it is no component: {error}"))?;
     let Names { imports, exports } = &outline.names;
-    if imports.len().max(exports.len()) > limits::PLUGIN_NAMES_MAX {
+    if imports.len().max(exports.len()) > limits::loading::PLUGIN_NAMES_MAX {
         return Err(format!(
             "it has more than {} imports or exports",
-            limits::PLUGIN_NAMES_MAX
+            limits::loading::PLUGIN_NAMES_MAX
         ));
     }
     Ok(outline)
@@ -67,13 +67,15 @@ fn read(bytes: &[u8]) -> Result<Outline, BinaryReaderError> {
             // Of the outermost.
             Payload::ComponentImportSection(imports) if open.len() == 1 => {
                 // Of more, one is enough to know that they are too many.
-                let room = (limits::PLUGIN_NAMES_MAX + 1).saturating_sub(names.imports.len());
+                let room =
+                    (limits::loading::PLUGIN_NAMES_MAX + 1).saturating_sub(names.imports.len());
                 for import in imports.into_iter().take(room) {
                     names.imports.push(import?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(exports) if open.len() == 1 => {
-                let room = (limits::PLUGIN_NAMES_MAX + 1).saturating_sub(names.exports.len());
+                let room =
+                    (limits::loading::PLUGIN_NAMES_MAX + 1).saturating_sub(names.exports.len());
                 for export in exports.into_iter().take(room) {
                     names.exports.push(export?.name.name.to_owned());
                 }

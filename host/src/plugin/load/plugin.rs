@@ -70,12 +70,12 @@ impl Plugin {
     ) -> Result<Plugin, LoadError> {
         let file = Key::of(&[&bytes]);
         let bytes = compile::componentize(runtime, file, bytes).map_err(LoadError::plugin)?;
-        if bytes.len() > limits::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
+        if bytes.len() > limits::loading::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
                 "the component has {} bytes; above {} loading takes seconds for each configuration, \
                  so say `large = true` if it is meant",
                 bytes.len(),
-                limits::PLUGIN_SNAPSHOT_BYTES_MAX
+                limits::loading::PLUGIN_SNAPSHOT_BYTES_MAX
             )));
         }
         // What may not run here is not worth compiling.
@@ -203,10 +203,10 @@ fn describe(
         .await;
         answer.map_err(|error| guest_error::explain(&error, store.data()))
     })?;
-    if document.len() > limits::DESCRIPTION_BYTES_MAX {
+    if document.len() > limits::loading::DESCRIPTION_BYTES_MAX {
         return Err(format!(
             "it has more than {} bytes",
-            limits::DESCRIPTION_BYTES_MAX
+            limits::loading::DESCRIPTION_BYTES_MAX
         ));
     }
     serde_json::from_str(&document)

@@ -74,7 +74,7 @@ pub(in crate::plugin) fn check(question: &[u8]) -> Result<Vec<u8>, String> {
         None => Vec::new(),
         Some(config) => validator
             .iter_errors(config)
-            .take(limits::CONFIG_PROBLEMS_SHOWN)
+            .take(limits::config::CONFIG_PROBLEMS_SHOWN)
             .flat_map(|error| schema_errors::of(&error, schema))
             .collect(),
     };

@@ -124,7 +124,7 @@ fn take(plugin: &Plugin, policy: &Arc<str>, config: &str) -> Result<Taken, NoSna
         // The accessors run guest code that grows each memory by a page: neither the clock nor the
         // memory bound may strike there.
         store.set_epoch_deadline(u64::MAX / 2);
-        store.data_mut().memory.max += limits::SNAPSHOT_HEADROOM_BYTES;
+        store.data_mut().memory.max += limits::loading::SNAPSHOT_HEADROOM_BYTES;
         // They hand over whole memories, which no call may.
         store.set_hostcall_fuel(usize::MAX);
         let mut captured = Captured { store, instance };
@@ -194,11 +194,11 @@ async fn configure(
         let guest = indices.load(&mut store, &instance)?;
         Ok((instance, guest.call_configure(&mut store, config).await?))
     };
-    let answer = tokio::time::timeout(limits::CONFIGURE_WALL, answering).await;
+    let answer = tokio::time::timeout(limits::loading::CONFIGURE_WALL, answering).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(_) => {
-            let wall = limits::CONFIGURE_WALL.as_secs();
+            let wall = limits::loading::CONFIGURE_WALL.as_secs();
             let text = format!("`configure` took longer than {wall} s");
             return Err(LoadError::config(text));
         }

@@ -23,7 +23,7 @@ pub(in crate::plugin) fn loading_state(
         plugin: Arc::clone(&spec.name),
         policy: Arc::clone(policy),
     };
-    let mut state = State::new(spec, identity, phase, limits::CONFIGURE_CPU);
+    let mut state = State::new(spec, identity, phase, limits::loading::CONFIGURE_CPU);
     if shape.imports_wasi {
         state.wasi = Some(Box::new(wasi::watched_context(&state.identity, witness)));
     }
@@ -77,11 +77,11 @@ pub(in crate::plugin) fn run<T>(
         .build()
         .map_err(|error| format!("cannot start a loading thread: {error}"))?;
     runtime.block_on(async {
-        match tokio::time::timeout(limits::LOADING_WALL, step).await {
+        match tokio::time::timeout(limits::loading::LOADING_WALL, step).await {
             Ok(result) => result,
             Err(_) => Err(format!(
                 "it took longer than {} s",
-                limits::LOADING_WALL.as_secs()
+                limits::loading::LOADING_WALL.as_secs()
             )),
         }
     })

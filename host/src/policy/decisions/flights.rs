@@ -1,5 +1,9 @@
 //! Who is asking the plugin just now, so that identical requests can wait for the answer; and for which
 //! requests waiting turned out to be in vain.
+//!
+//! One lock for each policy, and no sharded map: a flight begins and ends once for a call of a plugin, which takes some
+//! 5 us. Measured with keys like these, both together take 0.10 us in a map behind a mutex and 0.11 us in `dashmap`; with
+//! two threads that do nothing else, 0.23 and 0.19 us. An empty `dashmap` takes 1.2 KB for each policy.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::ANSWER_WAITERS_MAX;
 use super::lists::Digest;
+use crate::limits::decisions::ANSWER_WAITERS_MAX;
 
 /// The requests that are asking: at most as many as there are requests.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::{FACT_LISTS_MAX, FACT_NAME_BYTES_MAX, FACTS_MAX};
 use crate::http::facts::{Fact, Facts};
+use crate::limits::decisions::{FACT_LISTS_MAX, FACT_NAME_BYTES_MAX, FACTS_MAX};
 
 /// SHA-256 (FIPS 180-4).
 pub type Digest = [u8; 32];

@@ -4,8 +4,12 @@ mod crowds;
 mod model;
 
 use super::*;
-use crate::http::exchange::{Exchange, Grant};
+use crate::http::exchange::{Caller, Exchange};
 use crate::http::facts::tests::exchange;
+use crate::limits::decisions::{
+    DECISION_BYTES_MAX, FACT_LISTS_DECLINED_MAX, FACT_LISTS_MAX, FACT_NAME_BYTES_MAX, FACTS_MAX,
+    REMEMBER_MAX,
+};
 
 #[derive(Debug, PartialEq)]
 struct Decided(String);
@@ -179,7 +183,7 @@ async fn what_the_visit_changed_is_not_what_the_plugin_saw() {
     let mut after = exchange("/", &[]);
     let (plugin, policy) = (Arc::from("plugin"), Arc::from("policy"));
     after.attributes.set(&plugin, &policy, "n", "1").unwrap();
-    after.grant = Some(Grant::default());
+    after.caller = Some(Caller::default());
     let before = exchange("/", &[]);
     for known_then in [false, true] {
         let asking = ask(&memory, &before).await;

@@ -1,7 +1,7 @@
 //! The signature algorithms (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC 9864, section 2.2), and
 //! a key made ready for one of them.
 
-use crate::limits::{PUBLIC_KEY_BYTES_MAX, RSA_BITS};
+use crate::limits::key_sets::{PUBLIC_KEY_BYTES_MAX, RSA_BITS};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, RsaSubjectPublicKey,

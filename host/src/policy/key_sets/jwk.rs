@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::algorithm::{Algorithm, Curve, Hash, Verifier};
 use super::json;
 use super::name::shown;
-use crate::limits::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
+use crate::limits::key_sets::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 /// The keys of one set, none of which is empty.
 pub struct KeySet {

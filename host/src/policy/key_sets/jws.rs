@@ -8,7 +8,7 @@ use super::algorithm::{Algorithm, Verifier};
 use super::json;
 use super::jwk::{Key, KeySet};
 use super::name::shown;
-use crate::limits::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
+use crate::limits::key_sets::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
 
 /// A JWS that was verified.
 #[derive(Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::bounded;
-use crate::limits::{KEY_SET_BYTES_MAX, KEY_SET_RELOAD, REFRESH_PAUSE};
+use crate::limits::key_sets::{KEY_SET_BYTES_MAX, KEY_SET_RELOAD, REFRESH_PAUSE};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{
+use crate::limits::limiter::{
     LIMIT_KEY_BYTES_MAX, LIMIT_KEY_PARTS_MAX, LIMIT_NAME_BYTES_MAX, LIMITS_MAX, RATE_PERIOD_MS_MAX,
 };
 

@@ -2,7 +2,8 @@
 //! plugin, so every sum is bounded and nothing is rounded but for display.
 
 use super::calendar::{Calendar, Window};
-use super::{Bound, CLOCK_SKEW_MS, Now};
+use super::{Bound, Now};
+use crate::limits::limiter::CLOCK_SKEW_MS;
 
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_SECOND: u128 = 1_000_000_000;

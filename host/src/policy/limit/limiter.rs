@@ -1,4 +1,8 @@
 //! All counters of a gateway. See the module above for what is decided.
+//!
+//! Shards by hand, and not `dashmap`: one request locks the shards of all of its counters at once, in ascending order,
+//! where two locked entries of a `dashmap` may be of one shard, and stop each other for good. And a shard is gone round
+//! by place, which a map without an order of its own does not have.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +12,8 @@ use super::counted::Counted;
 use super::counter::{Counter, Finding};
 use super::digest::{Digest, Digester};
 use super::shard::Shard;
-use super::{BadLimits, LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX, Limit, Now, Place};
+use super::{BadLimits, Limit, Now, Place};
+use crate::limits::limiter::{LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX};
 
 pub struct Limiter {
     /// A power of two of them.

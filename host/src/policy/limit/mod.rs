@@ -25,7 +25,7 @@
 //!   room to grow. No key, and nothing made from one, is in any answer or error.
 //! - **Idle keys** (full bucket, ended window, nothing held) behave exactly as unknown ones and are
 //!   dropped: each charge looks at two keys of each shard that it locks, and [`Limiter::sweep`] at all.
-//! - **At the bound** of keys, a new key displaces, of [`DISPLACE_SAMPLE`] of its shard drawn by lot, the
+//! - **At the bound** of keys, a new key displaces, of [`DISPLACE_SAMPLE`](crate::limits::limiter::DISPLACE_SAMPLE) of its shard drawn by lot, the
 //!   one nearest to being idle, and of equally near ones the least used: fresh keys displace each other
 //!   before they displace an exhausted one. A key that holds `concurrent` is never displaced. Where
 //!   nothing can be, an enforced limit refuses with 503, because what cannot be counted cannot be kept
@@ -43,11 +43,6 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{
-    CLOCK_SKEW_MS, DISPLACE_SAMPLE, DISPLACE_STEPS_MAX, EXPIRE_STEPS, LIMIT_KEY_BYTES_MAX,
-    LIMIT_KEY_PARTS_MAX, LIMIT_NAME_BYTES_MAX, LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX, LIMITS_MAX,
-    RATE_PERIOD_MS_MAX, RETRY_CONCURRENT_SECONDS,
-};
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -17,7 +17,8 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::json;
 
-use super::{Bound, Charge, Finding, RETRY_CONCURRENT_SECONDS, Standing};
+use super::{Bound, Charge, Finding, Standing};
+use crate::limits::limiter::RETRY_CONCURRENT_SECONDS;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");

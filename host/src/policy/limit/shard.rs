@@ -3,9 +3,10 @@
 
 use indexmap::IndexMap;
 
+use super::Now;
 use super::counter::Counter;
 use super::digest::{ByDigest, Digest};
-use super::{DISPLACE_SAMPLE, DISPLACE_STEPS_MAX, EXPIRE_STEPS, Now};
+use crate::limits::limiter::{DISPLACE_SAMPLE, DISPLACE_STEPS_MAX, EXPIRE_STEPS};
 
 pub struct Shard {
     counters: IndexMap<Digest, Counter, ByDigest>,

@@ -11,6 +11,7 @@ mod shared;
 use std::sync::Arc;
 
 use super::*;
+use crate::limits::limiter::LIMIT_SHARD_KEYS_MIN;
 
 const PLACE: Place<'static> = Place {
     entry: "main/3",

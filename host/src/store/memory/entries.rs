@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{KV_ENTRY_OVERHEAD_BYTES, KV_SPARED_MAX, KV_SWEPT_PER_WRITE};
+use crate::limits::kv::{KV_ENTRY_OVERHEAD_BYTES, KV_SPARED_MAX, KV_SWEPT_PER_WRITE};
 
 #[derive(Default)]
 pub struct Entries {

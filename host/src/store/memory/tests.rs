@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::kv::{KV_ENTRY_OVERHEAD_BYTES, KV_KEY_BYTES_MAX, KV_VALUE_BYTES_MAX};
 
 const STORE: u64 = 1 << 20;
 const SECOND: Duration = Duration::from_secs(1);

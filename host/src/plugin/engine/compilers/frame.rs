@@ -71,7 +71,7 @@ fn read(from: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     let mut length = [0; size_of::<u64>()];
     from.read_exact(&mut length)?;
     let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
-    if length > limits::COMPILED_BYTES_MAX {
+    if length > limits::loading::COMPILED_BYTES_MAX {
         return Err(ErrorKind::InvalidData.into());
     }
     let mut bytes = Vec::new();

@@ -29,19 +29,19 @@ impl Job {
     pub fn bounds(self) -> Bounds {
         match self {
             Job::Compile | Job::Componentize => Bounds {
-                memory: limits::COMPILE_MEMORY_BYTES,
-                cpu: limits::COMPILE_CPU,
-                wall: limits::COMPILE_WALL,
+                memory: limits::loading::COMPILE_MEMORY_BYTES,
+                cpu: limits::loading::COMPILE_CPU,
+                wall: limits::loading::COMPILE_WALL,
             },
             Job::CompileLarge => Bounds {
-                memory: limits::COMPILE_LARGE_MEMORY_BYTES,
-                cpu: limits::COMPILE_LARGE_CPU,
-                wall: limits::COMPILE_LARGE_WALL,
+                memory: limits::loading::COMPILE_LARGE_MEMORY_BYTES,
+                cpu: limits::loading::COMPILE_LARGE_CPU,
+                wall: limits::loading::COMPILE_LARGE_WALL,
             },
             Job::CheckSchema => Bounds {
-                memory: limits::COMPILE_MEMORY_BYTES,
-                cpu: limits::SCHEMA_CPU,
-                wall: limits::LOADING_WALL,
+                memory: limits::loading::COMPILE_MEMORY_BYTES,
+                cpu: limits::loading::SCHEMA_CPU,
+                wall: limits::loading::LOADING_WALL,
             },
         }
     }

@@ -7,6 +7,7 @@ use std::task::Poll;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::limits::decisions::{ANSWER_WAIT_MAX, ANSWER_WAITERS_MAX};
 
 /// Sends identical requests at once; answers how many reached the plugin, which remembers.
 async fn calls_of_a_crowd(memory: Arc<Memory<Decided>>, make: fn() -> Exchange) -> usize {

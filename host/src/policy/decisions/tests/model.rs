@@ -76,7 +76,7 @@ fn make(of: &(bool, u8, Vec<(bool, u8)>, bool, bool)) -> Exchange {
     if *post {
         exchange.request.method = Method::POST;
     }
-    exchange.grant = granted.then(Grant::default);
+    exchange.caller = granted.then(Caller::default);
     if *noted {
         note(&mut exchange, "before");
     }
@@ -117,9 +117,9 @@ proptest! {
                     }
                     Recalled::Ask(asking) if *vanishes => drop(asking),
                     Recalled::Ask(asking) => {
-                        // The visit leaves notes and a grant behind.
+                        // The visit leaves notes and a caller behind.
                         note(&mut request, "after");
-                        request.grant = Some(Grant { principal: "p".into(), ..Grant::default() });
+                        request.caller = Some(Caller { principal: "p".into(), ..Caller::default() });
                         let after = Facts::of(&request);
                         match decides {
                             Plugin::Decides(number) => {

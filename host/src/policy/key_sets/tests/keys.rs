@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::KeySet;
 use super::signers::{ALGORITHMS, SECRET, jwk};
 use super::{encode, from, set};
-use crate::limits::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
+use crate::limits::key_sets::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 fn problem(key: &Value) -> String {
     KeySet::from_json(key).unwrap_err()

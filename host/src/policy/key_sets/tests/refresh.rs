@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::{Change, KeySets, Source};
 use super::signers::{jwk, plain, token};
-use crate::limits::{KEY_SET_BYTES_MAX, REFRESH_PAUSE};
+use crate::limits::key_sets::{KEY_SET_BYTES_MAX, REFRESH_PAUSE};
 
 const RELOAD: Duration = Duration::from_secs(30);
 

@@ -7,7 +7,7 @@ use super::super::jws::verify as verify_jws;
 use super::signers::{ALGORITHMS, jwk, plain, sign, token};
 use super::vectors::VECTORS;
 use super::{encode, from, refusal, refused, set, with};
-use crate::limits::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
+use crate::limits::key_sets::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
 
 fn verifies(token: &str, set: &KeySet) {
     if let Err(refusal) = verify_jws(token, set) {

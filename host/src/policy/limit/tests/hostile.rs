@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use super::super::calendar::Calendar;
 use super::super::counter::Counter;
 use super::*;
+use crate::limits::limiter::{
+    LIMIT_KEY_BYTES_MAX, LIMIT_KEY_PARTS_MAX, LIMITS_MAX, RATE_PERIOD_MS_MAX,
+};
 
 fn complaint(limits: &[Limit]) -> String {
     let charged = Bench::new().limiter.charge(PLACE, limits, at(0));

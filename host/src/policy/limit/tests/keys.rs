@@ -3,6 +3,7 @@
 use super::super::counter::Counter;
 use super::super::digest::Digest;
 use super::*;
+use crate::limits::limiter::LIMIT_SHARD_KEYS_MIN;
 
 #[test]
 fn a_key_takes_88_bytes_of_its_own() {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::*;
+use crate::limits::limiter::LIMITS_MAX;
 
 const THREADS: usize = 100;
 const CHARGES: usize = 100;

@@ -1,8 +1,21 @@
-//! Bounds of a connection, on either side of the gateway.
+//! Bounds of the connections of clients.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::message;
+
+/// How long a client may send nothing in the middle of a message, or take nothing of an answer.
+/// Longer than mobile networks pause.
+pub const CLIENT_STALL: Duration = Duration::from_secs(30);
+/// How long a client may take for the head of a request, and how long a kept connection waits for
+/// the next one.
+pub const CLIENT_HEAD: Duration = Duration::from_secs(30);
+/// What is buffered of a client's bytes: the largest head, and what hyper needs beside it.
+pub const CLIENT_BUFFER_BYTES_MAX: usize =
+    message::MESSAGE_HEADER_BYTES_MAX + 2 * message::TARGET_BYTES_MAX;
+/// Connections to the admin listener: a scraper, a probe and a few people.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// What is read from one peer before its task gives way, in bytes: a millisecond of the worst that a peer can
 /// make us parse, and so much that giving way costs nothing beside it.
 pub const PEER_TURN_BYTES: usize = 64 << 10;
@@ -10,23 +23,8 @@ pub const PEER_TURN_BYTES: usize = 64 << 10;
 /// digits of a chunk's size, and whatever else has no bound of its own. Both sides read ahead by less than
 /// half of it.
 pub const PEER_BARREN_BYTES_MAX: usize = 1 << 20;
-/// What is buffered of a server's bytes: the largest head, with the separators of its lines, and as much of a
-/// body at once.
-pub const UPSTREAM_BUFFER_BYTES_MAX: usize =
-    super::MESSAGE_HEADER_BYTES_MAX + 2 * super::TARGET_BYTES_MAX;
-/// Interim responses (1xx) to one request. Real servers send one or two, or one every some seconds of a long
-/// computation.
-pub const INTERIM_RESPONSES_MAX: usize = 100;
-/// How long a connection stays unused after a response that announced content and had none: a server that
-/// sends it all the same does so at once or never.
-pub const UPSTREAM_QUIET: Duration = Duration::from_secs(1);
-/// How often a want of sockets is told in the log: seen soon, and no flood.
-pub const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a request may pass through gateways of this kind, by its `Via`. A route behind another, or a
-/// gateway behind another, is meant; more is a loop.
-pub const PASSES_MAX: usize = 5;
 /// What a client must send of a body, or take of an answer, in bytes per second. With 0 a byte each
-/// [`super::CLIENT_STALL`] is enough; no access network is so fast that the upper end would let go of nobody.
+/// [`CLIENT_STALL`] is enough; no access network is so fast that the upper end would let go of nobody.
 pub const LEAST_PACE: RangeInclusive<u64> = 0..=1 << 20;
 /// A tenth of the slowest access networks. What is slower holds the places that others need.
 pub const LEAST_PACE_DEFAULT: u64 = 240;
@@ -55,16 +53,7 @@ pub const UNWANTED_BYTES_MAX: usize = 64 << 10;
 pub const LISTEN_BACKLOG: u32 = 4_096;
 /// How long a connection to the admin listener may last, with its one request: three scrapes of the slowest.
 pub const ADMIN_CONNECTION: Duration = Duration::from_secs(30);
-
 /// How often it is looked again whether a write still waits.
 pub const WRITE_RECHECK: Duration = Duration::from_secs(1);
-
 /// After an error of `accept`, which would otherwise be repeated at once and for ever.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long the cut may take: a guest gives way within a tick of the clock.
-pub const CUT_WITHIN: Duration = Duration::from_secs(1);
-
-/// How often a connection is polled in a row while it wakes itself. It does so a few times for one
-/// message; more are left for the task's next turn, since tokio may be asking the task to give way.
-pub const DRIVER_ROUNDS: usize = 8;
