@@ -16,7 +16,7 @@ use crate::http::owned;
 use crate::http::side::Side;
 use crate::observe::{EntryMetrics, EntryVisit, FailureNote, Record};
 use crate::plugin::{Fault, FaultKind, Identity, Policy, Reply, Verdict, Visited};
-use crate::policy::cache::{Answer, Cache, Fill, Followers, Pass};
+use crate::policy::cache::{Cache, Fill, Followers, Pass, Served};
 use crate::policy::decisions::{Memory, Weigh};
 use crate::policy::limit::{Charge, Limiter};
 use crate::route::Predicate;
@@ -191,7 +191,7 @@ impl Passage {
         }
     }
 
-    fn answer_cached(&mut self, exchange: &mut Exchange, answer: Answer) {
+    fn answer_cached(&mut self, exchange: &mut Exchange, answer: Served) {
         let head = ResponseHead {
             status: answer.status,
             headers: answer.headers,

@@ -41,7 +41,7 @@ pub struct Conflict {
 
 /// What serves a request.
 #[derive(Debug)]
-pub enum Found<'p> {
+pub enum Routed<'p> {
     Route {
         /// Of the routes given to [`Router::build`].
         index: usize,
@@ -106,10 +106,10 @@ impl Router {
         }
     }
 
-    pub fn find<'p>(&'p self, method: &Method, host: Option<&str>, path: &'p str) -> Found<'p> {
+    pub fn find<'p>(&'p self, method: &Method, host: Option<&str>, path: &'p str) -> Routed<'p> {
         let plain = path::is_plain(path);
         if !plain && let Err(why) = path::check(path) {
-            return Found::BadPath(why);
+            return Routed::BadPath(why);
         }
         let host = host.map(host::normal);
         let host = host.as_deref();
@@ -125,15 +125,15 @@ impl Router {
                     Ok(readings) if !readings.iter().any(is_anothers) => {}
                     Ok(_) => {
                         let why = "the path is one route's to us and another's to others";
-                        return Found::BadPath(why);
+                        return Routed::BadPath(why);
                     }
                     Err(TooMany) => {
-                        return Found::BadPath("the path can be read in too many ways");
+                        return Routed::BadPath("the path can be read in too many ways");
                     }
                 }
             }
             let captures = self.captures.get(index).map(|captures| &**captures);
-            return Found::Route {
+            return Routed::Route {
                 index,
                 parameters: Parameters::new(captures.unwrap_or_default(), path),
             };
@@ -147,9 +147,9 @@ impl Router {
         allow.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         allow.dedup();
         if allow.is_empty() {
-            Found::Nothing
+            Routed::Nothing
         } else {
-            Found::MethodNotAllowed { allow }
+            Routed::MethodNotAllowed { allow }
         }
     }
 

@@ -22,7 +22,7 @@ use crate::config::{Config, Position, Problem};
 use crate::limits;
 use crate::observe::{CUTTING, DRAINING, Metrics};
 use crate::reload::{Current, Wanted};
-use door::{Door, Open};
+use door::{Door, OpenConnection};
 use workers::Workers;
 
 /// Serves until it is told to stop, then drains; told again, it drains no longer.
@@ -157,7 +157,7 @@ async fn accept(
         };
         match socket.accept().await {
             Ok((stream, peer)) => {
-                let open = Open::new(&metrics, permit);
+                let open = OpenConnection::new(&metrics, permit);
                 let (door, drained) = (door.clone(), drained.clone());
                 // It is taken out of this thread's reactor here, and into the worker's there.
                 let Ok(stream) = stream.into_std() else {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::files::secret;
 use crate::config::{Config, KeySource, Problem};
-use crate::policy::key_sets::{KeySets, Source};
+use crate::policy::key_sets::{KeySets, KeysFrom};
 
 /// Reads every key set that can be read, and says what cannot. A set that is written as it was is taken
 /// over with the keys that it has.
@@ -16,13 +16,13 @@ pub fn load(config: &Config, previous: Option<&Arc<KeySets>>) -> (Arc<KeySets>, 
     let mut sources = BTreeMap::new();
     for (name, set) in &config.key_sets {
         let source = match &set.source {
-            KeySource::Inline(keys) => Source::Inline(serde_json::Value::from(keys.clone())),
-            KeySource::File { path, reload } => Source::File {
+            KeySource::Inline(keys) => KeysFrom::Inline(serde_json::Value::from(keys.clone())),
+            KeySource::File { path, reload } => KeysFrom::File {
                 path: path.clone(),
                 reload: *reload,
             },
             KeySource::Secret(source) => match secret(source) {
-                Ok(value) => Source::Secret(value),
+                Ok(value) => KeysFrom::Secret(value),
                 Err(text) => {
                     let message = format!("key set `{name}`: {text}");
                     problems.push(Problem::new(Some(set.position), message));

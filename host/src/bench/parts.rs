@@ -17,9 +17,9 @@ use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
 use crate::http::facts::Facts;
 use crate::http::target::Target;
-use crate::policy::cache::{CacheRequest, Filled, Found as Cached, KeyMode, Storage};
-use crate::policy::limit::{Bound, Limit, Now, Place, Scope};
-use crate::route::Found;
+use crate::policy::cache::{CacheRequest, Filled, KeyMode, Routed as Cached, Storage};
+use crate::policy::limit::{Bound, Limit, Now, Scope, ScopeNames};
+use crate::route::Routed;
 
 /// What a browser or a service sends, about.
 const HEADERS: &[(&str, &str)] = &[
@@ -171,7 +171,7 @@ async fn look_up(gateway: &Gateway) -> Result<Vec<f64>, String> {
         let router = black_box(&gateway.router);
         let found = router.find(&Method::GET, Some("shop.example.com"), &paths[turn]);
         match black_box(found) {
-            Found::Route { index, .. } if index == turn => Ok(()),
+            Routed::Route { index, .. } if index == turn => Ok(()),
             other => Err(format!("{} found {other:?}", paths[turn])),
         }
     })
@@ -211,7 +211,7 @@ async fn charge(gateway: &Gateway, count: u64) -> Result<Vec<f64>, String> {
             enforce: true,
         })
         .collect();
-    let place = Place {
+    let place = ScopeNames {
         entry: "r0/0",
         route: "r0",
     };
@@ -257,7 +257,7 @@ async fn cache_hit(gateway: &Gateway) -> Result<Vec<f64>, String> {
         false,
         SystemTime::now(),
     );
-    let Filled::Answer(answer) = filled else {
+    let Filled::Served(answer) = filled else {
         return Err("the response is of no use".to_owned());
     };
     let collected = answer.body.collect().await;

@@ -15,7 +15,7 @@ use crate::http::exchange::Exchange;
 use crate::http::side::Side;
 use crate::observe::{LimitOutcome, Record};
 use crate::plugin::{Fault, FaultKind, Lookup, Reply, Visit, Visited};
-use crate::policy::limit::{Charge, Finding, Now, Place};
+use crate::policy::limit::{Charge, Finding, Now, ScopeNames};
 
 /// What an entry's plugin said.
 enum Said {
@@ -270,7 +270,7 @@ async fn limit(
     let limits = visit.limits().await?;
     let exchange = visit.exchange();
     let (id, route) = (Arc::clone(&exchange.id), Arc::clone(&exchange.route));
-    let place = Place {
+    let place = ScopeNames {
         entry: &entry.place,
         route: &route,
     };

@@ -44,7 +44,7 @@ pub(super) async fn look_up(
     let namespace = &entry.namespace;
     let found = mechanisms.cache.lookup(&request, mode, &namespace.own, now);
     match found.await {
-        Found::Answer(answer) => {
+        Found::Served(answer) => {
             passage.answer_cached(exchange, answer);
             passage.tell_limits(exchange, charge);
             ("hit", Some(Ended::Answered))

@@ -111,7 +111,7 @@ async fn call(
             (visited, Err(fault))
         }
         Ok(mut visit) => match ask(entry, &mut visit, calls, passage).await {
-            Ok(Said {
+            Ok(SaidOut {
                 verdict,
                 opened: Some(opened),
             }) => (streams::go_through(entry, visit, opened), Ok(verdict)),
@@ -133,7 +133,7 @@ async fn call(
 }
 
 /// What the plugin said on the way out.
-struct Said {
+struct SaidOut {
     verdict: &'static str,
     /// The body goes through it.
     opened: Option<Opened>,
@@ -146,7 +146,7 @@ async fn ask(
     visit: &mut Visit<'_>,
     calls: Calls,
     passage: &mut Passage,
-) -> Result<Said, Fault> {
+) -> Result<SaidOut, Fault> {
     let storage = match calls.stores {
         true => judge(visit, &calls.cached).await,
         false => Ok(Storage::Standard),
@@ -162,7 +162,7 @@ async fn ask(
         return Err(fault);
     }
     if passage.again.is_some() {
-        return Ok(Said {
+        return Ok(SaidOut {
             verdict: "next",
             opened: None,
         });
@@ -194,7 +194,7 @@ async fn ask(
         (false, Some(_)) => "stream",
         (false, None) => "next",
     };
-    Ok(Said { verdict, opened })
+    Ok(SaidOut { verdict, opened })
 }
 
 /// Asks whether and how the response is kept. Where it is a 304 to our own condition, the plugin judges
@@ -249,7 +249,7 @@ fn fill(
             let (status, headers) = (response.status, response.headers);
             let now = SystemTime::now();
             match fill.answer(status, headers, body, storage, passage.failed, now) {
-                Filled::Answer(answer) => {
+                Filled::Served(answer) => {
                     let failed = passage.failed && answer.status == status;
                     passage.answer_cached(exchange, answer);
                     passage.failed = failed;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Decided, Entry};
 use crate::http::exchange::Exchange;
 use crate::http::facts::Facts;
-use crate::plugin::{Reads, Sources, Verdict};
+use crate::plugin::{Dependences, Reads, Verdict};
 use crate::policy::decisions::{Asking, NotKept};
 
 /// Remembers a decision for a time, if the plugin gave one. What it asked for in vain is counted, and told
@@ -15,7 +15,7 @@ pub(super) fn remember(
     entry: &Entry,
     asking: Asking<'_, Decided>,
     exchange: &Exchange,
-    reads: Result<Reads, Sources>,
+    reads: Result<Reads, Dependences>,
     time: Option<Duration>,
     verdict: &Verdict,
 ) {
@@ -55,7 +55,7 @@ pub(super) fn remember(
 }
 
 /// Completes "because it".
-fn hung_on(sources: Sources) -> String {
+fn hung_on(sources: Dependences) -> String {
     let advice = if sources.can_be_answered_for() {
         "what that says may change meanwhile. The plugin can answer for it (`Decision::across`), or leave \
          `remember` out"

@@ -184,7 +184,7 @@ pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Vis
         _open: entry.metrics.open_stream(),
     };
     let through = |body: BoxBody| -> BoxBody {
-        Box::pin(Streamed(State::Rests(Box::new(Through {
+        Box::pin(Streamed(Progress::Rests(Box::new(Through {
             pieces: Pieces::of(body),
             coded: inflater.map(|inflater| Coded {
                 inflater,
@@ -214,9 +214,9 @@ pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Vis
 
 /// A body that comes out of a plugin. Nothing is read, and no call made, until somebody asks for more; and
 /// whoever drops it ends what is under way.
-struct Streamed(State);
+struct Streamed(Progress);
 
-enum State {
+enum Progress {
     Rests(Box<Through>),
     Works(Pin<Box<dyn Future<Output = Given> + Send>>),
     Over,
@@ -260,26 +260,26 @@ impl Body for Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
-            match std::mem::replace(&mut self.0, State::Over) {
-                State::Rests(through) => self.0 = State::Works(Box::pin(through.next())),
-                State::Works(mut work) => {
+            match std::mem::replace(&mut self.0, Progress::Over) {
+                Progress::Rests(through) => self.0 = Progress::Works(Box::pin(through.next())),
+                Progress::Works(mut work) => {
                     let polled = work.as_mut().poll(context);
                     if polled.is_pending() {
-                        self.0 = State::Works(work);
+                        self.0 = Progress::Works(work);
                     }
                     let (through, given) = ready!(polled);
                     if let Some(through) = through {
-                        self.0 = State::Rests(through);
+                        self.0 = Progress::Rests(through);
                     }
                     return Poll::Ready(given.map(|data| data.map(Frame::data)));
                 }
-                State::Over => return Poll::Ready(None),
+                Progress::Over => return Poll::Ready(None),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, State::Over)
+        matches!(self.0, Progress::Over)
     }
 }
 

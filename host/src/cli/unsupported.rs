@@ -113,7 +113,7 @@ const PARTS: [Part; 6] = [
 ];
 
 /// A source of the crate.
-pub struct Source {
+pub struct SourceFile {
     /// As it is shown.
     pub name: String,
     pub text: String,
@@ -121,7 +121,7 @@ pub struct Source {
 
 /// Says of each part that the plugin uses where, if a source tells, and what to use instead. `library` and
 /// `component` are what was compiled; either may be empty.
-pub fn warnings(library: &[u8], component: &[u8], sources: &[Source]) -> Vec<String> {
+pub fn warnings(library: &[u8], component: &[u8], sources: &[SourceFile]) -> Vec<String> {
     let warning = |part: &Part| {
         let place = sources.iter().find_map(|source| {
             let (line, word) = first(&source.text, part.words)?;
@@ -190,7 +190,7 @@ fn names(code: &str, word: &str) -> bool {
 
 /// The sources below a folder that the compiler read, by the file in which it noted them: `OUT: SOURCE...`,
 /// with blanks in names escaped.
-pub fn sources(noted: &str, folder: &Path, shown_from: &Path) -> Vec<Source> {
+pub fn sources(noted: &str, folder: &Path, shown_from: &Path) -> Vec<SourceFile> {
     let names = noted.lines().next().unwrap_or_default();
     let names = names.split_once(": ").map_or("", |(_, names)| names);
     let names = names.replace("\\ ", "\0");
@@ -199,12 +199,12 @@ pub fn sources(noted: &str, folder: &Path, shown_from: &Path) -> Vec<Source> {
         let below = path.strip_prefix(folder).is_ok();
         let text = std::fs::read_to_string(&path).ok().filter(|_| below)?;
         let name = path.strip_prefix(shown_from).unwrap_or(&path);
-        Some(Source {
+        Some(SourceFile {
             name: name.display().to_string(),
             text,
         })
     });
-    let mut sources: Vec<Source> = sources.collect();
+    let mut sources: Vec<SourceFile> = sources.collect();
     sources.sort_by(|one, other| one.name.cmp(&other.name));
     sources
 }
@@ -213,8 +213,8 @@ pub fn sources(noted: &str, folder: &Path, shown_from: &Path) -> Vec<Source> {
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> [Source; 1] {
-        [Source {
+    fn source(text: &str) -> [SourceFile; 1] {
+        [SourceFile {
             name: "src/lib.rs".to_owned(),
             text: text.to_owned(),
         }]

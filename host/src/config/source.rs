@@ -100,15 +100,15 @@ pub struct Placed<'p> {
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'p str>,
     #[serde(flatten)]
-    at: Option<Place>,
+    at: Option<LineColumn>,
     /// That of the other one that it is in conflict with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    other: Option<Place>,
+    other: Option<LineColumn>,
 }
 
 /// As an editor counts them, from 1.
 #[derive(serde::Serialize)]
-struct Place {
+struct LineColumn {
     line: usize,
     column: usize,
 }
@@ -184,7 +184,7 @@ impl Source {
     pub fn placed<'p>(&self, problems: &'p [Problem]) -> Vec<Placed<'p>> {
         let place = |position| {
             let (line, column) = self.place(position);
-            Place { line, column }
+            LineColumn { line, column }
         };
         let placed = |problem: &'p Problem| Placed {
             message: &problem.message,

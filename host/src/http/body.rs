@@ -25,7 +25,7 @@ pub struct RequestBody {
     /// What was taken from the client and not yet passed on.
     read: Gathered,
     /// None: there is no more than `read`.
-    source: Option<Source>,
+    source: Option<Rest>,
     upload: Arc<Upload>,
     /// Whether its end is that of the upload: not of one that goes through another.
     ends_upload: bool,
@@ -34,7 +34,7 @@ pub struct RequestBody {
 }
 
 /// Where the rest of a body comes from.
-struct Source {
+struct Rest {
     body: BoxBody,
     /// Whether that is the client, and not something made of what the client sends.
     is_clients: bool,
@@ -48,7 +48,7 @@ impl RequestBody {
         }
         RequestBody {
             read: Gathered::default(),
-            source: body.map(|body| Source {
+            source: body.map(|body| Rest {
                 body,
                 is_clients: true,
             }),
@@ -99,7 +99,7 @@ impl RequestBody {
         let made = self.empty_again();
         let mut inner = std::mem::replace(self, made);
         inner.ends_upload = false;
-        self.source = Some(Source {
+        self.source = Some(Rest {
             body: make(inner),
             is_clients: false,
         });

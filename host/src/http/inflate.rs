@@ -15,10 +15,10 @@ pub struct Inflater {
     gzip: bool,
     decompress: Decompress,
     crc: Crc,
-    state: State,
+    state: Step,
 }
 
-enum State {
+enum Step {
     /// Nothing came yet: an empty body has no encoding to undo.
     Empty,
     /// Of deflate the first byte came, alone: two tell whether it is wrapped.
@@ -58,7 +58,7 @@ impl Inflater {
             gzip,
             decompress: Decompress::new(false),
             crc: Crc::new(),
-            state: State::Empty,
+            state: Step::Empty,
         })
     }
 
@@ -80,30 +80,30 @@ impl Inflater {
         if decoded.len() == decoded.capacity() {
             return Ok(Inflated::Full);
         }
-        if self.input.is_empty() && !matches!(self.state, State::Data) {
+        if self.input.is_empty() && !matches!(self.state, Step::Data) {
             return self.starve();
         }
         match &mut self.state {
-            State::Data => return self.inflate(decoded),
-            State::Empty if !self.gzip && self.input.len() == 1 => {
-                self.state = State::First(self.input.get_u8());
+            Step::Data => return self.inflate(decoded),
+            Step::Empty if !self.gzip && self.input.len() == 1 => {
+                self.state = Step::First(self.input.get_u8());
             }
-            State::Empty if !self.gzip => self.begin_deflate(),
-            State::First(first) => {
+            Step::Empty if !self.gzip => self.begin_deflate(),
+            Step::First(first) => {
                 self.input = [&[*first], &self.input[..]].concat().into();
                 self.begin_deflate();
             }
-            State::Behind if !self.gzip => return Err(broken("there is data behind its end")),
+            Step::Behind if !self.gzip => return Err(broken("there is data behind its end")),
             // Members of gzip follow each other (RFC 1952, section 2.2).
-            State::Empty | State::Behind => self.state = State::Header(Header::default()),
-            State::Header(header) => {
+            Step::Empty | Step::Behind => self.state = Step::Header(Header::default()),
+            Step::Header(header) => {
                 if header.take(&mut self.input)? {
                     self.decompress.reset(false);
                     self.crc.reset();
-                    self.state = State::Data;
+                    self.state = Step::Data;
                 }
             }
-            State::Trailer(trailer, came) => {
+            Step::Trailer(trailer, came) => {
                 let count = self.input.len().min(trailer.len() - *came);
                 self.input.copy_to_slice(&mut trailer[*came..*came + count]);
                 *came += count;
@@ -114,7 +114,7 @@ impl Inflater {
                     if (sum, amount) != (self.crc.sum(), self.crc.amount()) {
                         return Err(broken("its checksum is wrong"));
                     }
-                    self.state = State::Behind;
+                    self.state = Step::Behind;
                 }
             }
         }
@@ -132,14 +132,14 @@ impl Inflater {
             _ => false,
         };
         self.decompress.reset(wrapped);
-        self.state = State::Data;
+        self.state = Step::Data;
     }
 
     /// There is no input, and the state needs some.
     fn starve(&self) -> Result<Inflated, String> {
         match self.state {
             _ if !self.ended => Ok(Inflated::Starved),
-            State::Empty | State::Behind => Ok(Inflated::Ended),
+            Step::Empty | Step::Behind => Ok(Inflated::Ended),
             _ => Err(broken("it ends too early")),
         }
     }
@@ -158,8 +158,8 @@ impl Inflater {
         }
         if status == Status::StreamEnd {
             self.state = match self.gzip {
-                true => State::Trailer([0; 8], 0),
-                false => State::Behind,
+                true => Step::Trailer([0; 8], 0),
+                false => Step::Behind,
             };
         } else if taken == 0 && decoded.len() == length {
             // What is left of the input, if anything, was judged: with more of it this may go on.

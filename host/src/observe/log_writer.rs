@@ -38,7 +38,7 @@ pub struct LogWriter {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Queue>,
     /// There are lines, or it was closed.
     wake: Condvar,
     /// The thread has ended.
@@ -48,7 +48,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct Queue {
     lines: Vec<u8>,
     /// Lines that the thread has taken and not yet written.
     taken: u64,
@@ -102,7 +102,7 @@ impl LogWriter {
     ) -> std::io::Result<Arc<LogWriter>> {
         let thread = std::thread::Builder::new().name(settings.thread.to_owned());
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::default()),
+            state: Mutex::new(Queue::default()),
             wake: Condvar::new(),
             ended: Condvar::new(),
             settings,
@@ -163,7 +163,7 @@ impl LogWriter {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,7 +255,7 @@ impl Shared {
     }
 
     /// Counts lines that are not written, and says so, but not each time.
-    fn lose(&self, mut state: MutexGuard<'_, State>, lines: u64, why: &str) {
+    fn lose(&self, mut state: MutexGuard<'_, Queue>, lines: u64, why: &str) {
         self.lost.inc_by(lines);
         let say = state.loss.add(lines, Instant::now());
         // What is told may come back here as a line.

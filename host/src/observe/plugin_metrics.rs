@@ -66,12 +66,12 @@ pub struct PluginMetrics {
 
 #[derive(Debug, Default)]
 struct OfPlugin {
-    kept: RwLock<Kept>,
+    kept: RwLock<PluginSeries>,
     dropped: Counter,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct PluginSeries {
     series: IndexMap<Arc<SeriesKey>, Series>,
     /// Of each metric, the names of its labels: one metric has the same everywhere.
     label_names: HashMap<String, Vec<String>>,

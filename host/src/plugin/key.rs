@@ -6,11 +6,11 @@ pub const DIGEST_BYTES: usize = 32;
 
 /// What a compiled component is known by: content, configuration, engine and version, hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(pub [u8; DIGEST_BYTES]);
+pub struct CodeKey(pub [u8; DIGEST_BYTES]);
 
-impl Key {
+impl CodeKey {
     /// A key of these parts; each is counted in with its length, so that parts cannot run together.
-    pub fn of(parts: &[&[u8]]) -> Key {
+    pub fn of(parts: &[&[u8]]) -> CodeKey {
         let mut context = Context::new(&SHA256);
         for part in parts {
             context.update(&(part.len() as u64).to_le_bytes());
@@ -18,7 +18,7 @@ impl Key {
         }
         let mut key = [0; DIGEST_BYTES];
         key.copy_from_slice(context.finish().as_ref());
-        Key(key)
+        CodeKey(key)
     }
 }
 

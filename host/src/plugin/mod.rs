@@ -22,7 +22,7 @@ pub use engine::pool::PoolSize;
 pub use engine::runtime::Runtime;
 pub use fault::{Fault, FaultKind};
 pub use grants::Grants;
-pub use host::reads::{Reads, Sources};
+pub use host::reads::{Dependences, Reads};
 pub use key::hex;
 pub use load::compiler_process::serve as serve_as_compiler;
 pub use load::error::LoadError;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::key::Key;
+use super::key::CodeKey;
 use crate::shown::quoted;
 
 /// Values never appear in logs, dumps or errors.
@@ -27,12 +27,12 @@ impl Secrets {
     }
 
     /// Of names and values: what read them is another with others.
-    pub fn digest(&self) -> Key {
+    pub fn digest(&self) -> CodeKey {
         let pairs = self.0.iter();
         let parts: Vec<&[u8]> = pairs
             .flat_map(|(name, value)| [name.as_bytes(), value])
             .collect();
-        Key::of(&parts)
+        CodeKey::of(&parts)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -41,18 +41,18 @@ pub trait Weigh {
 /// The decisions of all policies of the gateway, within one bound. What was used least makes room for
 /// what is new; what has expired, or was of a policy that is gone, goes so too.
 pub struct Decisions<T> {
-    store: Cache<Digest, Kept<T>, Bytes>,
+    store: Cache<Digest, Remembered<T>, Bytes>,
 }
 
-struct Kept<T> {
+struct Remembered<T> {
     decision: Arc<T>,
     until: Instant,
     bytes: u64,
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Remembered<T> {
     fn clone(&self) -> Self {
-        Kept {
+        Remembered {
             decision: Arc::clone(&self.decision),
             until: self.until,
             bytes: self.bytes,
@@ -63,8 +63,8 @@ impl<T> Clone for Kept<T> {
 #[derive(Clone)]
 struct Bytes;
 
-impl<T> Weighter<Digest, Kept<T>> for Bytes {
-    fn weight(&self, _: &Digest, kept: &Kept<T>) -> u64 {
+impl<T> Weighter<Digest, Remembered<T>> for Bytes {
+    fn weight(&self, _: &Digest, kept: &Remembered<T>) -> u64 {
         kept.bytes
     }
 }
@@ -95,7 +95,7 @@ impl<T: Weigh> Decisions<T> {
                 most: DECISION_BYTES_MAX,
             });
         }
-        let kept = Kept {
+        let kept = Remembered {
             decision: Arc::clone(decision),
             until,
             bytes: (bytes + DECISION_OVERHEAD_BYTES) as u64,

@@ -15,7 +15,7 @@ use crate::http::peer::Peer;
 use crate::http::target::Target;
 use crate::http::{fields, forwarded, hops};
 use crate::limits;
-use crate::route::Found;
+use crate::route::Routed;
 
 /// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
 pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
@@ -66,19 +66,19 @@ pub(super) fn admit(
     };
     let found = gateway.router.find(asked, host.as_deref(), target.path());
     let (route, parameters) = match found {
-        Found::Route { index, parameters } => {
+        Routed::Route { index, parameters } => {
             let parameters = parameters
                 .iter()
                 .map(|(name, value)| (name.to_owned(), value.into_owned()))
                 .collect();
             (Arc::clone(&gateway.routes[index]), parameters)
         }
-        Found::MethodNotAllowed { allow } => {
+        Routed::MethodNotAllowed { allow } => {
             let kind = FailureKind::MethodNotAllowed(allow);
             return Err(Failure::new(kind, "the path has routes for other methods"));
         }
-        Found::Nothing => return Err(Failure::new(FailureKind::NoRoute, "no route")),
-        Found::BadPath(reason) => {
+        Routed::Nothing => return Err(Failure::new(FailureKind::NoRoute, "no route")),
+        Routed::BadPath(reason) => {
             return Err(Failure::new(FailureKind::BadRequest(reason), reason));
         }
     };

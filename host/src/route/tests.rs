@@ -44,9 +44,9 @@ fn build(matches: &[Match]) -> Result<Router, Vec<Conflict>> {
 }
 
 /// The index of the route, or what else was found, with its parameters.
-fn show(found: &Found<'_>) -> String {
+fn show(found: &Routed<'_>) -> String {
     match found {
-        Found::Route { index, parameters } => {
+        Routed::Route { index, parameters } => {
             let mut text = index.to_string();
             for (name, value) in parameters.iter() {
                 assert_eq!(parameters.get(name).unwrap(), value);
@@ -54,7 +54,7 @@ fn show(found: &Found<'_>) -> String {
             }
             text
         }
-        Found::MethodNotAllowed { allow } => {
+        Routed::MethodNotAllowed { allow } => {
             format!(
                 "405 {}",
                 allow
@@ -64,8 +64,8 @@ fn show(found: &Found<'_>) -> String {
                     .join(",")
             )
         }
-        Found::Nothing => "404".to_owned(),
-        Found::BadPath(why) => {
+        Routed::Nothing => "404".to_owned(),
+        Routed::BadPath(why) => {
             assert!(!why.is_empty());
             "400".to_owned()
         }
@@ -497,17 +497,17 @@ proptest! {
                     .filter_map(|other| naive(&kept, &method, REQUEST_HOSTS[host], other).ok())
                     .any(|other| other != best) =>
                 {
-                    prop_assert!(matches!(found, Found::BadPath(_)), "{:?} {}", found, path);
+                    prop_assert!(matches!(found, Routed::BadPath(_)), "{:?} {}", found, path);
                 }
                 Ok(best) => {
                     // No conflict was reported, so the rules must leave exactly one.
                     prop_assert_eq!(best.len(), 1, "ambiguous: {:?} {}", kept, path);
-                    let Found::Route { index, .. } = found else { panic!("{found:?} {path}") };
+                    let Routed::Route { index, .. } = found else { panic!("{found:?} {path}") };
                     prop_assert_eq!(index, best[0]);
                 }
-                Err(allow) if allow.is_empty() => prop_assert!(matches!(found, Found::Nothing)),
+                Err(allow) if allow.is_empty() => prop_assert!(matches!(found, Routed::Nothing)),
                 Err(wanted) => {
-                    let Found::MethodNotAllowed { allow } = found else { panic!("{found:?}") };
+                    let Routed::MethodNotAllowed { allow } = found else { panic!("{found:?}") };
                     let allow: Vec<String> = allow.iter().map(Method::to_string).collect();
                     prop_assert_eq!(allow, wanted);
                 }

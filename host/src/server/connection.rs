@@ -15,9 +15,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::door::{Door, Open};
+use super::door::{Door, OpenConnection};
 use super::stall::StallGuard;
-use super::turns::{Answer, Turns};
+use super::turns::{TurnBody, Turns};
 use super::wire::Wire;
 use super::{body, linger};
 use crate::http::peer::Peer;
@@ -31,7 +31,7 @@ pub(super) async fn serve(
     address: SocketAddr,
     door: Door,
     mut drained: watch::Receiver<bool>,
-    _open: Open,
+    _open: OpenConnection,
 ) {
     let Ok(stream) = stream else { return };
     let _ = stream.set_nodelay(true);
@@ -62,7 +62,7 @@ pub(super) async fn serve(
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }
-                Ok(response.map(|body| Answer { body, _turn: turn }))
+                Ok(response.map(|body| TurnBody { body, _turn: turn }))
             })
         })
     };

@@ -16,22 +16,22 @@ pub(super) struct Door {
 }
 
 /// Counts a connection for as long as it is open.
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Open {
+impl OpenConnection {
     pub fn new(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
         metrics.connections.inc();
-        Open {
+        OpenConnection {
             metrics: Arc::clone(metrics),
             _permit: permit,
         }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections.dec();
     }

@@ -54,12 +54,12 @@ impl Drop for Turn {
 }
 
 /// The body of an answer.
-pub struct Answer<B> {
+pub struct TurnBody<B> {
     pub body: B,
     pub _turn: Turn,
 }
 
-impl<B: Body + Unpin> Body for Answer<B> {
+impl<B: Body + Unpin> Body for TurnBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -185,18 +185,18 @@ impl Here {
 /// while they are being polled is only noted, since they are polled again at once.
 struct Relay {
     server: Weak<dyn Parked>,
-    state: Mutex<State>,
+    state: Mutex<Waking>,
 }
 
 #[derive(Default)]
-struct State {
+struct Waking {
     task: Option<Waker>,
     polling: bool,
     woken: bool,
 }
 
 impl Relay {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waking> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

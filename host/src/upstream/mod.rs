@@ -54,7 +54,7 @@ pub struct Upstream {
 }
 
 /// An upstream's answer, and who gave it.
-pub struct Answer {
+pub struct Received {
     pub response: Response<ResponseBody>,
     pub server: Arc<str>,
     /// From when the request was given to the connection, with what there was of its body, to the head of
@@ -95,7 +95,7 @@ impl Upstream {
     /// # Errors
     /// Whatever keeps an answer from coming. A server that accepts no connection is passed over for
     /// the next one: nothing was sent, so that is safe for every request.
-    pub async fn send(&self, mut request: OutgoingRequest<'_>) -> Result<Answer, Failure> {
+    pub async fn send(&self, mut request: OutgoingRequest<'_>) -> Result<Received, Failure> {
         let upload = &Arc::clone(request.body.upload());
         let now = Instant::now();
         let first_byte = now + self.timeouts.first_byte;
@@ -115,7 +115,7 @@ impl Upstream {
                         connection,
                         first_byte,
                     } = answered;
-                    return Ok(Answer {
+                    return Ok(Received {
                         response: response.map(|incoming| {
                             ResponseBody::new(incoming, connection, Arc::clone(upload), deadline)
                         }),

@@ -21,7 +21,7 @@ pub struct Server {
     host: String,
     port: u16,
     /// By the worker whose reactor they belong to.
-    idle: Box<[Mutex<Vec<Idle>>]>,
+    idle: Box<[Mutex<Vec<IdleConnection>>]>,
 }
 
 thread_local! {
@@ -33,7 +33,7 @@ pub fn keep_connections_as(worker: usize) {
     WORKER.set(worker);
 }
 
-struct Idle {
+struct IdleConnection {
     open: Open,
     since: Instant,
     /// When it may be used again.
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// The connections of this thread that wait for work.
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<IdleConnection>> {
         let own = &self.idle[WORKER.get() % self.idle.len()];
         own.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +134,7 @@ impl Server {
             .count();
         idle.drain(..stale);
         if idle.len() < limits::upstream::UPSTREAM_IDLE_CONNECTIONS_MAX.div_ceil(self.idle.len()) {
-            idle.push(Idle { open, since, from });
+            idle.push(IdleConnection { open, since, from });
         }
     }
 }

@@ -6,7 +6,7 @@ use super::sandbox::Sandbox;
 use crate::plugin::engine::pool::Places;
 
 /// The waiting sandboxes of one policy.
-pub struct Idle {
+pub struct IdleSandboxes {
     waiting: Mutex<Waiting>,
     places: Arc<Places>,
 }
@@ -18,9 +18,9 @@ struct Waiting {
     max: usize,
 }
 
-impl Idle {
+impl IdleSandboxes {
     pub fn new(max: usize, places: &Arc<Places>) -> Self {
-        Idle {
+        IdleSandboxes {
             waiting: Mutex::new(Waiting {
                 instances: Vec::new(),
                 places: 0,
@@ -69,7 +69,7 @@ impl Idle {
     }
 }
 
-impl Drop for Idle {
+impl Drop for IdleSandboxes {
     fn drop(&mut self) {
         self.close();
     }

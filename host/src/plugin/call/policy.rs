@@ -7,14 +7,14 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 
 use super::hooks::{Exports, Hooks};
-use super::idle::Idle;
+use super::idle::IdleSandboxes;
 use super::restore::Pristine;
 use crate::http::held::HeldBodies;
 use crate::plugin::engine::code_cache::Code;
 use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;
 use crate::plugin::host::state::State;
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 use crate::plugin::spec::{Identity, PluginSpec};
 
 /// What calls need of a plugin. Its policies share it.
@@ -50,8 +50,8 @@ pub struct Policy {
     pub(in crate::plugin) configure_each: Option<String>,
     /// What `pre` was made from; whoever is configured alike shares it.
     pub(in crate::plugin) _code: Arc<Code>,
-    pub(in crate::plugin) config: Key,
-    pub(in crate::plugin) idle: Idle,
+    pub(in crate::plugin) config: CodeKey,
+    pub(in crate::plugin) idle: IdleSandboxes,
     /// Calls of this plugin at once.
     pub(in crate::plugin) permits: Arc<tokio::sync::Semaphore>,
 }

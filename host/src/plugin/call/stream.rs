@@ -28,10 +28,10 @@ pub struct Stream {
     policy: Arc<Policy>,
     side: Side,
     /// Gone once the last piece was answered, or a call did not end well.
-    held: Option<Held>,
+    held: Option<HeldSandbox>,
 }
 
-struct Held {
+struct HeldSandbox {
     sandbox: Sandbox,
     // Dropped after the instance that they are for.
     _permits: ([OwnedSemaphorePermit; 2], Streaming),
@@ -78,7 +78,7 @@ impl Visit<'_> {
         let (visited, kept) = self.lease.keep(self.started);
         let held = kept.map(|(mut sandbox, permits)| {
             sandbox.store.data_mut().body_of = Some(Arc::clone(&visited.exchange.id));
-            Held {
+            HeldSandbox {
                 sandbox,
                 _permits: (permits, streaming),
             }

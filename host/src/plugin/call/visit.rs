@@ -16,7 +16,7 @@ use crate::plugin::host::bindings::exports::tollgate::plugin::{
     authorizer, cache_lookup, cache_store, limiter,
 };
 use crate::plugin::host::bindings::tollgate::plugin::http as wit;
-use crate::plugin::host::reads::{Reads, Sources};
+use crate::plugin::host::reads::{Dependences, Reads};
 use crate::policy::cache::{KeyMode, Retention, Storage};
 use crate::policy::limit::{Bound, Limit, Period, Scope};
 use crate::shown::quoted;
@@ -43,7 +43,7 @@ pub struct Decision {
     /// How long the plugin lets it be reused.
     pub remember: Option<Duration>,
     /// The getters that were called and the notes that were written; or what else it hung on.
-    pub reads: Result<Reads, Sources>,
+    pub reads: Result<Reads, Dependences>,
 }
 
 /// A policy's instance while it looks at one message.
@@ -104,7 +104,7 @@ impl Visit<'_> {
         Ok(Decision {
             verdict,
             remember: time.map(|ms| Duration::from_millis(ms.into())),
-            reads: reads.map_or(Err(Sources::default()), Reads::finish),
+            reads: reads.map_or(Err(Dependences::default()), Reads::finish),
         })
     }
 

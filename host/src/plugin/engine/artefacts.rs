@@ -20,7 +20,7 @@ use aws_lc_rs::digest::{Context, Digest, SHA256};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::limits;
-use crate::plugin::key::{DIGEST_BYTES, Key, hex};
+use crate::plugin::key::{CodeKey, DIGEST_BYTES, hex};
 
 /// What every file of this form begins with. Then come the length of the payload and the digest.
 const MAGIC: [u8; 8] = *b"tollgat1";
@@ -104,7 +104,7 @@ impl Artefacts {
     }
 
     /// The compiled bytes under this key, if they are there and whole.
-    pub fn get(&self, key: Key) -> Option<Vec<u8>> {
+    pub fn get(&self, key: CodeKey) -> Option<Vec<u8>> {
         let folder = self.0.as_ref()?;
         let mut file = folder.open(&file_name(key)).ok()?;
         let length = payload_length(&mut file)?;
@@ -126,7 +126,7 @@ impl Artefacts {
 
     /// Keeps compiled bytes. Written under a temporary name, synced, then renamed, so that no other
     /// process ever sees half of it.
-    pub fn put(&self, key: Key, payload: &[u8]) {
+    pub fn put(&self, key: CodeKey, payload: &[u8]) {
         let Some(folder) = &self.0 else { return };
         let bytes = (payload.len() + HEAD_BYTES) as u64;
         let before = folder.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -181,7 +181,7 @@ impl Artefacts {
 }
 
 /// A file that this program wrote.
-struct Entry {
+struct CodeFile {
     name: String,
     kind: Kind,
     bytes: u64,
@@ -190,7 +190,7 @@ struct Entry {
 
 impl Folder {
     /// Our entries, and the name of one that is not.
-    fn entries(&self) -> io::Result<(Vec<Entry>, Option<String>)> {
+    fn entries(&self) -> io::Result<(Vec<CodeFile>, Option<String>)> {
         let (mut entries, mut stranger) = (Vec::new(), None);
         for found in rustix::fs::Dir::read_from(&self.handle)? {
             let found = found?;
@@ -214,7 +214,7 @@ impl Folder {
 
     /// What is under one of our names, if it is a file of ours, nobody else can write it, and it begins as
     /// our files begin: one that was left half written may have ended before that.
-    fn look(&self, name: &str, kind: Kind) -> Option<Entry> {
+    fn look(&self, name: &str, kind: Kind) -> Option<CodeFile> {
         let mut file = self.open(name).ok()?;
         let found = file.metadata().ok()?;
         match kind {
@@ -228,7 +228,7 @@ impl Folder {
                 MAGIC.starts_with(&beginning).then_some(())?;
             }
         }
-        Some(Entry {
+        Some(CodeFile {
             name: name.to_owned(),
             kind,
             bytes: found.len(),
@@ -254,7 +254,7 @@ impl Folder {
         Ok(file)
     }
 
-    fn write(&self, key: Key, payload: &[u8]) -> io::Result<()> {
+    fn write(&self, key: CodeKey, payload: &[u8]) -> io::Result<()> {
         let name = file_name(key);
         let process = std::process::id();
         let temporary = format!("{name}.{process}.{}", uuid::Uuid::now_v7());
@@ -292,7 +292,7 @@ fn payload_length(file: &mut File) -> Option<usize> {
     usize::try_from(length).ok().filter(|_| fits)
 }
 
-fn file_name(key: Key) -> String {
+fn file_name(key: CodeKey) -> String {
     format!("{}.cwasm", hex(&key.0))
 }
 
@@ -323,7 +323,7 @@ fn kind(name: &str) -> Option<Kind> {
 }
 
 /// The digest of an entry: over its key too, so that one entry cannot stand in the place of another.
-fn seal(key: Key, payload: &[u8]) -> Digest {
+fn seal(key: CodeKey, payload: &[u8]) -> Digest {
     let mut context = Context::new(&SHA256);
     context.update(&key.0);
     context.update(payload);
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn names_that_we_give_are_known_and_no_others() {
-        let name = file_name(Key::of(&[b"a"]));
+        let name = file_name(CodeKey::of(&[b"a"]));
         let uuid = uuid::Uuid::now_v7();
         assert_eq!(kind(&name), Some(Kind::Whole));
         assert_eq!(kind(&format!("{name}.1.{uuid}")), Some(Kind::Temporary));

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use wasmtime::component::Component;
 
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 
 /// Held weakly: code goes with the last plugin or policy that has it.
 #[derive(Default)]
-pub struct CodeCache(Mutex<HashMap<Key, Weak<Code>>>);
+pub struct CodeCache(Mutex<HashMap<CodeKey, Weak<Code>>>);
 
 /// A component, once it is compiled.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub struct Code {
 
 impl CodeCache {
     /// The code under this key, which may still have to be compiled.
-    pub fn code(&self, key: Key) -> Arc<Code> {
+    pub fn code(&self, key: CodeKey) -> Arc<Code> {
         let mut by_key = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(code) = by_key.get(&key).and_then(Weak::upgrade) {
             return code;

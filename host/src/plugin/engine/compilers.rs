@@ -17,7 +17,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use frame::{Answer, Request};
+use frame::{JobResult, Request};
 use job::{Bounds, Job};
 
 use crate::limits;
@@ -109,7 +109,7 @@ impl Compiler {
             until: Instant::now() + job.bounds().wall,
         };
         Request { job, input }.write(&mut timed)?;
-        let Answer { done, bytes } = Answer::read(&mut timed)?;
+        let JobResult { done, bytes } = JobResult::read(&mut timed)?;
         if done {
             return Ok(Ok(bytes));
         }

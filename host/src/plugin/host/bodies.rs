@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::bodies::{self, BodyError};
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::NO_WAITING;
 use super::state::{
     MissedBody, RequestEditsHandle, RequestHandle, ResponseEditsHandle, ResponseHandle, State,
@@ -49,7 +49,7 @@ impl bodies::Host for State {
         _: Resource<RequestHandle>,
     ) -> Result<std::result::Result<Vec<u8>, BodyError>> {
         self.only_in_calls("bodies.read-request")?;
-        self.depends_on(Source::Body);
+        self.depends_on(Dependence::Body);
         let max = self.body_bytes_max()?;
         if self.exchange()?.response.is_some() {
             let text = "the request's body is gone: it can be read on the way in";

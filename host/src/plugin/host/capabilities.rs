@@ -3,7 +3,7 @@
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::{clock, crypto, log, random, secrets};
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::{Phase, State};
 use crate::limits;
 use crate::shown::one_line;
@@ -47,7 +47,7 @@ impl log::Host for State {
 impl clock::Host for State {
     fn unix_ms(&mut self) -> Result<u64> {
         self.only_in_calls("clock.unix-ms")?;
-        self.depends_on(Source::Clock);
+        self.depends_on(Dependence::Clock);
         self.works(0)?;
         let elapsed = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Ok(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
@@ -57,7 +57,7 @@ impl clock::Host for State {
         static START: std::sync::LazyLock<std::time::Instant> =
             std::sync::LazyLock::new(std::time::Instant::now);
         self.only_in_calls("clock.monotonic-ns")?;
-        self.depends_on(Source::Clock);
+        self.depends_on(Dependence::Clock);
         self.works(0)?;
         Ok(u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -66,7 +66,7 @@ impl clock::Host for State {
 impl random::Host for State {
     fn bytes(&mut self, count: u32) -> Result<Vec<u8>> {
         self.only_in_calls("random.bytes")?;
-        self.depends_on(Source::Random);
+        self.depends_on(Dependence::Random);
         self.works(count as usize)?;
         if count > limits::plugin::RANDOM_BYTES_MAX {
             bail!(
@@ -83,7 +83,7 @@ impl random::Host for State {
 
     fn next_u64(&mut self) -> Result<u64> {
         self.only_in_calls("random.next-u64")?;
-        self.depends_on(Source::Random);
+        self.depends_on(Dependence::Random);
         self.works(0)?;
         let mut bytes = [0; 8];
         if aws_lc_rs::rand::fill(&mut bytes).is_err() {

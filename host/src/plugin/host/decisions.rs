@@ -3,12 +3,12 @@
 use wasmtime::Result;
 
 use super::bindings::tollgate::plugin::decisions;
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::State;
 
 impl State {
     /// In other hooks than `authorize` nothing is remembered, and this says nothing.
-    fn answers_for(&mut self, import: &str, source: Source) -> Result<()> {
+    fn answers_for(&mut self, import: &str, source: Dependence) -> Result<()> {
         self.only_in_calls(import)?;
         self.works(0)?;
         if let Some(reads) = &mut self.reads {
@@ -20,10 +20,10 @@ impl State {
 
 impl decisions::Host for State {
     fn across_fetch(&mut self) -> Result<()> {
-        self.answers_for("decisions.across-fetch", Source::Fetch)
+        self.answers_for("decisions.across-fetch", Dependence::Fetch)
     }
 
     fn across_kv(&mut self) -> Result<()> {
-        self.answers_for("decisions.across-kv", Source::Kv)
+        self.answers_for("decisions.across-kv", Dependence::Kv)
     }
 }

@@ -10,7 +10,7 @@ use wasmtime::Result;
 use super::bindings::tollgate::plugin::fetch::{self, FetchError, Outbound};
 use super::bindings::tollgate::plugin::http::Reply;
 use super::edits::lines;
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::NO_WAITING;
 use super::state::State;
 use crate::error::FailureKind;
@@ -24,10 +24,10 @@ use crate::upstream::{OutgoingRequest, Upstream};
 
 const NO_ROOM: &str = "the gateway holds as many bodies as it may";
 
-type Answer = std::result::Result<Reply, FetchError>;
+type Fetched = std::result::Result<Reply, FetchError>;
 
 impl fetch::Host for State {
-    async fn send(&mut self, upstream: String, outbound: Outbound) -> Result<Answer> {
+    async fn send(&mut self, upstream: String, outbound: Outbound) -> Result<Fetched> {
         self.only_in_calls("fetch.send")?;
         let headers: usize = outbound
             .headers
@@ -35,7 +35,7 @@ impl fetch::Host for State {
             .map(|(n, v)| n.len() + v.len())
             .sum();
         self.works(upstream.len() + outbound.target.len() + headers + outbound.body.len())?;
-        self.depends_on(Source::Fetch);
+        self.depends_on(Dependence::Fetch);
         let Some(upstream) = self.grants.fetch.get(&upstream).cloned() else {
             let name = quoted(&upstream);
             return Ok(Err(FetchError::Failed(format!(
@@ -116,7 +116,7 @@ fn request(
     Ok(request)
 }
 
-async fn ask(upstream: &Upstream, request: Request<RequestBody>, all: &Arc<HeldBodies>) -> Answer {
+async fn ask(upstream: &Upstream, request: Request<RequestBody>, all: &Arc<HeldBodies>) -> Fetched {
     let (mut head, body) = request.into_parts();
     let answer = upstream
         .send(OutgoingRequest {

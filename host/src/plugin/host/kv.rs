@@ -6,17 +6,17 @@ use std::time::Duration;
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::kv;
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::State;
 use crate::store::memory::Kv;
 
-type Answer<T> = Result<std::result::Result<T, String>>;
+type Returned<T> = Result<std::result::Result<T, String>>;
 
 impl State {
     fn store(&mut self, import: &str, bytes: usize) -> Result<(Arc<Kv>, Arc<str>)> {
         self.only_in_calls(import)?;
         self.works(bytes)?;
-        self.depends_on(Source::Kv);
+        self.depends_on(Dependence::Kv);
         match &self.grants.kv {
             Some(kv) => Ok((Arc::clone(kv), Arc::clone(&self.identity.plugin))),
             None => bail!("`kv` is not granted to this plugin"),
@@ -29,7 +29,7 @@ fn ttl(ms: Option<u64>) -> Option<Duration> {
 }
 
 impl kv::Host for State {
-    fn get(&mut self, key: String) -> Answer<Option<Vec<u8>>> {
+    fn get(&mut self, key: String) -> Returned<Option<Vec<u8>>> {
         let (kv, plugin) = self.store("kv.get", key.len())?;
         let value = kv.get(&plugin, &key);
         self.works(
@@ -40,17 +40,17 @@ impl kv::Host for State {
         Ok(value.map(|value| value.map(|value| value.to_vec())))
     }
 
-    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Answer<()> {
+    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Returned<()> {
         let (kv, plugin) = self.store("kv.set", key.len() + value.len())?;
         Ok(kv.set(&plugin, &key, value, ttl(ttl_ms)))
     }
 
-    fn delete(&mut self, key: String) -> Answer<()> {
+    fn delete(&mut self, key: String) -> Returned<()> {
         let (kv, plugin) = self.store("kv.delete", key.len())?;
         Ok(kv.delete(&plugin, &key))
     }
 
-    fn add(&mut self, key: String, delta: i64, ttl_ms: Option<u64>) -> Answer<i64> {
+    fn add(&mut self, key: String, delta: i64, ttl_ms: Option<u64>) -> Returned<i64> {
         let (kv, plugin) = self.store("kv.add", key.len())?;
         Ok(kv.add(&plugin, &key, delta, ttl(ttl_ms)))
     }
@@ -61,7 +61,7 @@ impl kv::Host for State {
         expected: Option<Vec<u8>>,
         value: Vec<u8>,
         ttl_ms: Option<u64>,
-    ) -> Answer<bool> {
+    ) -> Returned<bool> {
         let bytes = key.len() + value.len() + expected.as_ref().map_or(0, Vec::len);
         let (kv, plugin) = self.store("kv.replace", bytes)?;
         Ok(kv.replace(&plugin, &key, expected.as_deref(), value, ttl(ttl_ms)))

@@ -6,7 +6,7 @@ use crate::limits::decisions::{FACT_NAME_BYTES_MAX, FACTS_MAX};
 /// What a decision can hang on beside the values of getters: another request with the same values may
 /// be decided otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum Dependence {
     Body,
     Fetch,
     Kv,
@@ -23,22 +23,22 @@ pub enum Source {
     Getters,
 }
 
-impl Source {
-    const ALL: [(Source, &'static str); 10] = [
-        (Source::Body, "read a body"),
-        (Source::Fetch, "used `fetch`"),
-        (Source::Kv, "used `kv`"),
-        (Source::Clock, "read the clock"),
-        (Source::Random, "used `random`"),
-        (Source::KeySet, "verified a token with a key set"),
+impl Dependence {
+    const ALL: [(Dependence, &'static str); 10] = [
+        (Dependence::Body, "read a body"),
+        (Dependence::Fetch, "used `fetch`"),
+        (Dependence::Kv, "used `kv`"),
+        (Dependence::Clock, "read the clock"),
+        (Dependence::Random, "used `random`"),
+        (Dependence::KeySet, "verified a token with a key set"),
         (
-            Source::Id,
+            Dependence::Id,
             "read the request's identifier (`id`, or the header `x-request-id`, alone or among all headers)",
         ),
-        (Source::Wasi, "called WASI"),
-        (Source::Notes, "was refused a note"),
+        (Dependence::Wasi, "called WASI"),
+        (Dependence::Notes, "was refused a note"),
         (
-            Source::Getters,
+            Dependence::Getters,
             "called more getters of the request than can be held against the next one",
         ),
     ];
@@ -49,25 +49,25 @@ impl Source {
 
     /// Whether an author can answer for it: for a time the author names, it is taken not to change.
     fn can_be_answered_for(self) -> bool {
-        matches!(self, Source::Fetch | Source::Kv)
+        matches!(self, Dependence::Fetch | Dependence::Kv)
     }
 }
 
 /// Some of the sources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sources(u16);
+pub struct Dependences(u16);
 
-impl Sources {
-    fn add(&mut self, source: Source) {
+impl Dependences {
+    fn add(&mut self, source: Dependence) {
         self.0 |= source.bit();
     }
 
-    fn has(self, source: Source) -> bool {
+    fn has(self, source: Dependence) -> bool {
         self.0 & source.bit() != 0
     }
 
-    fn without(self, others: Sources) -> Sources {
-        Sources(self.0 & !others.0)
+    fn without(self, others: Dependences) -> Dependences {
+        Dependences(self.0 & !others.0)
     }
 
     fn is_empty(self) -> bool {
@@ -76,14 +76,18 @@ impl Sources {
 
     /// What the call did, in words that follow "it".
     pub fn deeds(self) -> String {
-        let deeds = Source::ALL.iter().filter(|(source, _)| self.has(*source));
+        let deeds = Dependence::ALL
+            .iter()
+            .filter(|(source, _)| self.has(*source));
         let deeds: Vec<&str> = deeds.map(|(_, deed)| *deed).collect();
         deeds.join(" and ")
     }
 
     /// Whether the plugin's author could answer for all of them.
     pub fn can_be_answered_for(self) -> bool {
-        let mut all = Source::ALL.iter().filter(|(source, _)| self.has(*source));
+        let mut all = Dependence::ALL
+            .iter()
+            .filter(|(source, _)| self.has(*source));
         all.all(|(source, _)| source.can_be_answered_for())
     }
 }
@@ -94,9 +98,9 @@ pub struct Reads {
     pub facts: Vec<Fact>,
     name_bytes: usize,
     /// What the call depended on beside them.
-    sources: Sources,
+    sources: Dependences,
     /// Those of them that the plugin answers for.
-    answered_for: Sources,
+    answered_for: Dependences,
     /// The notes that it wrote, which belong to what it did.
     pub writes: Vec<(String, String)>,
 }
@@ -108,7 +112,7 @@ impl Reads {
         }
         self.name_bytes += fact.name_bytes();
         if self.facts.len() >= FACTS_MAX || self.name_bytes > FACT_NAME_BYTES_MAX {
-            self.depends_on(Source::Getters);
+            self.depends_on(Dependence::Getters);
             return;
         }
         self.facts.push(fact);
@@ -121,7 +125,7 @@ impl Reads {
     }
 
     /// Notes what the request does not show.
-    pub fn depends_on(&mut self, source: Source) {
+    pub fn depends_on(&mut self, source: Dependence) {
         self.sources.add(source);
         if self.is_spoilt() {
             self.facts.clear();
@@ -130,7 +134,7 @@ impl Reads {
     }
 
     /// Notes that the plugin answers for a source; whether before or after it is used does not matter.
-    pub fn answers_for(&mut self, source: Source) {
+    pub fn answers_for(&mut self, source: Dependence) {
         self.answered_for.add(source);
     }
 
@@ -140,7 +144,7 @@ impl Reads {
     }
 
     /// Itself, if a decision made from it can be used again; else what stands in the way.
-    pub fn finish(self) -> Result<Reads, Sources> {
+    pub fn finish(self) -> Result<Reads, Dependences> {
         let unanswered = self.sources.without(self.answered_for);
         // What is spoilt has no facts any more, and must never count as a decision without any.
         if self.is_spoilt() || !unanswered.is_empty() {
@@ -154,7 +158,7 @@ impl Reads {
 mod tests {
     use super::*;
 
-    fn read(sources: &[Source], answered_for: &[Source]) -> Reads {
+    fn read(sources: &[Dependence], answered_for: &[Dependence]) -> Reads {
         let mut reads = Reads::default();
         reads.note(Fact::Method);
         sources.iter().for_each(|source| reads.depends_on(*source));
@@ -170,11 +174,11 @@ mod tests {
     fn what_is_answered_for_leaves_all_getters_in_the_key() {
         for sources in [
             &[][..],
-            &[Source::Fetch],
-            &[Source::Kv],
-            &[Source::Fetch, Source::Kv],
+            &[Dependence::Fetch],
+            &[Dependence::Kv],
+            &[Dependence::Fetch, Dependence::Kv],
         ] {
-            let reads = read(sources, &[Source::Kv, Source::Fetch]).finish();
+            let reads = read(sources, &[Dependence::Kv, Dependence::Fetch]).finish();
             let reads = reads.unwrap_or_else(|left| panic!("{sources:?}: {left:?}"));
             assert_eq!(reads.facts, [Fact::Method, Fact::Path]);
             assert_eq!(reads.writes.len(), 1);
@@ -184,17 +188,17 @@ mod tests {
     #[test]
     fn each_source_is_answered_for_by_itself() {
         for (used, answered_for, left) in [
-            (&[Source::Fetch][..], &[][..], "used `fetch`"),
-            (&[Source::Fetch], &[Source::Kv], "used `fetch`"),
-            (&[Source::Kv], &[Source::Fetch], "used `kv`"),
+            (&[Dependence::Fetch][..], &[][..], "used `fetch`"),
+            (&[Dependence::Fetch], &[Dependence::Kv], "used `fetch`"),
+            (&[Dependence::Kv], &[Dependence::Fetch], "used `kv`"),
             (
-                &[Source::Fetch, Source::Kv],
+                &[Dependence::Fetch, Dependence::Kv],
                 &[],
                 "used `fetch` and used `kv`",
             ),
             (
-                &[Source::Fetch, Source::Clock],
-                &[Source::Fetch],
+                &[Dependence::Fetch, Dependence::Clock],
+                &[Dependence::Fetch],
                 "read the clock",
             ),
         ] {
@@ -205,11 +209,11 @@ mod tests {
 
     #[test]
     fn nobody_answers_for_the_rest() {
-        for (source, deed) in Source::ALL {
+        for (source, deed) in Dependence::ALL {
             let finished = read(&[source], &[source]).finish();
             assert_eq!(finished.is_ok(), source.can_be_answered_for(), "{deed}");
         }
-        let left = read(&[Source::Body], &[]).finish().unwrap_err();
+        let left = read(&[Dependence::Body], &[]).finish().unwrap_err();
         assert_eq!(left.deeds(), "read a body");
         assert!(!left.can_be_answered_for());
     }

@@ -8,7 +8,7 @@ use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::http as wit;
 use super::edits::{Edit, lines};
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::{RequestEditsHandle, RequestHandle, State};
 use crate::http::facts::Fact;
 use crate::http::fields;
@@ -32,7 +32,7 @@ impl State {
 
     fn looks_at_header(&mut self, name: &str, fact: fn(String) -> Fact) -> Result<()> {
         if name.eq_ignore_ascii_case(REQUEST_ID.as_str()) && self.shows_id()? {
-            self.depends_on(Source::Id);
+            self.depends_on(Dependence::Id);
         }
         self.looks_at(|| fact(name.to_owned()));
         Ok(())
@@ -116,7 +116,7 @@ impl wit::HostRequest for State {
         self.works(0)?;
         self.looks_at(|| Fact::Headers);
         if self.shows_id()? {
-            self.depends_on(Source::Id);
+            self.depends_on(Dependence::Id);
         }
         Ok(lines(&self.exchange()?.request.headers))
     }
@@ -135,7 +135,7 @@ impl wit::HostRequest for State {
 
     fn id(&mut self, _: Resource<RequestHandle>) -> Result<String> {
         self.works(0)?;
-        self.depends_on(Source::Id);
+        self.depends_on(Dependence::Id);
         Ok(self.exchange()?.id.to_string())
     }
 
@@ -210,7 +210,7 @@ impl wit::HostRequest for State {
         match (&mut self.reads, &set) {
             (Some(reads), Ok(())) => reads.wrote(&name, &value),
             // It hung on how much others wrote.
-            (Some(reads), Err(_)) => reads.depends_on(Source::Notes),
+            (Some(reads), Err(_)) => reads.depends_on(Dependence::Notes),
             (None, _) => {}
         }
         Ok(set)

@@ -3,7 +3,7 @@
 use wasmtime::{Result, bail};
 
 use super::bindings::tollgate::plugin::signatures;
-use super::reads::Source;
+use super::reads::Dependence;
 use super::state::State;
 use crate::limits;
 use crate::policy::key_sets;
@@ -17,7 +17,7 @@ impl signatures::Host for State {
         self.only_in_calls("signatures.verify-jws")?;
         self.works(token.len() + limits::plugin::SIGNATURE_WORK_BYTES)?;
         // Keys come and go.
-        self.depends_on(Source::KeySet);
+        self.depends_on(Dependence::KeySet);
         let Some(key_sets) = &self.grants.key_sets else {
             bail!("a plugin that does not import `signatures` has no key sets");
         };

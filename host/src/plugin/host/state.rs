@@ -8,7 +8,7 @@ use wasmtime::{ResourceLimiter, Result, bail};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::meter::{CpuMeter, OverBudget, Pause};
-use super::reads::{Reads, Source};
+use super::reads::{Dependence, Reads};
 use super::undo::Undo;
 use super::wasi::{self, Wasi};
 use crate::http::exchange::{Exchange, ResponseHead};
@@ -156,7 +156,7 @@ impl State {
     }
 
     /// Notes that what the call answers depends on more than the request shows.
-    pub(super) fn depends_on(&mut self, source: Source) {
+    pub(super) fn depends_on(&mut self, source: Dependence) {
         if let Some(reads) = &mut self.reads {
             reads.depends_on(source);
         }
@@ -201,7 +201,7 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Its clocks and randomness are behind here, as is what depends on neither.
         if let Some(reads) = &mut self.reads {
-            reads.depends_on(Source::Wasi);
+            reads.depends_on(Dependence::Wasi);
         }
         let wasi = self
             .wasi

@@ -8,24 +8,24 @@ use crate::limits;
 
 #[derive(Default)]
 pub struct Undo {
-    request: Head<RequestHead>,
+    request: HeadBefore<RequestHead>,
     written: Option<Vec<HeaderName>>,
     pub request_body: Option<RequestBody>,
-    response: Head<ResponseHead>,
+    response: HeadBefore<ResponseHead>,
     pub response_body: Option<Content>,
     attributes: Option<Attributes>,
 }
 
 /// A head before its first edit: the fields that were edited since, one by one, which is most of what
 /// plugins do; and from some other edit on, all of it.
-struct Head<H> {
+struct HeadBefore<H> {
     fields: Vec<(HeaderName, Vec<HeaderValue>)>,
     whole: Option<H>,
 }
 
-impl<H> Default for Head<H> {
+impl<H> Default for HeadBefore<H> {
     fn default() -> Self {
-        Head {
+        HeadBefore {
             fields: Vec::new(),
             whole: None,
         }
@@ -48,7 +48,7 @@ impl Fields for ResponseHead {
     }
 }
 
-impl<H: Fields> Head<H> {
+impl<H: Fields> HeadBefore<H> {
     fn keep(&mut self, head: &H) {
         if self.whole.is_none() {
             self.whole = Some(head.clone());
@@ -174,7 +174,7 @@ mod tests {
             .collect();
         for whole_after in 0..names.len() + 1 {
             let (before, mut now) = (head(), head());
-            let mut kept = Head::default();
+            let mut kept = HeadBefore::default();
             for (index, name) in names.iter().enumerate() {
                 if index == whole_after {
                     kept.keep(&now);
@@ -198,7 +198,7 @@ mod tests {
             status: StatusCode::OK,
             headers: head().headers,
         };
-        let mut kept = Head::default();
+        let mut kept = HeadBefore::default();
         let a = HeaderName::from_static("a");
         kept.keep_field(&mut now, &a);
         now.headers.insert(&a, HeaderValue::from_static("3"));

@@ -10,12 +10,12 @@ use crate::plugin::call::guest_error;
 use crate::plugin::engine::compilers::job::Job;
 use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::state::State;
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 
 /// Makes a core module a component; leaves a component as it is. `file` is what it was loaded from.
 pub(in crate::plugin) fn componentize(
     runtime: &Runtime,
-    file: Key,
+    file: CodeKey,
     bytes: Vec<u8>,
 ) -> Result<Vec<u8>, String> {
     if wasmparser::Parser::is_component(&bytes) {
@@ -24,7 +24,7 @@ pub(in crate::plugin) fn componentize(
     if !wasmparser::Parser::is_core_wasm(&bytes) {
         return Err("it is neither a WebAssembly component nor a core module".to_owned());
     }
-    let key = release_key(Key::of(&[b"core module", &file.0]));
+    let key = release_key(CodeKey::of(&[b"core module", &file.0]));
     if let Some(component) = runtime.artefacts.get(key) {
         return Ok(component);
     }
@@ -65,7 +65,7 @@ pub(in crate::plugin) enum Keep {
 /// Compiles, or takes what was compiled before.
 pub(in crate::plugin) fn compile(
     runtime: &Runtime,
-    key: Key,
+    key: CodeKey,
     bytes: &[u8],
     keep: Keep,
     large: bool,
@@ -102,7 +102,7 @@ fn made(runtime: &Runtime, bytes: &[u8], large: bool) -> Result<(Component, Vec<
 }
 
 /// What was compiled before under this key, without knowing its bytes.
-pub(in crate::plugin) fn compiled(runtime: &Runtime, key: Key) -> Option<Component> {
+pub(in crate::plugin) fn compiled(runtime: &Runtime, key: CodeKey) -> Option<Component> {
     let code = runtime.artefacts.get(engine_key(runtime, key))?;
     // SAFETY: `Artefacts` answers only bytes that this user's gateway wrote, checked against their hash;
     // wasmtime checks that its version and settings fit.
@@ -127,12 +127,12 @@ pub(in crate::plugin) fn names(runtime: &Runtime, component: &Component) -> Name
 }
 
 /// Another release may make something else of the same.
-pub(in crate::plugin) fn release_key(key: Key) -> Key {
-    Key::of(&[&key.0, env!("CARGO_PKG_VERSION").as_bytes()])
+pub(in crate::plugin) fn release_key(key: CodeKey) -> CodeKey {
+    CodeKey::of(&[&key.0, env!("CARGO_PKG_VERSION").as_bytes()])
 }
 
 /// The same content compiles to something else under another engine or release.
-fn engine_key(runtime: &Runtime, key: Key) -> Key {
+fn engine_key(runtime: &Runtime, key: CodeKey) -> CodeKey {
     struct Bytes(Vec<u8>);
     impl std::hash::Hasher for Bytes {
         fn finish(&self) -> u64 {
@@ -144,7 +144,7 @@ fn engine_key(runtime: &Runtime, key: Key) -> Key {
     }
     let mut engine = Bytes(Vec::new());
     std::hash::Hash::hash(&runtime.engine.precompile_compatibility_hash(), &mut engine);
-    Key::of(&[&key.0, &engine.0, env!("CARGO_PKG_VERSION").as_bytes()])
+    CodeKey::of(&[&key.0, &engine.0, env!("CARGO_PKG_VERSION").as_bytes()])
 }
 
 /// Resolves a component's imports.

@@ -13,7 +13,7 @@ use wasmtime::Engine;
 
 use super::{compile, schema, steps};
 use crate::limits;
-use crate::plugin::engine::compilers::frame::{Answer, Request};
+use crate::plugin::engine::compilers::frame::{JobResult, Request};
 use crate::plugin::engine::compilers::job::Job;
 use crate::plugin::engine::runtime::{self, FunctionCache};
 
@@ -48,8 +48,8 @@ pub fn serve() -> Result<(), String> {
     for (job, input) in jobs {
         let done = bounded(job, at_first).and_then(|()| work(&engine, job, input));
         let answer = match done.and_then(within_bounds) {
-            Ok(bytes) => Answer { done: true, bytes },
-            Err(text) => Answer {
+            Ok(bytes) => JobResult { done: true, bytes },
+            Err(text) => JobResult {
                 done: false,
                 bytes: text.into_bytes(),
             },

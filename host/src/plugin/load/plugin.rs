@@ -19,7 +19,7 @@ use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;
 use crate::plugin::host::state::{Phase, State};
 use crate::plugin::host::wasi::Witness;
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 use crate::plugin::spec::PluginSpec;
 
 /// What `describe` answers.
@@ -38,9 +38,9 @@ pub struct Plugin {
     pub description: Description,
     pub shape: Shape,
     /// What it was loaded from.
-    file: Key,
+    file: CodeKey,
     pub(in crate::plugin) bytes: Vec<u8>,
-    pub(in crate::plugin) content: Key,
+    pub(in crate::plugin) content: CodeKey,
     pub(in crate::plugin) component: Component,
     pub(in crate::plugin) code: Arc<Code>,
 }
@@ -60,7 +60,7 @@ impl Plugin {
 
     /// Whether loading this would make the same plugin again.
     pub fn is_of(&self, spec: &PluginSpec, bytes: &[u8]) -> bool {
-        *self.spec() == for_shape(spec.clone(), &self.shape) && self.file == Key::of(&[bytes])
+        *self.spec() == for_shape(spec.clone(), &self.shape) && self.file == CodeKey::of(&[bytes])
     }
 
     fn prepare(
@@ -68,7 +68,7 @@ impl Plugin {
         spec: PluginSpec,
         bytes: Vec<u8>,
     ) -> Result<Plugin, LoadError> {
-        let file = Key::of(&[&bytes]);
+        let file = CodeKey::of(&[&bytes]);
         let bytes = compile::componentize(runtime, file, bytes).map_err(LoadError::plugin)?;
         if bytes.len() > limits::loading::PLUGIN_SNAPSHOT_BYTES_MAX && !spec.large {
             return Err(LoadError::plugin(format!(
@@ -82,8 +82,8 @@ impl Plugin {
         let grants = spec.grants.interfaces();
         let outline = outline::outline(&bytes).map_err(LoadError::plugin)?;
         contract::read(&outline.names, outline.handles, grants).map_err(LoadError::Plugin)?;
-        let content = Key::of(&[&bytes]);
-        let key = Key::of(&[b"component", &content.0]);
+        let content = CodeKey::of(&[&bytes]);
+        let key = CodeKey::of(&[b"component", &content.0]);
         let code = runtime.code_cache.code(key);
         let component = code
             .component(|| compile::compile(runtime, key, &bytes, Keep::OnDisk, spec.large))

@@ -11,11 +11,11 @@ use super::plugin::Plugin;
 use super::snapshot::{self, NoSnapshot};
 use super::steps;
 use crate::plugin::call::hooks::Exports;
-use crate::plugin::call::idle::Idle;
+use crate::plugin::call::idle::IdleSandboxes;
 use crate::plugin::call::policy::{Instances, Policy};
 use crate::plugin::engine::code_cache::Code;
 use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 use crate::plugin::spec::Identity;
 
 impl Policy {
@@ -43,7 +43,7 @@ impl Policy {
         plugin.check_config(config)?;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let config = config.to_string();
-        let of_config = Key::of(&[config.as_bytes()]);
+        let of_config = CodeKey::of(&[config.as_bytes()]);
         let Captured {
             code,
             component,
@@ -71,7 +71,7 @@ impl Policy {
             configure_each,
             _code: code,
             config: of_config,
-            idle: Idle::new(plugin.runtime().idle_per_policy, &plugin.runtime().idle),
+            idle: IdleSandboxes::new(plugin.runtime().idle_per_policy, &plugin.runtime().idle),
             permits,
         };
         policy.pristine = first_instance::try_out(&policy, plugin)?;
@@ -87,7 +87,7 @@ impl Policy {
     ) -> bool {
         Arc::ptr_eq(&self.plugin, &plugin.callable)
             && self.instances == instances
-            && self.config == Key::of(&[config.to_string().as_bytes()])
+            && self.config == CodeKey::of(&[config.to_string().as_bytes()])
     }
 }
 

@@ -11,7 +11,7 @@ use super::schema_errors;
 use crate::limits;
 use crate::plugin::engine::compilers::job::Job;
 use crate::plugin::engine::runtime::Runtime;
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 
 /// What is asked: whether this is a schema, and whether this fits it.
 #[derive(Serialize, Deserialize)]
@@ -43,7 +43,7 @@ fn ask(runtime: &Runtime, schema: &Value, config: Option<&Value>) -> Result<(), 
     let question = serde_json::to_vec(&Question { schema, config })
         .map_err(|error| LoadError::plugin(error.to_string()))?;
     // What was found to fit once is not asked again by the next start.
-    let key = compile::release_key(Key::of(&[b"fits its schema", &question]));
+    let key = compile::release_key(CodeKey::of(&[b"fits its schema", &question]));
     if runtime.artefacts.get(key).is_some() {
         return Ok(());
     }

@@ -19,7 +19,7 @@ use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;
 use crate::plugin::host::state::{Phase, State};
 use crate::plugin::host::wasi::Witness;
-use crate::plugin::key::Key;
+use crate::plugin::key::CodeKey;
 use crate::shown::one_line;
 
 /// Why there is no snapshot.
@@ -42,7 +42,7 @@ pub fn configured(
     let code = plugin
         .runtime()
         .code_cache
-        .code(Key::of(&[&key.0, &secrets.0]));
+        .code(CodeKey::of(&[&key.0, &secrets.0]));
     let component = code.component(|| make(plugin, policy, config, key))?;
     Ok((code, component))
 }
@@ -51,7 +51,7 @@ fn make(
     plugin: &Plugin,
     policy: &Arc<str>,
     config: &str,
-    key: Key,
+    key: CodeKey,
 ) -> Result<Component, NoSnapshot> {
     if plugin.shape.handles.own {
         let why = "it makes resources of its own, whose handles are in no memory";
@@ -74,14 +74,14 @@ fn make(
 
 /// What it is known by on disk. The same plugin may configure itself differently if it was granted other
 /// secrets; what depends on their values is not there.
-fn key(plugin: &Plugin, config: &str) -> Key {
+fn key(plugin: &Plugin, config: &str) -> CodeKey {
     let kind: &[u8] = match plugin.runtime().page_scan {
         Some(_) => b"snapshot with accessors",
         None => b"snapshot",
     };
     let mut parts: Vec<&[u8]> = vec![kind, &plugin.content.0, config.as_bytes()];
     parts.extend(plugin.spec().grants.secrets.names().map(str::as_bytes));
-    Key::of(&parts)
+    CodeKey::of(&parts)
 }
 
 struct Taken {

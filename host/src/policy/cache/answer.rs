@@ -5,17 +5,17 @@ use http::{HeaderMap, StatusCode};
 use super::bodies::body::CacheBody;
 
 /// A response to send on, its head complete.
-pub struct Answer {
+pub struct Served {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: CacheBody,
 }
 
-impl Answer {
-    pub(super) fn empty(status: StatusCode) -> Answer {
+impl Served {
+    pub(super) fn empty(status: StatusCode) -> Served {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CONTENT_LENGTH, 0.into());
-        Answer {
+        Served {
             status,
             headers,
             body: CacheBody::empty(),

@@ -9,10 +9,10 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::answer::Answer;
+use super::answer::Served;
 use super::bodies::body::CacheBody;
 use super::kept::flight::{Followers, Landing, Lead};
-use super::kept::store::{Kept, Watch};
+use super::kept::store::{StoredResponse, Watch};
 use super::rules::conditions::CLIENTS_OWN;
 use super::rules::directives::RequestDirectives;
 use super::rules::head::merge;
@@ -34,7 +34,7 @@ pub struct Fill {
     pub(super) requested: SystemTime,
     pub(super) forward: Forward,
     /// What is stored, and too old.
-    pub(super) stale: Option<Kept>,
+    pub(super) stale: Option<StoredResponse>,
     /// The client's conditions and range go inwards as they are.
     pub(super) conditions_pass: bool,
     pub(super) lead: Option<Lead>,
@@ -42,7 +42,7 @@ pub struct Fill {
 
 /// What the way out comes to.
 pub enum Filled {
-    Answer(Answer),
+    Served(Served),
     /// The response is of no use to the client. It gets that of another request, which this one is of.
     AskAgain(Fill),
 }
@@ -76,7 +76,7 @@ impl Fill {
     }
 
     /// What is being validated: a success with a validator.
-    pub(super) fn validated(&self) -> Option<&Kept> {
+    pub(super) fn validated(&self) -> Option<&StoredResponse> {
         let stale = self.stale.as_ref().filter(|_| !self.conditions_pass)?;
         is_validatable(stale).then_some(stale)
     }
@@ -106,7 +106,7 @@ impl Fill {
     ) -> Filled {
         if gateway_error || STALE_IF_ERROR.contains(&status) {
             if let Some(answer) = self.stand_in(status, now) {
-                return Filled::Answer(answer);
+                return Filled::Served(answer);
             }
         } else if status == StatusCode::NOT_MODIFIED
             && let Some(stale) = self.validated().cloned()
@@ -158,7 +158,7 @@ impl Fill {
 
     /// Answers with what is stored where the upstream fails, if it may (RFC 9111, section 4.2.4; RFC
     /// 5861, section 4).
-    fn stand_in(&self, status: StatusCode, now: SystemTime) -> Option<Answer> {
+    fn stand_in(&self, status: StatusCode, now: SystemTime) -> Option<Served> {
         // A failure of old says less than the one of now.
         let stale = self.stale.as_ref();
         let stale = stale.filter(|stale| !stale.head.status.is_server_error())?;
@@ -192,13 +192,13 @@ impl Fill {
         };
         if self.conditions_pass {
             report.write(&mut response.headers);
-            return Filled::Answer(Answer {
+            return Filled::Served(Served {
                 status: response.status,
                 headers: response.headers,
                 body: response.body,
             });
         }
-        Filled::Answer(response.finish(self.client(), report))
+        Filled::Served(response.finish(self.client(), report))
     }
 
     /// Whether the range that was taken off the request is too far off to be cut from this response.
@@ -235,7 +235,7 @@ const STALE_IF_ERROR: [StatusCode; 4] = [
     StatusCode::GATEWAY_TIMEOUT,
 ];
 
-pub(super) fn is_validatable(kept: &Kept) -> bool {
+pub(super) fn is_validatable(kept: &StoredResponse) -> bool {
     let headers = &kept.head.headers;
     let has_validator = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
     kept.head.status.is_success() && has_validator

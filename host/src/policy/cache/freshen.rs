@@ -9,7 +9,7 @@ use http::header::{AGE, CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
 use super::bodies::body::CacheBody;
 use super::fill::{Fill, Filled};
 use super::kept::flight::Landing;
-use super::kept::store::{Content, Head, Kept};
+use super::kept::store::{StoredContent, StoredHead, StoredResponse};
 use super::rules::conditions::weakly_equal;
 use super::rules::freshness::SETS_COOKIES;
 use super::rules::head::merge;
@@ -22,7 +22,7 @@ impl Fill {
     /// stored is not what the origin has, and the origin is asked without a condition.
     pub(super) fn not_modified(
         mut self,
-        stale: &Kept,
+        stale: &StoredResponse,
         headers: &HeaderMap,
         storage: &Storage,
         now: SystemTime,
@@ -39,7 +39,7 @@ impl Fill {
     /// The stored body, under a head that is up to date.
     fn freshen(
         mut self,
-        stale: &Kept,
+        stale: &StoredResponse,
         merged: HeaderMap,
         storage: &Storage,
         now: SystemTime,
@@ -52,7 +52,7 @@ impl Fill {
         };
         let mut headers = merged;
         if let Some(head) = self.judge_freshened(status, &headers, storage, now) {
-            let kept = Kept {
+            let kept = StoredResponse {
                 head: Arc::new(head),
                 content: stale.content.clone(),
             };
@@ -76,7 +76,7 @@ impl Fill {
             length,
             received: now,
         };
-        Filled::Answer(whole.finish(self.client(), report))
+        Filled::Served(whole.finish(self.client(), report))
     }
 
     /// A cookie that is set with a 304 or an answer to HEAD is this client's: the rest is judged without.
@@ -86,7 +86,7 @@ impl Fill {
         merged: &HeaderMap,
         storage: &Storage,
         now: SystemTime,
-    ) -> Option<Head> {
+    ) -> Option<StoredHead> {
         let mut storable = merged.clone();
         for name in SETS_COOKIES {
             storable.remove(name);
@@ -110,7 +110,7 @@ impl Fill {
             .then(|| self.judge_freshened(stale.head.status, &merged, storage, now));
         match head.flatten() {
             Some(head) => {
-                let kept = Kept {
+                let kept = StoredResponse {
                     head: Arc::new(head),
                     content: stale.content.clone(),
                 };
@@ -133,7 +133,7 @@ fn is_about(stored: &HeaderMap, update: &HeaderMap) -> bool {
 }
 
 /// Whether an answer to HEAD is about what is stored: all that it says of validators and length fits.
-fn is_same(stale: &Kept, update: &HeaderMap) -> bool {
+fn is_same(stale: &StoredResponse, update: &HeaderMap) -> bool {
     let stored = &stale.head.headers;
     let tags = match (stored.get(ETAG), update.get(ETAG)) {
         (Some(stored), Some(updated)) => weakly_equal(stored.as_bytes(), updated.as_bytes()),
@@ -142,8 +142,8 @@ fn is_same(stale: &Kept, update: &HeaderMap) -> bool {
     let modified = update.get(LAST_MODIFIED);
     let length = update.get(CONTENT_LENGTH).map(|length| length.to_str());
     let stored_length = match &stale.content {
-        Content::Stored(stored) => stored.length(),
-        Content::Growing(_) => return false,
+        StoredContent::Stored(stored) => stored.length(),
+        StoredContent::Growing(_) => return false,
     };
     tags && modified.is_none_or(|modified| stored.get(LAST_MODIFIED) == Some(modified))
         && length.is_none_or(|length| length.is_ok_and(|text| text.parse() == Ok(stored_length)))

@@ -13,7 +13,7 @@ use super::bodies::object::Stored;
 use super::bodies::pump::{Alone, pump};
 use super::fill::{Fill, Filled};
 use super::kept::flight::Landing;
-use super::kept::store::{Content, Head, Kept};
+use super::kept::store::{StoredContent, StoredHead, StoredResponse};
 use super::rules::date::date;
 use super::rules::freshness::{self, Times};
 use super::rules::head::stored_fields;
@@ -31,7 +31,7 @@ impl Fill {
         headers: &HeaderMap,
         storage: &Storage,
         now: SystemTime,
-    ) -> Option<Head> {
+    ) -> Option<StoredHead> {
         let times = Times {
             requested: self.requested,
             received: now,
@@ -42,7 +42,7 @@ impl Fill {
             Storage::Retain(retention) => retention.tags.clone(),
             _ => Vec::new(),
         };
-        Some(Head {
+        Some(StoredHead {
             status,
             headers: stored_fields(headers, &storable, now),
             selection,
@@ -58,7 +58,7 @@ impl Fill {
     /// Stores the response as it comes, and lets all who wait read along.
     pub(super) fn keep(
         mut self,
-        head: Head,
+        head: StoredHead,
         mut response: Whole,
         body: BoxBody,
         now: SystemTime,
@@ -91,14 +91,14 @@ impl Fill {
             // Else it has only just begun.
             _ => CacheBody::empty(),
         };
-        let kept = Kept {
+        let kept = StoredResponse {
             head: Arc::new(head),
-            content: Content::Growing(Arc::clone(&growing)),
+            content: StoredContent::Growing(Arc::clone(&growing)),
         };
         let report = self.report_stored(&kept, now);
         let answer = match own {
             Some(own) => Filled::AskAgain(own),
-            None => Filled::Answer(response.finish(self.client(), report)),
+            None => Filled::Served(response.finish(self.client(), report)),
         };
         self.share(kept.clone(), now);
         let lead = self.lead.take();
@@ -106,10 +106,10 @@ impl Fill {
         let alone = Alone::new(&cache.alone);
         let (watch, stale) = (self.watch, self.stale);
         let keep = move |stored: Arc<Stored>| {
-            let content = Content::Stored(stored);
+            let content = StoredContent::Stored(stored);
             cache
                 .store
-                .put_for(&watch, Kept { content, ..kept }, stale.as_ref());
+                .put_for(&watch, StoredResponse { content, ..kept }, stale.as_ref());
         };
         // Those who come while it grows are told to read along, until the lead is dropped: with this,
         // at the end of the pump.
@@ -121,21 +121,21 @@ impl Fill {
         answer
     }
 
-    fn keep_empty(mut self, head: Head, mut response: Whole, now: SystemTime) -> Filled {
+    fn keep_empty(mut self, head: StoredHead, mut response: Whole, now: SystemTime) -> Filled {
         let stored = Arc::new(Stored::default());
         response.body = CacheBody::stored(&stored);
-        let kept = Kept {
+        let kept = StoredResponse {
             head: Arc::new(head),
-            content: Content::Stored(stored),
+            content: StoredContent::Stored(stored),
         };
         let report = self.report_stored(&kept, now);
         let store = &self.cache.store;
         store.put_for(&self.watch, kept.clone(), self.stale.as_ref());
         self.share(kept, now);
-        Filled::Answer(response.finish(self.client(), report))
+        Filled::Served(response.finish(self.client(), report))
     }
 
-    fn report_stored(&self, kept: &Kept, now: SystemTime) -> Report {
+    fn report_stored(&self, kept: &StoredResponse, now: SystemTime) -> Report {
         Report {
             forward: Some(self.forward),
             stored: true,
@@ -146,7 +146,7 @@ impl Fill {
 
     /// Tells those who wait, if it may answer them. One that was fresh when it was made, and is not any
     /// more, is for them and for nobody who comes later: they waited since before.
-    pub(super) fn share(&mut self, kept: Kept, now: SystemTime) {
+    pub(super) fn share(&mut self, kept: StoredResponse, now: SystemTime) {
         let lifetime = &kept.head.lifetime;
         let flights = &self.cache.flights;
         if lifetime.is_fresh(now) {

@@ -8,13 +8,13 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFE
 use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::answer::Answer;
+use super::answer::Served;
 use super::fill::{Fill, is_validatable};
-use super::kept::flight::{Landing, Lead, Place, Waited};
-use super::kept::store::{self, Content, Head, Kept, Watch};
+use super::kept::flight::{Landing, Lead, Role, Waited};
+use super::kept::store::{self, StoredContent, StoredHead, StoredResponse, Watch};
 use super::pass::{Invalidates, Pass};
 use super::rules::directives::RequestDirectives;
-use super::rules::key::{self, Key, Target};
+use super::rules::key::{self, StoreKey, Target};
 use super::rules::status::{Forward, Report};
 use super::rules::{conditions, range};
 use super::serve::Client;
@@ -47,10 +47,10 @@ pub enum KeyMode {
 /// What to do with a request.
 pub enum Found {
     /// Send this; the request goes no further inwards.
-    Answer(Answer),
+    Served(Served),
     /// Send this, which is stale, and run the inner chain beside it for the [`Fill`], whose answer
     /// nobody gets: drop it.
-    AnswerAndRevalidate(Answer, Fill),
+    AnswerAndRevalidate(Served, Fill),
     /// Go inwards; the response belongs to the [`Fill`].
     Fetch(Fill),
     /// Go inwards with the request as it is; the response's head belongs to the [`Pass`].
@@ -59,19 +59,19 @@ pub enum Found {
 
 /// A request that the cache may answer.
 struct Wanted<'a> {
-    key: Key,
+    key: StoreKey,
     client: Client<'a>,
     wishes: RequestDirectives,
     /// The plugin vouches for the key, also where the request has `Authorization`.
     is_keyed: bool,
     /// A response that was fetched for others, and is of another variant.
-    other: Option<Arc<Head>>,
+    other: Option<Arc<StoredHead>>,
 }
 
 /// A request that it cannot answer.
 struct Miss {
     forward: Forward,
-    stale: Option<Kept>,
+    stale: Option<StoredResponse>,
     /// What the responses of this key vary by, and this request has for it.
     secondary: Vec<u8>,
     /// Only a fetch of its own will do.
@@ -105,11 +105,11 @@ impl Cache {
             }
             rounds += 1;
             let place = (Arc::clone(&wanted.key), miss.secondary.clone());
-            let too_old = |kept: &Kept| !kept.head.lifetime.is_fresh(now);
+            let too_old = |kept: &StoredResponse| !kept.head.lifetime.is_fresh(now);
             let follower = match self.flights.join(place, watch.generation, too_old) {
-                Place::Leads(lead) => return self.fetch(&wanted, miss, watch, Some(lead), now),
-                Place::Crowded => return self.fetch(&wanted, miss, watch, None, now),
-                Place::Follows(follower) => follower,
+                Role::Leads(lead) => return self.fetch(&wanted, miss, watch, Some(lead), now),
+                Role::Crowded => return self.fetch(&wanted, miss, watch, None, now),
+                Role::Follows(follower) => follower,
             };
             let waited = follower.wait().await;
             let now = start + began.elapsed();
@@ -119,7 +119,7 @@ impl Cache {
                         return self.fetch(&wanted, miss, watch, None, now);
                     }
                     if let Some(answer) = self.follow(&wanted, &miss, &kept, now) {
-                        return Found::Answer(answer);
+                        return Found::Served(answer);
                     }
                     wanted.other = Some(kept.head);
                 }
@@ -209,7 +209,7 @@ impl Cache {
             && let Some(answer) = kept.serve(wanted.client, now, Report::default())
         {
             self.counters.hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(Found::Answer(answer));
+            return Ok(Found::Served(answer));
         }
         let other = wanted.other.as_ref().map(|head| &head.selection);
         let varies_as = other.or_else(|| store::varies_as(variants));
@@ -246,14 +246,14 @@ impl Cache {
         self: &Arc<Self>,
         wanted: &Wanted<'_>,
         mut miss: Miss,
-        answer: Answer,
+        answer: Served,
         now: SystemTime,
     ) -> Found {
         let place = (Arc::clone(&wanted.key), std::mem::take(&mut miss.secondary));
         let watch = self.store.watch(&wanted.key);
-        let too_old = |kept: &Kept| !kept.head.lifetime.is_fresh(now);
+        let too_old = |kept: &StoredResponse| !kept.head.lifetime.is_fresh(now);
         match self.flights.join(place, watch.generation, too_old) {
-            Place::Leads(lead) => {
+            Role::Leads(lead) => {
                 let mut fill = self.fill(wanted, miss, watch, Some(lead), now);
                 fill.is_head = false;
                 // It outlives the request, and its client has an answer already.
@@ -263,7 +263,7 @@ impl Cache {
                 fill.request = owned::fields(&fill.request);
                 Found::AnswerAndRevalidate(answer, fill)
             }
-            Place::Follows(_) | Place::Crowded => Found::Answer(answer),
+            Role::Follows(_) | Role::Crowded => Found::Served(answer),
         }
     }
 
@@ -274,7 +274,7 @@ impl Cache {
         now: SystemTime,
     ) -> Result<Found, Miss> {
         if wanted.wishes.only_if_cached {
-            return Ok(Found::Answer(Answer::empty(StatusCode::GATEWAY_TIMEOUT)));
+            return Ok(Found::Served(Served::empty(StatusCode::GATEWAY_TIMEOUT)));
         }
         if wanted.client.is_head && miss.stale.is_none() {
             return Ok(Found::Pass(Pass {
@@ -290,9 +290,9 @@ impl Cache {
         &self,
         wanted: &Wanted<'_>,
         miss: &Miss,
-        kept: &Kept,
+        kept: &StoredResponse,
         now: SystemTime,
-    ) -> Option<Answer> {
+    ) -> Option<Served> {
         if !wanted.selects(kept) {
             return None;
         }
@@ -348,20 +348,20 @@ impl Wanted<'_> {
     }
 
     /// Whether the request selects this one of its key's variants.
-    fn is_like(&self, kept: &Kept) -> bool {
+    fn is_like(&self, kept: &StoredResponse) -> bool {
         let head = &kept.head;
         head.selection.selects(self.client.headers, &head.headers)
     }
 
     /// The same, and may have it. What was stored for all may not be what its origin has for one who
     /// is known to it, so `Authorization` asks for what says that it may be shared nevertheless.
-    fn selects(&self, kept: &Kept) -> bool {
+    fn selects(&self, kept: &StoredResponse) -> bool {
         self.is_like(kept) && (kept.head.for_authorized || !self.is_authorized())
     }
 
     /// Whether the client would wait long for the part that it wants of this one.
-    fn is_far_off(&self, kept: &Kept) -> bool {
-        let Content::Growing(growing) = &kept.content else {
+    fn is_far_off(&self, kept: &StoredResponse) -> bool {
+        let StoredContent::Growing(growing) = &kept.content else {
             return false;
         };
         let (head, length) = (&kept.head, growing.expected());
@@ -370,14 +370,14 @@ impl Wanted<'_> {
     }
 
     /// Whether the client will have this one although it is stale.
-    fn takes_stale(&self, kept: &Kept, now: SystemTime) -> bool {
+    fn takes_stale(&self, kept: &StoredResponse, now: SystemTime) -> bool {
         let lifetime = &kept.head.lifetime;
         let max_stale = self.wishes.max_stale;
         max_stale.is_some_and(|max| lifetime.may_answer_stale_on_request(now, max))
     }
 
     /// Whether the client will not have this one as it is (RFC 9111, section 5.2.1).
-    fn insists(&self, kept: &Kept, now: SystemTime) -> bool {
+    fn insists(&self, kept: &StoredResponse, now: SystemTime) -> bool {
         let lifetime = &kept.head.lifetime;
         let older = |max| lifetime.age(now) > Duration::from_secs(max);
         let staler = |min| lifetime.freshness(now) < Duration::from_secs(min);

@@ -24,7 +24,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
+pub use answer::Served;
 pub use fill::{Fill, Filled};
 pub use kept::flight::Followers;
 pub use lookup::{CacheRequest, Found, KeyMode};

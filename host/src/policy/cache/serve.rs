@@ -8,9 +8,9 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::answer::Answer;
+use super::answer::Served;
 use super::bodies::body::CacheBody;
-use super::kept::store::{Content, Kept};
+use super::kept::store::{StoredContent, StoredResponse};
 use super::rules::conditions::is_not_modified;
 use super::rules::range::{self, Asked};
 use super::rules::status::Report;
@@ -32,12 +32,14 @@ pub struct Whole {
     pub received: SystemTime,
 }
 
-impl Content {
+impl StoredContent {
     /// A body to send, from its beginning, and its length. None if the beginning has gone by.
     pub fn open(&self) -> Option<(CacheBody, Option<u64>)> {
         match self {
-            Content::Stored(stored) => Some((CacheBody::stored(stored), Some(stored.length()))),
-            Content::Growing(growing) => {
+            StoredContent::Stored(stored) => {
+                Some((CacheBody::stored(stored), Some(stored.length())))
+            }
+            StoredContent::Growing(growing) => {
                 let reader = growing.subscribe()?;
                 Some((CacheBody::growing(reader), growing.expected()))
             }
@@ -45,9 +47,9 @@ impl Content {
     }
 }
 
-impl Kept {
+impl StoredResponse {
     /// Answers with this. None if its body has gone by.
-    pub fn serve(&self, client: Client<'_>, now: SystemTime, mut report: Report) -> Option<Answer> {
+    pub fn serve(&self, client: Client<'_>, now: SystemTime, mut report: Report) -> Option<Served> {
         let head = &self.head;
         let (body, length) = self.content.open()?;
         let mut headers = head.headers.clone();
@@ -66,7 +68,7 @@ impl Kept {
 
 impl Whole {
     /// Meets the client's conditions and range, and says so.
-    pub fn finish(mut self, client: Client<'_>, mut report: Report) -> Answer {
+    pub fn finish(mut self, client: Client<'_>, mut report: Report) -> Served {
         if is_not_modified(client.headers, self.status, &self.headers, self.received) {
             for name in REPRESENTATION {
                 self.headers.remove(name);
@@ -83,7 +85,7 @@ impl Whole {
             self.body = CacheBody::empty();
         }
         report.write(&mut self.headers);
-        Answer {
+        Served {
             status: self.status,
             headers: self.headers,
             body: self.body,

@@ -35,7 +35,7 @@ pub use jws::Verified;
 
 /// Where the keys of a set are written.
 #[derive(Clone, PartialEq)]
-pub enum Source {
+pub enum KeysFrom {
     /// In the configuration: a JWK Set, a list of JWKs, or one JWK.
     Inline(Value),
     /// In a secret, as JSON.
@@ -54,13 +54,13 @@ pub struct Notice {
 /// Every key set of one configuration.
 #[derive(Default)]
 pub struct KeySets {
-    sets: BTreeMap<String, Arc<Entry>>,
+    sets: BTreeMap<String, Arc<LiveSet>>,
     /// Wakes [`KeySets::run`].
     wake: Arc<Notify>,
 }
 
-struct Entry {
-    source: Source,
+struct LiveSet {
+    source: KeysFrom,
     current: ArcSwap<KeySet>,
     file: Option<File>,
 }
@@ -76,13 +76,13 @@ struct File {
 /// What the last reading of a file found.
 struct Reading {
     at: Instant,
-    found: Found,
+    found: FileFound,
     /// Whether it could be used. What could not may have been read in the middle of being written.
     usable: bool,
 }
 
 #[derive(PartialEq, Eq)]
-enum Found {
+enum FileFound {
     /// The SHA-256 of what stands there, whether it could be used or not.
     Content([u8; 32]),
     Failure(String),
@@ -95,7 +95,7 @@ impl KeySets {
     /// As there.
     #[cfg(test)]
     pub fn load(
-        sources: BTreeMap<String, Source>,
+        sources: BTreeMap<String, KeysFrom>,
         now: Instant,
     ) -> Result<(KeySets, Vec<Notice>), Vec<Notice>> {
         KeySets::load_after(None, sources, now)
@@ -110,7 +110,7 @@ impl KeySets {
     /// All sets that have no usable key, and why.
     pub fn load_after(
         previous: Option<&KeySets>,
-        sources: BTreeMap<String, Source>,
+        sources: BTreeMap<String, KeysFrom>,
         now: Instant,
     ) -> Result<(KeySets, Vec<Notice>), Vec<Notice>> {
         let mut sets = BTreeMap::new();
@@ -122,7 +122,7 @@ impl KeySets {
                 sets.insert(name, Arc::clone(entry));
                 continue;
             }
-            match Entry::load(source, now) {
+            match LiveSet::load(source, now) {
                 Ok(entry) => {
                     warnings.extend(notices(&name, entry.current.load().warnings()));
                     sets.insert(name, Arc::new(entry));
@@ -168,7 +168,7 @@ impl KeySets {
         })
     }
 
-    fn want(&self, entry: &Entry) {
+    fn want(&self, entry: &LiveSet) {
         if let Some(file) = &entry.file
             && !file.wanted.swap(true, Ordering::Relaxed)
         {
@@ -260,12 +260,12 @@ fn notices(set: &str, texts: &[String]) -> impl Iterator<Item = Notice> {
     texts.iter().map(move |text| notice(set, text.clone()))
 }
 
-impl Entry {
-    fn load(source: Source, now: Instant) -> Result<Entry, String> {
+impl LiveSet {
+    fn load(source: KeysFrom, now: Instant) -> Result<LiveSet, String> {
         let (set, file) = match &source {
-            Source::Inline(value) => (KeySet::from_json(value)?, None),
-            Source::Secret(text) => (KeySet::parse(text)?, None),
-            Source::File { path, reload } => {
+            KeysFrom::Inline(value) => (KeySet::from_json(value)?, None),
+            KeysFrom::Secret(text) => (KeySet::parse(text)?, None),
+            KeysFrom::File { path, reload } => {
                 let text = read_bounded(path)?;
                 let set = KeySet::parse(&text)
                     .map_err(|error| format!("`{}`: {error}", path.display()))?;
@@ -275,14 +275,14 @@ impl Entry {
                     wanted: AtomicBool::new(false),
                     last: Mutex::new(Reading {
                         at: now,
-                        found: Found::content(&text),
+                        found: FileFound::content(&text),
                         usable: true,
                     }),
                 };
                 (set, Some(file))
             }
         };
-        Ok(Entry {
+        Ok(LiveSet {
             source,
             current: ArcSwap::from_pointee(set),
             file,
@@ -290,11 +290,11 @@ impl Entry {
     }
 }
 
-impl Found {
-    fn content(text: &[u8]) -> Found {
+impl FileFound {
+    fn content(text: &[u8]) -> FileFound {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
-        Found::Content(sha256)
+        FileFound::Content(sha256)
     }
 }
 
@@ -321,8 +321,8 @@ impl File {
         self.wanted.store(false, Ordering::Relaxed);
         let text = read_bounded(&self.path);
         let found = match &text {
-            Ok(text) => Found::content(text),
-            Err(error) => Found::Failure(error.clone()),
+            Ok(text) => FileFound::content(text),
+            Err(error) => FileFound::Failure(error.clone()),
         };
         last.at = now;
         if last.found == found {

@@ -63,7 +63,7 @@ pub enum Period {
 
 /// Where a limiter asks: what the scopes refer to.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct ScopeNames<'a> {
     /// Names the chain entry, unique in the gateway.
     pub entry: &'a str,
     pub route: &'a str,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::counted::{Counted, Standing};
-use super::{BadLimits, Bound, Limit, Limiter, Now, Place};
+use super::{BadLimits, Bound, Limit, Limiter, Now, ScopeNames};
 
 impl Limiter {
     /// Judges a request by all limits, and charges all of them if none refuses.
     pub fn charge(
         self: &Arc<Self>,
-        place: Place<'_>,
+        place: ScopeNames<'_>,
         limits: &[Limit],
         now: Now,
     ) -> Result<Charge, BadLimits> {

@@ -2,7 +2,7 @@
 
 use super::calendar::{Calendar, Window};
 use super::counter::{Counter, Finding};
-use super::digest::Digest;
+use super::digest::KeyDigest;
 use super::{Bound, Limit, Now};
 
 /// How a limit stands after the request was judged and, if it passed, charged.
@@ -30,7 +30,7 @@ impl Standing {
 /// One limit of a charge.
 pub(super) struct Counted {
     pub standing: Standing,
-    pub digest: Digest,
+    pub digest: KeyDigest,
     pub cost: u64,
     /// What the counter was last seen at.
     pub counter: Counter,
@@ -42,7 +42,7 @@ impl Counted {
     /// Judges a request by a limit, with the counter as it is stored.
     pub fn judge(
         limit: &Limit,
-        digest: Digest,
+        digest: KeyDigest,
         stored: Option<Counter>,
         calendar: &Calendar,
         now: Now,

@@ -8,19 +8,19 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Bound, Limit, Place, Scope};
+use super::{Bound, Limit, Scope, ScopeNames};
 
 /// The first word finds the counter in its shard, the second the shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Digest([u64; 2]);
+pub struct KeyDigest([u64; 2]);
 
-impl Digest {
+impl KeyDigest {
     pub fn shard_bits(self) -> u64 {
         self.0[1]
     }
 }
 
-impl Hash for Digest {
+impl Hash for KeyDigest {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0[0]);
     }
@@ -71,7 +71,7 @@ impl Digester {
 
     /// Every part is preceded by its length or has a fixed one, so no two identities are written as the
     /// same bytes: `["a", "bc"]` is not `["ab", "c"]`.
-    pub fn digest(&self, place: Place<'_>, limit: &Limit) -> Digest {
+    pub fn digest(&self, place: ScopeNames<'_>, limit: &Limit) -> KeyDigest {
         let mut hasher = self.keyed;
         match limit.scope {
             Scope::Entry => write_part(&mut hasher, 0, place.entry),
@@ -93,7 +93,7 @@ impl Digester {
             write_part(&mut hasher, 0, part);
         }
         let hash = hasher.finish128();
-        Digest([hash.h1, hash.h2])
+        KeyDigest([hash.h1, hash.h2])
     }
 }
 

@@ -10,9 +10,9 @@ use super::asked::check;
 use super::calendar::Calendar;
 use super::counted::Counted;
 use super::counter::{Counter, Finding};
-use super::digest::{Digest, Digester};
+use super::digest::{Digester, KeyDigest};
 use super::shard::Shard;
-use super::{BadLimits, Limit, Now, Place};
+use super::{BadLimits, Limit, Now, ScopeNames};
 use crate::limits::limiter::{LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX};
 
 pub struct Limiter {
@@ -40,7 +40,7 @@ impl Limiter {
     /// Judges a request by all limits, and takes what it costs from all of them if none refuses.
     pub(super) fn count(
         &self,
-        place: Place<'_>,
+        place: ScopeNames<'_>,
         limits: &[Limit],
         now: Now,
     ) -> Result<Vec<Counted>, BadLimits> {
@@ -48,7 +48,7 @@ impl Limiter {
         let digests = limits
             .iter()
             .map(|limit| self.digester.digest(place, limit));
-        let digests: Vec<Digest> = digests.collect();
+        let digests: Vec<KeyDigest> = digests.collect();
         check_distinct(limits, &digests)?;
 
         let mut locked = self.lock(&digests);
@@ -107,7 +107,7 @@ impl Limiter {
         counted.report(now);
     }
 
-    pub(super) fn release(&self, digest: Digest, held: u64) {
+    pub(super) fn release(&self, digest: KeyDigest, held: u64) {
         let mut shard = self.shard(digest);
         if let Some(Counter::Concurrent { held: all }) = shard.get(digest) {
             let held = all.saturating_sub(held);
@@ -128,17 +128,17 @@ impl Limiter {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    fn shard(&self, digest: Digest) -> MutexGuard<'_, Shard> {
+    fn shard(&self, digest: KeyDigest) -> MutexGuard<'_, Shard> {
         lock(&self.shards[self.index(digest)])
     }
 
-    fn index(&self, digest: Digest) -> usize {
+    fn index(&self, digest: KeyDigest) -> usize {
         digest.shard_bits() as usize & (self.shards.len() - 1)
     }
 
     /// Locks the shards of these, each once and in ascending order, so that no two requests wait for
     /// each other.
-    fn lock(&self, digests: &[Digest]) -> Locked<'_> {
+    fn lock(&self, digests: &[KeyDigest]) -> Locked<'_> {
         let bits = digests.iter().map(|&digest| 1_u64 << self.index(digest));
         let set = bits.fold(0, |set, bit| set | bit);
         let members = (0..self.shards.len()).filter(|index| set & 1 << index != 0);
@@ -164,7 +164,7 @@ struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    fn shard(&mut self, digest: Digest) -> &mut Shard {
+    fn shard(&mut self, digest: KeyDigest) -> &mut Shard {
         let below = (1_u64 << self.limiter.index(digest)) - 1;
         &mut self.shards[(self.set & below).count_ones() as usize]
     }
@@ -176,7 +176,7 @@ fn refused(counted: &[Counted]) -> bool {
 
 /// Gives every counter that will be charged a place, before any is. Those that got one when another
 /// did not are idle, and go as such.
-fn make_room(locked: &mut Locked<'_>, counted: &mut [Counted], keep: &[Digest], now: Now) {
+fn make_room(locked: &mut Locked<'_>, counted: &mut [Counted], keep: &[KeyDigest], now: Now) {
     for counted in counted {
         // What takes nothing needs no place.
         if counted.cost == 0 || !counted.is_charged() {
@@ -194,7 +194,7 @@ fn make_room(locked: &mut Locked<'_>, counted: &mut [Counted], keep: &[Digest], 
 
 /// Writes a counter where it has a place. What nobody holds needs none, and the next holder brings it
 /// back; other idle ones wait for the hand.
-fn store(shard: &mut Shard, digest: Digest, counter: Counter) {
+fn store(shard: &mut Shard, digest: KeyDigest, counter: Counter) {
     if counter == (Counter::Concurrent { held: 0 }) {
         shard.remove(digest);
     } else {
@@ -203,7 +203,7 @@ fn store(shard: &mut Shard, digest: Digest, counter: Counter) {
 }
 
 /// Two limits on one counter would count each request twice.
-fn check_distinct(limits: &[Limit], digests: &[Digest]) -> Result<(), BadLimits> {
+fn check_distinct(limits: &[Limit], digests: &[KeyDigest]) -> Result<(), BadLimits> {
     for (index, digest) in digests.iter().enumerate() {
         if let Some(other) = digests[..index].iter().position(|other| other == digest) {
             return Err(BadLimits(format!(

@@ -46,7 +46,7 @@ mod tests;
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-pub use asked::{BadLimits, Bound, Limit, Period, Place, Scope};
+pub use asked::{BadLimits, Bound, Limit, Period, Scope, ScopeNames};
 pub use charge::Charge;
 pub use counted::Standing;
 pub use counter::Finding;

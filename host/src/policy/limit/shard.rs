@@ -5,11 +5,11 @@ use indexmap::IndexMap;
 
 use super::Now;
 use super::counter::Counter;
-use super::digest::{ByDigest, Digest};
+use super::digest::{ByDigest, KeyDigest};
 use crate::limits::limiter::{DISPLACE_SAMPLE, DISPLACE_STEPS_MAX, EXPIRE_STEPS};
 
 pub struct Shard {
-    counters: IndexMap<Digest, Counter, ByDigest>,
+    counters: IndexMap<KeyDigest, Counter, ByDigest>,
     /// The place that is looked at next. May lie behind the last, which means the first.
     hand: usize,
     keys_max: usize,
@@ -31,12 +31,12 @@ impl Shard {
         self.counters.len()
     }
 
-    pub fn get(&self, digest: Digest) -> Option<Counter> {
+    pub fn get(&self, digest: KeyDigest) -> Option<Counter> {
         self.counters.get(&digest).copied()
     }
 
     /// Writes a counter that has its place, or would be idle without one.
-    pub fn set(&mut self, digest: Digest, counter: Counter) {
+    pub fn set(&mut self, digest: KeyDigest, counter: Counter) {
         if let Some(stored) = self.counters.get_mut(&digest) {
             *stored = counter;
         }
@@ -44,7 +44,13 @@ impl Shard {
 
     /// Makes sure that this key has a place. Keys in `keep` stay where they are. False if there is no
     /// room, and of those looked at none can be displaced.
-    pub fn place(&mut self, digest: Digest, fresh: Counter, now: Now, keep: &[Digest]) -> bool {
+    pub fn place(
+        &mut self,
+        digest: KeyDigest,
+        fresh: Counter,
+        now: Now,
+        keep: &[KeyDigest],
+    ) -> bool {
         if self.counters.contains_key(&digest) {
             return true;
         }
@@ -59,13 +65,13 @@ impl Shard {
         true
     }
 
-    pub fn remove(&mut self, digest: Digest) {
+    pub fn remove(&mut self, digest: KeyDigest) {
         self.counters.swap_remove(&digest);
     }
 
     /// Looks at keys drawn by lot, or at all if they are few. Neighbours would not do: they came at one
     /// time, so who used up some keys and then floods with others would find them side by side.
-    fn displace(&mut self, now: Now, keep: &[Digest]) -> bool {
+    fn displace(&mut self, now: Now, keep: &[KeyDigest]) -> bool {
         let count = self.counters.len();
         let few = count <= DISPLACE_STEPS_MAX;
         let mut seen = 0;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::*;
 use crate::limits::limiter::LIMIT_SHARD_KEYS_MIN;
 
-const PLACE: Place<'static> = Place {
+const PLACE: ScopeNames<'static> = ScopeNames {
     entry: "main/3",
     route: "get-pet",
 };

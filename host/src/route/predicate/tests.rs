@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::route::{Found, Match, Router, check_path};
+use crate::route::{Match, Routed, Router, check_path};
 
 /// `"METHOD host target name:value name:value"`, with `-` for no host.
 fn holds(predicate: &Predicate, request: &str) -> bool {
@@ -300,7 +300,7 @@ proptest! {
         };
         let finds = |path: &str| matches!(
             router.find(&method, host.as_deref(), path),
-            Found::Route { .. }
+            Routed::Route { .. }
         );
         let others = tollgate_readings::paths(&request).unwrap();
         let found = finds(&request) || others.iter().any(|other| finds(other));

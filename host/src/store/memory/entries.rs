@@ -11,7 +11,7 @@ use crate::limits::kv::{KV_ENTRY_OVERHEAD_BYTES, KV_SPARED_MAX, KV_SWEPT_PER_WRI
 #[derive(Default)]
 pub struct Entries {
     /// By key, and by place, for the hands.
-    map: IndexMap<Box<str>, Entry>,
+    map: IndexMap<Box<str>, KvValue>,
     pub bytes: usize,
     /// The place that is looked at next to make room.
     evicting: usize,
@@ -19,7 +19,7 @@ pub struct Entries {
     sweeping: usize,
 }
 
-pub struct Entry {
+pub struct KvValue {
     pub value: Bytes,
     /// None: never.
     pub until: Option<Instant>,
@@ -29,7 +29,7 @@ pub struct Entry {
 
 impl Entries {
     /// The entry of this key, unless it has expired.
-    pub fn live(&mut self, key: &str, now: Instant) -> Option<&mut Entry> {
+    pub fn live(&mut self, key: &str, now: Instant) -> Option<&mut KvValue> {
         let index = self.map.get_index_of(key)?;
         if self.expired(index, now) {
             self.remove_at(index);
@@ -47,7 +47,7 @@ impl Entries {
             return;
         }
         self.bytes += weight(key, value.len());
-        let entry = Entry {
+        let entry = KvValue {
             value,
             until,
             was_read: false,

@@ -35,25 +35,25 @@ impl Request<'_> {
     }
 }
 
-pub struct Answer {
+pub struct JobResult {
     /// Whether `bytes` are what was asked for; else they are a text that says why not.
     pub done: bool,
     pub bytes: Vec<u8>,
 }
 
-impl Answer {
+impl JobResult {
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         write(to, u8::from(self.done), &self.bytes)
     }
 
-    pub fn read(from: &mut impl Read) -> io::Result<Answer> {
+    pub fn read(from: &mut impl Read) -> io::Result<JobResult> {
         let (done, bytes) = read(from)?;
         let done = match done {
             0 => false,
             1 => true,
             _ => return Err(ErrorKind::InvalidData.into()),
         };
-        Ok(Answer { done, bytes })
+        Ok(JobResult { done, bytes })
     }
 }
 
@@ -102,17 +102,17 @@ mod tests {
             assert_eq!(read, (job, input.to_vec()));
             bytes.clear();
         }
-        let answer = Answer {
+        let answer = JobResult {
             done: true,
             bytes: b"code".to_vec(),
         };
         answer.write(&mut bytes).expect("room");
-        let read = Answer::read(&mut &bytes[..]).expect("an answer");
+        let read = JobResult::read(&mut &bytes[..]).expect("an answer");
         assert!(read.done && read.bytes == b"code");
         // What breaks off, says too much or is something else is an error.
-        assert!(Answer::read(&mut &bytes[..bytes.len() - 1]).is_err());
-        assert!(Answer::read(&mut &[1, 255, 255, 255, 255, 255, 255, 255, 255][..]).is_err());
-        assert!(Answer::read(&mut &[2, 0, 0, 0, 0, 0, 0, 0, 0][..]).is_err());
+        assert!(JobResult::read(&mut &bytes[..bytes.len() - 1]).is_err());
+        assert!(JobResult::read(&mut &[1, 255, 255, 255, 255, 255, 255, 255, 255][..]).is_err());
+        assert!(JobResult::read(&mut &[2, 0, 0, 0, 0, 0, 0, 0, 0][..]).is_err());
         assert!(Request::read(&mut &[4, 0, 0, 0, 0, 0, 0, 0, 0][..]).is_err());
     }
 }

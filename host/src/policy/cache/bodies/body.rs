@@ -8,44 +8,44 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::growing::Reader;
+use super::growing::BodyReader;
 use super::object::Stored;
 use crate::http::body::BoxBody;
 
-/// The body of an [`super::Answer`]. It shares what is stored, and copies nothing.
+/// The body of an [`super::Served`]. It shares what is stored, and copies nothing.
 pub struct CacheBody {
-    source: Source,
+    source: Supply,
     /// Bytes to leave out first.
     skip: u64,
     /// Bytes to send then. None: all.
     take: Option<u64>,
 }
 
-enum Source {
+enum Supply {
     Empty,
     Stored(Arc<Stored>, u64),
-    Growing(Reader),
+    Growing(BodyReader),
     Through(BoxBody),
 }
 
 impl CacheBody {
     pub fn empty() -> Self {
-        CacheBody::new(Source::Empty)
+        CacheBody::new(Supply::Empty)
     }
 
     pub fn stored(stored: &Arc<Stored>) -> Self {
-        CacheBody::new(Source::Stored(Arc::clone(stored), 0))
+        CacheBody::new(Supply::Stored(Arc::clone(stored), 0))
     }
 
-    pub fn growing(reader: Reader) -> Self {
-        CacheBody::new(Source::Growing(reader))
+    pub fn growing(reader: BodyReader) -> Self {
+        CacheBody::new(Supply::Growing(reader))
     }
 
     pub fn through(body: BoxBody) -> Self {
-        CacheBody::new(Source::Through(body))
+        CacheBody::new(Supply::Through(body))
     }
 
-    fn new(source: Source) -> Self {
+    fn new(source: Supply) -> Self {
         CacheBody {
             source,
             skip: 0,
@@ -56,7 +56,7 @@ impl CacheBody {
     /// Only `count` bytes from `from` on.
     pub fn part(mut self, from: u64, count: u64) -> Self {
         match &mut self.source {
-            Source::Stored(_, at) => *at = from,
+            Supply::Stored(_, at) => *at = from,
             _ => self.skip = from,
         }
         self.take = Some(count);
@@ -66,26 +66,26 @@ impl CacheBody {
     /// How many bytes the source still has, where that is known.
     fn source_left(&self) -> Option<u64> {
         match &self.source {
-            Source::Empty => Some(0),
-            Source::Stored(stored, at) => Some(stored.length().saturating_sub(*at)),
-            Source::Growing(reader) => reader.left(),
-            Source::Through(body) => body.size_hint().exact(),
+            Supply::Empty => Some(0),
+            Supply::Stored(stored, at) => Some(stored.length().saturating_sub(*at)),
+            Supply::Growing(reader) => reader.left(),
+            Supply::Through(body) => body.size_hint().exact(),
         }
     }
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Stored(stored, at) => {
+            Supply::Empty => Poll::Ready(None),
+            Supply::Stored(stored, at) => {
                 let data = stored.from(*at);
                 *at += data.len() as u64;
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
-            Source::Growing(reader) => {
+            Supply::Growing(reader) => {
                 let data = ready!(reader.poll(context));
                 Poll::Ready(data.map(|data| data.map(Frame::data)))
             }
-            Source::Through(body) => body.as_mut().poll_frame(context),
+            Supply::Through(body) => body.as_mut().poll_frame(context),
         }
     }
 
@@ -115,7 +115,7 @@ impl Body for CacheBody {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
             if self.take == Some(0) {
-                self.source = Source::Empty;
+                self.source = Supply::Empty;
                 return Poll::Ready(None);
             }
             match ready!(self.poll_source(context)) {
@@ -141,17 +141,17 @@ impl Body for CacheBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             _ if self.take == Some(0) => true,
-            Source::Empty => self.take.is_none(),
-            Source::Through(body) => self.take.is_none() && body.is_end_stream(),
-            Source::Stored(stored, at) => *at >= stored.length(),
-            Source::Growing(_) => false,
+            Supply::Empty => self.take.is_none(),
+            Supply::Through(body) => self.take.is_none() && body.is_end_stream(),
+            Supply::Stored(stored, at) => *at >= stored.length(),
+            Supply::Growing(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match (self.take, &self.source) {
             (Some(take), _) => SizeHint::with_exact(take),
-            (None, Source::Through(body)) => body.size_hint(),
+            (None, Supply::Through(body)) => body.size_hint(),
             (None, _) => self
                 .source_left()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
@@ -162,10 +162,10 @@ impl Body for CacheBody {
 impl std::fmt::Debug for CacheBody {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let source = match &self.source {
-            Source::Empty => "empty",
-            Source::Stored(..) => "stored",
-            Source::Growing(_) => "growing",
-            Source::Through(_) => "through",
+            Supply::Empty => "empty",
+            Supply::Stored(..) => "stored",
+            Supply::Growing(_) => "growing",
+            Supply::Through(_) => "through",
         };
         formatter.debug_tuple("CacheBody").field(&source).finish()
     }

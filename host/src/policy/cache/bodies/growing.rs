@@ -18,20 +18,20 @@ use crate::limits::cache::{PACE_BYTES, RECEIVED_OVERHEAD_BYTES, WINDOW_BYTES};
 
 /// A body on its way.
 pub struct Growing {
-    state: Mutex<State>,
+    state: Mutex<Growth>,
     /// How long it will be, where the head said so.
     expected: Option<u64>,
 }
 
 #[derive(Default)]
-struct State {
+struct Growth {
     pieces: VecDeque<Piece>,
     /// How much has come.
     length: u64,
     /// What `pieces` cost, in bytes.
     kept: usize,
     /// Where each reader is, by its number.
-    readers: HashMap<u64, Place>,
+    readers: HashMap<u64, Reach>,
     /// Readers that have all there is, by their numbers.
     waiting: HashMap<u64, Waker>,
     next_reader: u64,
@@ -46,7 +46,7 @@ struct State {
 }
 
 /// How far a reader is, and was when its pace began to count.
-struct Place {
+struct Reach {
     at: u64,
     mark: u64,
 }
@@ -71,9 +71,9 @@ pub enum Leave {
 
 impl Growing {
     pub fn new(expected: Option<u64>, room: Room) -> Arc<Growing> {
-        let state = State {
+        let state = Growth {
             room: Some(room),
-            ..State::default()
+            ..Growth::default()
         };
         Arc::new(Growing {
             state: Mutex::new(state),
@@ -86,7 +86,7 @@ impl Growing {
     }
 
     /// A reader from the beginning on. None once the beginning is gone, or where it broke off.
-    pub fn subscribe(self: &Arc<Self>) -> Option<Reader> {
+    pub fn subscribe(self: &Arc<Self>) -> Option<BodyReader> {
         let mut guard = self.lock();
         let state = &mut *guard;
         let gone = match state.pieces.front() {
@@ -101,17 +101,17 @@ impl Growing {
         let number = state.next_reader;
         // The pump is no longer alone.
         let pump = state.pump.take_if(|_| state.readers.is_empty());
-        state.readers.insert(number, Place { at: 0, mark: 0 });
+        state.readers.insert(number, Reach { at: 0, mark: 0 });
         drop(guard);
         pump.into_iter().for_each(Waker::wake);
-        Some(Reader {
+        Some(BodyReader {
             number,
             growing: Arc::clone(self),
             at: 0,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Growth> {
         // Nothing below panics half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,7 +145,7 @@ impl Growing {
         let mut guard = self.lock();
         let state = &mut *guard;
         let length = state.length;
-        let idle = |place: &Place| place.at < length && place.at - place.mark < PACE_BYTES;
+        let idle = |place: &Reach| place.at < length && place.at - place.mark < PACE_BYTES;
         let gone: Vec<u64> = state
             .readers
             .extract_if(|_, place| idle(place))
@@ -213,7 +213,7 @@ impl Growing {
 }
 
 /// Wakes all readers that wait, with the lock released.
-fn wake(mut state: MutexGuard<'_, State>) {
+fn wake(mut state: MutexGuard<'_, Growth>) {
     let waiting = std::mem::take(&mut state.waiting);
     drop(state);
     waiting.into_values().for_each(Waker::wake);
@@ -224,7 +224,7 @@ fn cost(data: &Bytes) -> usize {
     data.len() + RECEIVED_OVERHEAD_BYTES
 }
 
-impl State {
+impl Growth {
     /// The slowest reader must take something before more can be kept.
     fn is_full(&self) -> bool {
         self.window && self.kept >= WINDOW_BYTES
@@ -247,13 +247,13 @@ impl State {
 }
 
 /// One who reads a growing body, from its beginning.
-pub struct Reader {
+pub struct BodyReader {
     number: u64,
     growing: Arc<Growing>,
     at: u64,
 }
 
-impl Reader {
+impl BodyReader {
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let mut guard = self.growing.lock();
         let state = &mut *guard;
@@ -299,7 +299,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for BodyReader {
     fn drop(&mut self) {
         let mut guard = self.growing.lock();
         let state = &mut *guard;

@@ -15,26 +15,26 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::store::{Generation, Kept};
+use super::store::{Generation, StoredResponse};
 use crate::limits::cache::{COLLAPSE_WAIT, COLLAPSE_WAITERS_MAX, UNSHARED, UNSHARED_KEYS_MAX};
-use crate::policy::cache::rules::key::Key;
+use crate::policy::cache::rules::key::StoreKey;
 
 /// What has become of a fetch. If its leaders give up the channel closes instead.
 #[derive(Clone)]
 pub enum Landing {
     Waiting,
     /// Here is the response, for those that it fits.
-    Shared(Kept),
+    Shared(StoredResponse),
     /// Not shared: each request fetches for itself.
     Alone,
 }
 
 /// The response that is fetched: its key, and the secondary key of the variant, as far as it is known
 /// what it varies by.
-pub type FlightKey = (Key, Vec<u8>);
+pub type FlightKey = (StoreKey, Vec<u8>);
 
 /// What a request is to a fetch.
-pub enum Place {
+pub enum Role {
     Leads(Lead),
     Follows(Follower),
     /// Too many wait already.
@@ -81,17 +81,17 @@ impl Flights {
         self: &Arc<Self>,
         key: FlightKey,
         generation: Generation,
-        too_old: impl FnOnce(&Kept) -> bool,
-    ) -> Place {
+        too_old: impl FnOnce(&StoredResponse) -> bool,
+    ) -> Role {
         let mut table = self.lock();
         if let Some(flight) = table.flights.get(&key)
             && flight.generation == generation
             && !matches!(&*flight.landing.borrow(), Landing::Shared(kept) if too_old(kept))
         {
             if flight.landing.receiver_count() >= COLLAPSE_WAITERS_MAX {
-                return Place::Crowded;
+                return Role::Crowded;
             }
-            return Place::Follows(Follower {
+            return Role::Follows(Follower {
                 landing: flight.landing.subscribe(),
                 number: flight.number,
                 until: flight.since + COLLAPSE_WAIT,
@@ -114,7 +114,7 @@ impl Flights {
         // What it replaces began before something was made obsolete: those who wait for it may
         // have it, those who come now may not.
         table.flights.insert(key.clone(), flight);
-        Place::Leads(Lead {
+        Role::Leads(Lead {
             flights: Arc::clone(self),
             key,
             number,
@@ -122,7 +122,7 @@ impl Flights {
         })
     }
 
-    pub fn is_unshared(&self, key: &Key, now: SystemTime) -> bool {
+    pub fn is_unshared(&self, key: &StoreKey, now: SystemTime) -> bool {
         let since = self.unshared.get(&self.hasher.hash_one(key));
         since.is_some_and(|since| {
             now.duration_since(since)
@@ -130,11 +130,11 @@ impl Flights {
         })
     }
 
-    pub fn note_unshared(&self, key: &Key, now: SystemTime) {
+    pub fn note_unshared(&self, key: &StoreKey, now: SystemTime) {
         self.unshared.insert(self.hasher.hash_one(key), now);
     }
 
-    pub fn note_shared(&self, key: &Key) {
+    pub fn note_shared(&self, key: &StoreKey) {
         self.unshared.remove(&self.hasher.hash_one(key));
     }
 

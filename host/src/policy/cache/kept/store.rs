@@ -20,24 +20,24 @@ use crate::limits::cache::{ENTRY_OVERHEAD_BYTES, SHARDS_MAX, STRIPES, USUAL_BYTE
 use crate::policy::cache::bodies::growing::Growing;
 use crate::policy::cache::bodies::object::Stored;
 use crate::policy::cache::rules::freshness::Lifetime;
-use crate::policy::cache::rules::key::Key;
+use crate::policy::cache::rules::key::StoreKey;
 use crate::policy::cache::rules::vary::Selection;
 
 /// A response that may be used again.
 #[derive(Clone)]
-pub struct Kept {
-    pub head: Arc<Head>,
-    pub content: Content,
+pub struct StoredResponse {
+    pub head: Arc<StoredHead>,
+    pub content: StoredContent,
 }
 
 #[derive(Clone)]
-pub enum Content {
+pub enum StoredContent {
     Stored(Arc<Stored>),
     /// Only among those who wait for it: in the store all is complete.
     Growing(Arc<Growing>),
 }
 
-pub struct Head {
+pub struct StoredHead {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub selection: Selection,
@@ -50,7 +50,7 @@ pub struct Head {
     pub dated: SystemTime,
 }
 
-impl Kept {
+impl StoredResponse {
     fn bytes(&self) -> u64 {
         let head = &self.head;
         let tags = head.tags.iter().map(|tag| tag.len() + size_of::<String>());
@@ -59,21 +59,25 @@ impl Kept {
             + tags.sum::<usize>()
             + head.selection.bytes();
         let body = match &self.content {
-            Content::Stored(stored) => stored.bytes(),
-            Content::Growing(_) => 0,
+            StoredContent::Stored(stored) => stored.bytes(),
+            StoredContent::Growing(_) => 0,
         };
         bytes as u64 + body
     }
 }
 
 /// The variants under one key, the latest last.
-type Variants = Arc<[Kept]>;
+type Variants = Arc<[StoredResponse]>;
 
 /// The one to answer with, of those that a request selects (RFC 9111, section 4.1): a fresh one before a
 /// stale one; one that was chosen by `Vary` before one whose origin left that out, which would else hide
 /// the others; then the most recent.
-pub fn best(variants: &[Kept], selects: impl Fn(&Kept) -> bool, now: SystemTime) -> Option<&Kept> {
-    let rank = |kept: &&Kept| {
+pub fn best(
+    variants: &[StoredResponse],
+    selects: impl Fn(&StoredResponse) -> bool,
+    now: SystemTime,
+) -> Option<&StoredResponse> {
+    let rank = |kept: &&StoredResponse| {
         let head = &kept.head;
         (
             head.lifetime.is_fresh(now),
@@ -88,7 +92,7 @@ pub fn best(variants: &[Kept], selects: impl Fn(&Kept) -> bool, now: SystemTime)
 }
 
 /// By what the responses of a key vary, as far as is known: what the latest says that varies.
-pub fn varies_as(variants: &[Kept]) -> Option<&Selection> {
+pub fn varies_as(variants: &[StoredResponse]) -> Option<&Selection> {
     let mut selections = variants.iter().rev().map(|kept| &kept.head.selection);
     selections.find(|selection| !selection.is_default())
 }
@@ -96,9 +100,9 @@ pub fn varies_as(variants: &[Kept]) -> Option<&Selection> {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Key, Variants> for Bytes {
-    fn weight(&self, key: &Key, variants: &Variants) -> u64 {
-        let variants: u64 = variants.iter().map(Kept::bytes).sum();
+impl Weighter<StoreKey, Variants> for Bytes {
+    fn weight(&self, key: &StoreKey, variants: &Variants) -> u64 {
+        let variants: u64 = variants.iter().map(StoredResponse::bytes).sum();
         variants + (key.len() + ENTRY_OVERHEAD_BYTES) as u64
     }
 }
@@ -109,10 +113,10 @@ impl Weighter<Key, Variants> for Bytes {
 pub struct Generation(u64);
 
 pub struct Store {
-    items: Cache<Key, Variants, Bytes, RandomState, DefaultLifecycle<Key, Variants>>,
+    items: Cache<StoreKey, Variants, Bytes, RandomState, DefaultLifecycle<StoreKey, Variants>>,
     hasher: RandomState,
     /// The keys that are being fetched, by their hash. Locked for each change of an entry, too.
-    stripes: Vec<Mutex<HashMap<Key, Fetched>>>,
+    stripes: Vec<Mutex<HashMap<StoreKey, Fetched>>>,
     next_generation: AtomicU64,
     /// The heaviest entry that is taken.
     entry_weight_max: u64,
@@ -126,7 +130,7 @@ struct Fetched {
 /// A fetch for a key, which notices if what it asked for is made obsolete before it is stored.
 pub struct Watch {
     store: Arc<Store>,
-    pub key: Key,
+    pub key: StoreKey,
     pub generation: Generation,
 }
 
@@ -180,12 +184,12 @@ impl Store {
         }
     }
 
-    pub fn get(&self, key: &Key) -> Option<Variants> {
+    pub fn get(&self, key: &StoreKey) -> Option<Variants> {
         self.items.get(key)
     }
 
     /// To be called before a response for `key` is asked for.
-    pub fn watch(self: &Arc<Self>, key: &Key) -> Watch {
+    pub fn watch(self: &Arc<Self>, key: &StoreKey) -> Watch {
         let mut stripe = self.stripe(key);
         let fetched = stripe.entry(Arc::clone(key)).or_insert_with(|| Fetched {
             fetches: 0,
@@ -201,7 +205,7 @@ impl Store {
 
     /// Stores a response in place of the one that the same requests select, unless it was made
     /// obsolete meanwhile.
-    pub fn put(&self, watch: &Watch, kept: Kept) -> bool {
+    pub fn put(&self, watch: &Watch, kept: StoredResponse) -> bool {
         let key = &watch.key;
         let stripe = self.stripe(key);
         let current = stripe.get(key).map(|fetched| fetched.generation);
@@ -209,14 +213,15 @@ impl Store {
             return false;
         }
         let old = self.items.peek(key).unwrap_or_else(|| Arc::from([]));
-        let same = |other: &Kept| other.head.selection == kept.head.selection;
-        let newer = |other: &Kept| other.head.requested > kept.head.requested;
+        let same = |other: &StoredResponse| other.head.selection == kept.head.selection;
+        let newer = |other: &StoredResponse| other.head.requested > kept.head.requested;
         if old.iter().any(|other| same(other) && newer(other)) {
             return false;
         }
-        let mut variants: Vec<Kept> = old.iter().filter(|other| !same(other)).cloned().collect();
+        let mut variants: Vec<StoredResponse> =
+            old.iter().filter(|other| !same(other)).cloned().collect();
         variants.push(kept);
-        let mut weight = variants.iter().map(Kept::bytes).sum::<u64>();
+        let mut weight = variants.iter().map(StoredResponse::bytes).sum::<u64>();
         let mut surplus = 0;
         for variant in &variants[..variants.len() - 1] {
             let many = variants.len() - surplus > VARIANTS_MAX;
@@ -234,10 +239,15 @@ impl Store {
 
     /// The same with what came in place of this one. If its origin does not vary any more, no request needs
     /// the old one.
-    pub fn put_for(&self, watch: &Watch, kept: Kept, replaced: Option<&Kept>) -> bool {
+    pub fn put_for(
+        &self,
+        watch: &Watch,
+        kept: StoredResponse,
+        replaced: Option<&StoredResponse>,
+    ) -> bool {
         let head = Arc::clone(&kept.head);
         let stored = self.put(watch, kept);
-        let is_needless = |old: &&Kept| {
+        let is_needless = |old: &&StoredResponse| {
             stored
                 && head.selection.is_default()
                 && !old.head.selection.is_default()
@@ -250,7 +260,7 @@ impl Store {
     }
 
     /// Drops one variant, if it is still there.
-    pub fn drop_variant(&self, key: &Key, kept: &Kept) {
+    pub fn drop_variant(&self, key: &StoreKey, kept: &StoredResponse) {
         let _stripe = self.stripe(key);
         let Some(old) = self.items.peek(key) else {
             return;
@@ -258,7 +268,7 @@ impl Store {
         let others = old
             .iter()
             .filter(|other| !Arc::ptr_eq(&other.head, &kept.head));
-        let others: Vec<Kept> = others.cloned().collect();
+        let others: Vec<StoredResponse> = others.cloned().collect();
         if others.is_empty() {
             self.items.remove(key);
         } else if others.len() < old.len() {
@@ -267,7 +277,7 @@ impl Store {
     }
 
     /// Drops all variants of a key, and what is being fetched for it. Answers whether there were any.
-    pub fn invalidate(&self, key: &Key) -> bool {
+    pub fn invalidate(&self, key: &StoreKey) -> bool {
         let mut stripe = self.stripe(key);
         if let Some(fetched) = stripe.get_mut(key) {
             fetched.generation = self.new_generation();
@@ -277,7 +287,7 @@ impl Store {
 
     /// The same for all keys that `wanted` says yes to, looking at each; whatever is being fetched is
     /// not stored either, since it might be one of them. Answers how many there were.
-    pub fn invalidate_all(&self, wanted: impl Fn(&Key, &[Kept]) -> bool) -> usize {
+    pub fn invalidate_all(&self, wanted: impl Fn(&StoreKey, &[StoredResponse]) -> bool) -> usize {
         for stripe in &self.stripes {
             let mut stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
             for fetched in stripe.values_mut() {
@@ -301,7 +311,7 @@ impl Store {
         self.items.len() as u64
     }
 
-    fn stripe(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Fetched>> {
+    fn stripe(&self, key: &StoreKey) -> MutexGuard<'_, HashMap<StoreKey, Fetched>> {
         let hash = self.hasher.hash_one(key) as usize;
         let stripe = &self.stripes[hash % STRIPES];
         stripe.lock().unwrap_or_else(PoisonError::into_inner)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Uri};
 
 /// All that a response is stored under, as bytes that nothing else is written as: compared in full.
-pub type Key = Arc<[u8]>;
+pub type StoreKey = Arc<[u8]>;
 
 const STANDARD: u8 = 0;
 const KEYED: u8 = 1;
@@ -40,7 +40,7 @@ impl Target {
         }
     }
 
-    pub fn key(&self, namespace: &str) -> Key {
+    pub fn key(&self, namespace: &str) -> StoreKey {
         let parts = [&self.scheme, &self.authority, &self.path_and_query];
         write(namespace, STANDARD, parts.into_iter())
     }
@@ -87,28 +87,32 @@ impl Target {
     }
 }
 
-pub fn keyed(namespace: &str, parts: &[String]) -> Key {
+pub fn keyed(namespace: &str, parts: &[String]) -> StoreKey {
     write(namespace, KEYED, parts.iter())
 }
 
 /// The namespace of a key.
-pub fn namespace(key: &Key) -> &[u8] {
+pub fn namespace(key: &StoreKey) -> &[u8] {
     &split(key).0[4..]
 }
 
 /// A key without its namespace.
-pub fn within(key: &Key) -> &[u8] {
+pub fn within(key: &StoreKey) -> &[u8] {
     split(key).1
 }
 
 /// Every key begins as [`write`] begins it.
-fn split(key: &Key) -> (&[u8], &[u8]) {
+fn split(key: &StoreKey) -> (&[u8], &[u8]) {
     let length = u32::from_be_bytes([key[0], key[1], key[2], key[3]]);
     key.split_at(4 + length as usize)
 }
 
 /// Each part with its length before it, so that no two lists are written alike.
-fn write<'a>(namespace: &str, kind: u8, parts: impl Iterator<Item = &'a String> + Clone) -> Key {
+fn write<'a>(
+    namespace: &str,
+    kind: u8,
+    parts: impl Iterator<Item = &'a String> + Clone,
+) -> StoreKey {
     let length: usize = parts.clone().map(|part| 4 + part.len()).sum();
     let mut key = Vec::with_capacity(5 + namespace.len() + length);
     let put = |key: &mut Vec<u8>, text: &str| {

@@ -26,7 +26,7 @@ async fn begin(cache: &Arc<Cache>, path: &str, length: Option<usize>) -> (Feed, 
 
 async fn follow(cache: &Arc<Cache>, path: &str) -> CacheBody {
     match get(path).look(cache).await {
-        Found::Answer(answer) => answer.body,
+        Found::Served(answer) => answer.body,
         _ => panic!("does not follow"),
     }
 }

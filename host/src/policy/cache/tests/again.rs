@@ -43,7 +43,7 @@ fn unread(
 fn again(filled: Filled) -> Fill {
     match filled {
         Filled::AskAgain(fill) => fill,
-        Filled::Answer(answer) => panic!("{}: {:?}", answer.status, answer.headers),
+        Filled::Served(answer) => panic!("{}: {:?}", answer.status, answer.headers),
     }
 }
 
@@ -85,7 +85,7 @@ async fn a_304_about_something_else() {
             after(4),
         );
         let fresh = match filled {
-            Filled::Answer(answer) => {
+            Filled::Served(answer) => {
                 assert!(is_about, "{stored:?} {update:?}");
                 read(answer.body).await.unwrap()
             }
@@ -103,7 +103,7 @@ async fn a_304_about_something_else() {
         };
         let expected = if *is_about { "hello" } else { "new" };
         assert_eq!(fresh, expected.as_bytes());
-        let Found::Answer(answer) = follower.await.unwrap() else {
+        let Found::Served(answer) = follower.await.unwrap() else {
             panic!("does not follow");
         };
         assert_eq!(read(answer.body).await.unwrap(), expected.as_bytes());
@@ -231,7 +231,7 @@ async fn a_range_that_is_far_off_is_asked_for() {
         let (feed, filled) = unread(fill, lines, length, start());
         let case = format!("{range} {length:?} {lines:?}");
         if !asks {
-            let Filled::Answer(_) = filled else {
+            let Filled::Served(_) = filled else {
                 panic!("{case}");
             };
         } else {
@@ -265,7 +265,7 @@ async fn a_range_is_asked_for_once() {
     let fill = fetch(&cache, &ask).await;
     let (_feed, filled) = unread(fill, &[LIVES], Some(40 << 20), start());
     let (_feed, filled) = unread(again(filled), &[LIVES], Some(40 << 20), start());
-    let Filled::Answer(answer) = filled else {
+    let Filled::Served(answer) = filled else {
         panic!("it is asked a third time");
     };
     assert_eq!(
@@ -280,13 +280,13 @@ async fn a_follower_has_its_own_range() {
     let cache = Cache::new(settings());
     let fill = fetch(&cache, &get("/")).await;
     let (_feed, filled) = unread(fill, &[LIVES], Some(1 << 20), start());
-    let Filled::Answer(_own) = filled else {
+    let Filled::Served(_own) = filled else {
         panic!("no answer");
     };
     for (range, follows) in [("bytes=0-9", true), ("bytes=-9", false)] {
         let ask = get("/").with("range", range);
         match ask.look(&cache).await {
-            Found::Answer(answer) => {
+            Found::Served(answer) => {
                 assert!(follows);
                 assert_eq!(answer.status, 206);
             }
@@ -311,5 +311,5 @@ async fn a_background_fetch_asks_once() {
     };
     assert_eq!(answer.status, 206);
     let (_feed, filled) = unread(fill, &[LIVES], Some(40 << 20), after(4));
-    assert!(matches!(filled, Filled::Answer(_)));
+    assert!(matches!(filled, Filled::Served(_)));
 }

@@ -24,7 +24,7 @@ async fn begin(cache: &Arc<Cache>, length: Option<usize>) -> (Feed, CacheBody) {
 
 async fn follow(cache: &Arc<Cache>) -> CacheBody {
     match get("/").look(cache).await {
-        Found::Answer(answer) => answer.body,
+        Found::Served(answer) => answer.body,
         _ => panic!("does not follow"),
     }
 }
@@ -116,7 +116,7 @@ async fn pieces() {
         (5, bytes.len()),
     ] {
         let ask = get("/").with("range", &format!("bytes={from}-{}", to - 1));
-        let Found::Answer(answer) = ask.look(&cache).await else {
+        let Found::Served(answer) = ask.look(&cache).await else {
             panic!("a miss");
         };
         assert!(

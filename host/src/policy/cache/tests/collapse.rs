@@ -20,9 +20,9 @@ async fn lead(cache: &Arc<Cache>, request: Ask) -> Fill {
     }
 }
 
-async fn answered(task: JoinHandle<Found>) -> Answer {
+async fn answered(task: JoinHandle<Found>) -> Served {
     match task.await.unwrap() {
-        Found::Answer(answer) => answer,
+        Found::Served(answer) => answer,
         Found::Fetch(_) => panic!("fetches for itself"),
         _ => panic!("neither waits nor fetches"),
     }
@@ -338,7 +338,7 @@ async fn one_revalidates_in_the_background() {
     assert_eq!(method, Method::GET);
     assert!(matches!(
         get("/").at(5).look(&cache).await,
-        Found::Answer(_)
+        Found::Served(_)
     ));
     drop(fill);
     let Found::AnswerAndRevalidate(_, fill) = get("/").at(5).look(&cache).await else {

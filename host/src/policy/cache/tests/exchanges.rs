@@ -52,7 +52,7 @@ async fn a_hit_has_age_and_date_and_shares_the_body() {
     // No copy: two readers have the same bytes in memory.
     let mut pointers = Vec::new();
     for _ in 0..2 {
-        let Found::Answer(mut answer) = get("/b").look(&cache).await else {
+        let Found::Served(mut answer) = get("/b").look(&cache).await else {
             panic!("a miss");
         };
         pointers.push(next(&mut answer.body).await.unwrap().unwrap().as_ptr());
@@ -94,14 +94,14 @@ async fn a_stale_response_is_validated_and_freshened() {
     let same_body = |cache: &Arc<Cache>| {
         let cache = Arc::clone(cache);
         async move {
-            let Found::Answer(mut answer) = get("/").at(3).look(&cache).await else {
+            let Found::Served(mut answer) = get("/").at(3).look(&cache).await else {
                 panic!("a miss");
             };
             next(&mut answer.body).await.unwrap().unwrap().as_ptr()
         }
     };
     let fresh = get("/").at(1);
-    let Found::Answer(mut answer) = fresh.look(&cache).await else {
+    let Found::Served(mut answer) = fresh.look(&cache).await else {
         panic!("a miss");
     };
     let before = next(&mut answer.body).await.unwrap().unwrap().as_ptr();

@@ -209,7 +209,7 @@ async fn bounded_variants() {
         }
         let mut stored = Vec::new();
         for number in 0..100 {
-            if matches!(foo(number).look(&cache).await, Found::Answer(_)) {
+            if matches!(foo(number).look(&cache).await, Found::Served(_)) {
                 stored.push(number);
             }
         }

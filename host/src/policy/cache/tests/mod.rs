@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use super::bodies::body::CacheBody;
 use super::{
-    Answer, Cache, CacheRequest, Fill, Filled, Found, KeyMode, Retention, Settings, Storage,
+    Cache, CacheRequest, Fill, Filled, Found, KeyMode, Retention, Served, Settings, Storage,
 };
 use crate::http::body::BoxBody;
 
@@ -164,7 +164,7 @@ impl Says {
         self
     }
 
-    fn answer(self, fill: Fill, at: SystemTime) -> Answer {
+    fn answer(self, fill: Fill, at: SystemTime) -> Served {
         let (feed, body) = channel(Some(self.body.len()));
         feed.send(Ok(Bytes::from_static(self.body.as_bytes())))
             .unwrap();
@@ -190,9 +190,9 @@ impl Fill {
         storage: Storage,
         gateway_error: bool,
         now: SystemTime,
-    ) -> Answer {
+    ) -> Served {
         match self.answer(status, headers, body, storage, gateway_error, now) {
-            Filled::Answer(answer) => answer,
+            Filled::Served(answer) => answer,
             Filled::AskAgain(_) => panic!("the origin is asked again"),
         }
     }
@@ -235,7 +235,7 @@ async fn exchange(cache: &Arc<Cache>, ask: &Ask, says: Says) -> Got {
         (method, headers)
     };
     let (answer, forwarded) = match ask.look(cache).await {
-        Found::Answer(answer) => (answer, None),
+        Found::Served(answer) => (answer, None),
         Found::AnswerAndRevalidate(answer, fill) => {
             let forwarded = prepare(&fill);
             let unread = says.answer(fill, ask.at);

@@ -10,7 +10,7 @@ async fn store(cache: &Arc<Cache>, ask: &Ask) {
 }
 
 async fn is_stored(cache: &Arc<Cache>, ask: &Ask) -> bool {
-    matches!(ask.look(cache).await, Found::Answer(_))
+    matches!(ask.look(cache).await, Found::Served(_))
 }
 
 /// The suite's invalidation.

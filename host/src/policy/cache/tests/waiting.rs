@@ -72,7 +72,7 @@ async fn more_and_more_fetch_beside_a_slow_leader() {
     assert_eq!(read(private.body).await.unwrap(), b"own");
     assert_eq!(waiting.len(), 20 - 7 + 1);
     for task in waiting {
-        let Found::Answer(answer) = task.await.unwrap() else {
+        let Found::Served(answer) = task.await.unwrap() else {
             panic!("does not follow");
         };
         assert_eq!(read(answer.body).await.unwrap(), b"hello");
@@ -134,7 +134,7 @@ async fn a_lifetime_no_longer_than_the_fetch() {
         assert_eq!(read(own.body).await.unwrap(), b"hello");
         for task in waiting {
             match task.await.unwrap() {
-                Found::Answer(answer) => {
+                Found::Served(answer) => {
                     assert!(shared, "{control} {age}");
                     assert_eq!(read(answer.body).await.unwrap(), b"hello");
                 }
@@ -171,7 +171,7 @@ async fn what_grows_old_while_it_grows() {
     );
     assert!(matches!(
         get("/").at(2).look(&cache).await,
-        Found::Answer(_)
+        Found::Served(_)
     ));
     assert!(matches!(get("/").at(3).look(&cache).await, Found::Fetch(_)));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::super::{Change, KeySets, Source};
+use super::super::{Change, KeySets, KeysFrom};
 use super::signers::{jwk, plain, token};
 use crate::limits::key_sets::{KEY_SET_BYTES_MAX, REFRESH_PAUSE};
 
@@ -38,14 +38,14 @@ impl Drop for Folder {
     }
 }
 
-fn file(path: &Path) -> Source {
-    Source::File {
+fn file(path: &Path) -> KeysFrom {
+    KeysFrom::File {
         path: path.to_owned(),
         reload: RELOAD,
     }
 }
 
-fn load(sources: impl IntoIterator<Item = (&'static str, Source)>, now: Instant) -> KeySets {
+fn load(sources: impl IntoIterator<Item = (&'static str, KeysFrom)>, now: Instant) -> KeySets {
     let sources = sources
         .into_iter()
         .map(|(name, source)| (name.to_owned(), source));
@@ -85,10 +85,10 @@ fn each_source_is_read_and_named() {
     let path = folder.write(jwk("ES256"));
     let sets = load(
         [
-            ("inline", Source::Inline(jwk("RS256"))),
+            ("inline", KeysFrom::Inline(jwk("RS256"))),
             (
                 "secret",
-                Source::Secret(jwk("HS256").to_string().into_bytes()),
+                KeysFrom::Secret(jwk("HS256").to_string().into_bytes()),
             ),
             ("file", file(&path)),
         ],
@@ -113,12 +113,12 @@ fn all_bad_sources_are_told_at_once() {
     let folder = Folder::new("bad");
     let path = folder.write("{");
     let sources = BTreeMap::from([
-        ("a".to_owned(), Source::Inline(json!({}))),
-        ("b".to_owned(), Source::Secret(b"hunter2".to_vec())),
+        ("a".to_owned(), KeysFrom::Inline(json!({}))),
+        ("b".to_owned(), KeysFrom::Secret(b"hunter2".to_vec())),
         ("c".to_owned(), file(&path)),
         ("d".to_owned(), file(&folder.0.join("not-there.json"))),
         ("e".to_owned(), file(&folder.0)),
-        ("f".to_owned(), Source::Inline(jwk("ES256"))),
+        ("f".to_owned(), KeysFrom::Inline(jwk("ES256"))),
     ]);
     let problems = KeySets::load(sources, Instant::now()).err().unwrap();
     let said: Vec<_> = problems
@@ -143,7 +143,7 @@ fn all_bad_sources_are_told_at_once() {
 fn warnings_of_every_set_are_told() {
     let sources = BTreeMap::from([(
         "a".to_owned(),
-        Source::Inline(json!([{ "kty": "new" }, jwk("ES256")])),
+        KeysFrom::Inline(json!([{ "kty": "new" }, jwk("ES256")])),
     )]);
     let (_, warnings) = KeySets::load(sources, Instant::now()).unwrap();
     let [warning] = &warnings[..] else {
@@ -251,7 +251,7 @@ fn an_unknown_key_brings_about_one_reading_a_second() {
     let sets = load(
         [
             ("issuer", file(&path)),
-            ("other", Source::Inline(jwk("ES256"))),
+            ("other", KeysFrom::Inline(jwk("ES256"))),
         ],
         start,
     );
@@ -336,7 +336,7 @@ async fn the_background_task_reads_files_at_their_interval_and_when_wanted() {
 #[tokio::test(start_paused = true)]
 async fn without_files_there_is_nothing_to_run() {
     let sets = Arc::new(load(
-        [("issuer", Source::Inline(jwk("ES256")))],
+        [("issuer", KeysFrom::Inline(jwk("ES256")))],
         Instant::now(),
     ));
     Arc::clone(&sets).run().await;

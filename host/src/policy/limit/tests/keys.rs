@@ -1,14 +1,14 @@
 //! What names a counter, and what happens as they get many.
 
 use super::super::counter::Counter;
-use super::super::digest::Digest;
+use super::super::digest::KeyDigest;
 use super::*;
 use crate::limits::limiter::LIMIT_SHARD_KEYS_MIN;
 
 #[test]
 fn a_key_takes_88_bytes_of_its_own() {
     // What the map keeps for each: a hash, the key, the value.
-    assert_eq!(size_of::<(u64, Digest, Counter)>(), 88);
+    assert_eq!(size_of::<(u64, KeyDigest, Counter)>(), 88);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_counter_is_named_by_scope_kind_period_and_key() {
 
 #[test]
 fn scopes_share_as_they_say() {
-    let elsewhere = |entry, route| Place { entry, route };
+    let elsewhere = |entry, route| ScopeNames { entry, route };
     let places = [
         elsewhere("other", PLACE.route),
         elsewhere(PLACE.entry, "other"),
