@@ -7,9 +7,10 @@ use crate::limits;
 pub fn quoted(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars().take(limits::logs::QUOTED_CHARS_MAX) {
-        match disturbs(character) {
-            true => shown.extend(character.escape_unicode()),
-            false => shown.extend(character.escape_debug()),
+        if disturbs(character) {
+            shown.extend(character.escape_unicode())
+        } else {
+            shown.extend(character.escape_debug())
         }
     }
     if text.chars().nth(limits::logs::QUOTED_CHARS_MAX).is_some() {
@@ -38,9 +39,10 @@ pub fn one_line(text: &str) -> String {
 /// A character as it may be shown beside others: a sign that something stood there, of one that is not
 /// seen itself.
 pub fn clear(character: char) -> char {
-    match character.is_control() || disturbs(character) {
-        true => char::REPLACEMENT_CHARACTER,
-        false => character,
+    if character.is_control() || disturbs(character) {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        character
     }
 }
 

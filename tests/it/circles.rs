@@ -72,9 +72,12 @@ fn collect(folder: &Path, names: &mut Vec<String>) {
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {");
     let lines = text[..end.unwrap_or(text.len())].lines();
-    let code = lines.map(|line| match line.trim_start().starts_with("//") {
-        true => "",
-        false => line.split(" // ").next().unwrap_or(line),
+    let code = lines.map(|line| {
+        if line.trim_start().starts_with("//") {
+            ""
+        } else {
+            line.split(" // ").next().unwrap_or(line)
+        }
     });
     code.collect::<Vec<_>>().join("\n")
 }

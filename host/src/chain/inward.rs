@@ -149,9 +149,10 @@ async fn enter(
     let outcome = match said {
         Ok(Said::Next) => {
             passage.enter(index, charge, None);
-            Outcome::goes_on(match entry.policy.hooks.authorizer {
-                true => "allow",
-                false => "next",
+            Outcome::goes_on(if entry.policy.hooks.authorizer {
+                "allow"
+            } else {
+                "next"
             })
         }
         Ok(Said::Streams) => {
@@ -182,16 +183,13 @@ async fn enter(
             Outcome::answered("limit")
         }
         Err(fault) => {
-            let ended = match entry.passes(&fault) {
-                true => {
-                    passage.enter(index, charge, None);
-                    None
-                }
-                false => {
-                    passage.fail(exchange, &entry.failure(&fault), record);
-                    passage.tell_limits(exchange, charge);
-                    Some(Ended::Answered)
-                }
+            let ended = if entry.passes(&fault) {
+                passage.enter(index, charge, None);
+                None
+            } else {
+                passage.fail(exchange, &entry.failure(&fault), record);
+                passage.tell_limits(exchange, charge);
+                Some(Ended::Answered)
             };
             Outcome {
                 verdict: "fault",

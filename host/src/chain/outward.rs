@@ -147,9 +147,10 @@ async fn ask(
     calls: Calls,
     passage: &mut Passage,
 ) -> Result<SaidOut, Fault> {
-    let storage = match calls.stores {
-        true => judge(visit, &calls.cached).await,
-        false => Ok(Storage::Standard),
+    let storage = if calls.stores {
+        judge(visit, &calls.cached).await
+    } else {
+        Ok(Storage::Standard)
     };
     // The cache took the client's conditions off the request, so it must finish the response even if the
     // plugin faulted.

@@ -159,9 +159,10 @@ fn ends(name: &[u8], end: &str) -> bool {
 
 /// Header names are in lower case already.
 fn read(byte: u8) -> u8 {
-    match byte.is_ascii_alphanumeric() {
-        true => byte,
-        false => b'-',
+    if byte.is_ascii_alphanumeric() {
+        byte
+    } else {
+        b'-'
     }
 }
 

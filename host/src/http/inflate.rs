@@ -157,9 +157,10 @@ impl Inflater {
             self.crc.update(&decoded[length..]);
         }
         if status == Status::StreamEnd {
-            self.state = match self.gzip {
-                true => Step::Trailer([0; 8], 0),
-                false => Step::Behind,
+            self.state = if self.gzip {
+                Step::Trailer([0; 8], 0)
+            } else {
+                Step::Behind
             };
         } else if taken == 0 && decoded.len() == length {
             // What is left of the input, if anything, was judged: with more of it this may go on.

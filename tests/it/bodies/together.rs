@@ -48,9 +48,10 @@ fn scene(origin: &Origin) -> Scene {
 fn begun(gateway: &Gateway, bytes: usize, chunked: bool) -> TcpStream {
     let mut stream = gateway.connect();
     let head = head("POST /one", &[("x-one-in", "[\"read\"]")]);
-    let framing = match chunked {
-        true => format!("transfer-encoding: chunked\r\n\r\n{bytes:x}\r\n"),
-        false => format!("content-length: {bytes}\r\n\r\n"),
+    let framing = if chunked {
+        format!("transfer-encoding: chunked\r\n\r\n{bytes:x}\r\n")
+    } else {
+        format!("content-length: {bytes}\r\n\r\n")
     };
     let raw = [head.as_bytes(), framing.as_bytes(), &vec![b'u'; bytes - 1]].concat();
     // One that is refused is not read to its end.

@@ -362,9 +362,10 @@ impl LimitMetrics {
 
     fn count(&self, limit: &str, outcome: LimitOutcome) {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = match by_name.contains_key(limit) || by_name.len() < LIMIT_METRIC_NAMES_MAX {
-            true => limit,
-            false => "other",
+        let name = if by_name.contains_key(limit) || by_name.len() < LIMIT_METRIC_NAMES_MAX {
+            limit
+        } else {
+            "other"
         };
         if !by_name.contains_key(name) {
             let counter = |outcome| self.family.get_or_create_owned(&self.label(name, outcome));

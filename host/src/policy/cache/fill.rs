@@ -116,13 +116,15 @@ impl Fill {
         if self.is_head && !gateway_error && storage != Storage::Unjudged {
             self.freshen_by_head(status, &headers, &storage, now);
         }
-        let judged = match self.is_head || gateway_error {
-            true => None,
-            false => self.judge(status, &headers, &storage, now),
+        let judged = if self.is_head || gateway_error {
+            None
+        } else {
+            self.judge(status, &headers, &storage, now)
         };
-        let length = match self.is_head {
-            true => None,
-            false => content_length(&headers, &body),
+        let length = if self.is_head {
+            None
+        } else {
+            content_length(&headers, &body)
         };
         let response = Whole {
             status,

@@ -93,9 +93,10 @@ impl Whole {
     }
 
     fn cut(&mut self, client: Client<'_>, length: u64) {
-        let asked = match client.is_head {
-            true => Asked::Whole,
-            false => range::asked(client.headers, self.status, &self.headers, length),
+        let asked = if client.is_head {
+            Asked::Whole
+        } else {
+            range::asked(client.headers, self.status, &self.headers, length)
         };
         let length = match asked {
             Asked::Whole => length,

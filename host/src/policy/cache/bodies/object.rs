@@ -87,9 +87,10 @@ fn is_copied(length: usize) -> bool {
 /// A piece as it is kept until the body is complete. One is a slice of the buffer that it was read into,
 /// and a small one would hold far more than it is counted as.
 pub fn receive(data: Bytes) -> Bytes {
-    match is_copied(data.len()) {
-        true => Bytes::copy_from_slice(&data),
-        false => data,
+    if is_copied(data.len()) {
+        Bytes::copy_from_slice(&data)
+    } else {
+        data
     }
 }
 

@@ -108,13 +108,13 @@ pub async fn pump(
     let mut last = None;
     let end = loop {
         tokio::task::consume_budget().await;
-        let next =
-            poll_fn(
-                |context| match ready!(may_read(&growing, &mut alone, &mut stalls, context)) {
-                    true => next(&mut body, context),
-                    false => Poll::Ready(Next::Abandoned),
-                },
-            );
+        let next = poll_fn(|context| {
+            if ready!(may_read(&growing, &mut alone, &mut stalls, context)) {
+                next(&mut body, context)
+            } else {
+                Poll::Ready(Next::Abandoned)
+            }
+        });
         let data = match next.await {
             Next::Data(data) => receive(data),
             Next::End
@@ -137,9 +137,10 @@ pub async fn pump(
             give_up.take().into_iter().for_each(|give_up| give_up());
         }
         // The last bytes wait for the end to be seen.
-        match growing.expected() == Some(length) {
-            true => last = Some(data),
-            false => growing.push(data),
+        if growing.expected() == Some(length) {
+            last = Some(data)
+        } else {
+            growing.push(data)
         }
     };
     if end.is_ok()

@@ -174,9 +174,10 @@ impl Written {
         let days = year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468;
         let since = days * DAY_SECONDS + seconds;
         let distance = Duration::from_secs(since.unsigned_abs());
-        match since < 0 {
-            true => SystemTime::UNIX_EPOCH.checked_sub(distance),
-            false => SystemTime::UNIX_EPOCH.checked_add(distance),
+        if since < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(distance)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(distance)
         }
     }
 }

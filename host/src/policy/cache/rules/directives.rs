@@ -175,9 +175,10 @@ pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn read(value: &[u8]) -> Value<'_> {
     let Some(inside) = value.strip_prefix(b"\"") else {
         let plain = value.iter().all(|byte| byte.is_ascii_graphic());
-        return match plain && !value.contains(&b'"') {
-            true => Value::Text(Cow::Borrowed(value)),
-            false => Value::Malformed,
+        return if plain && !value.contains(&b'"') {
+            Value::Text(Cow::Borrowed(value))
+        } else {
+            Value::Malformed
         };
     };
     let mut text = Vec::with_capacity(inside.len());

@@ -236,17 +236,21 @@ fn lifetime_of(
     // is seldom a reader who would notice. `s-maxage` alone forbids it, too; beside an explicit
     // `stale-...` the more specific word holds, as origins mean it and other shared caches read it.
     let never = directives.must_revalidate || directives.proxy_revalidate || directives.no_cache;
-    let window = |seconds: Option<u64>| match never {
-        true => Duration::ZERO,
-        false => Duration::from_secs(seconds.unwrap_or_default()),
+    let window = |seconds: Option<u64>| {
+        if never {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(seconds.unwrap_or_default())
+        }
     };
     Lifetime {
         received: times.received,
         initial_age: initial_age(response, times),
         earlier_age: earlier_age(response, times),
-        fresh: match directives.no_cache {
-            true => Duration::ZERO,
-            false => fresh,
+        fresh: if directives.no_cache {
+            Duration::ZERO
+        } else {
+            fresh
         },
         while_revalidate: window(directives.stale_while_revalidate),
         if_error: window(directives.stale_if_error),

@@ -70,9 +70,12 @@ fn read(line: &HeaderValue, length: u64) -> Option<Asked> {
         return None;
     }
     let (first, last) = set.trim().split_once('-')?;
-    let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => Some(text.parse().unwrap_or(u64::MAX)),
-        false => None,
+    let number = |text: &str| {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Some(text.parse().unwrap_or(u64::MAX))
+        } else {
+            None
+        }
     };
     let part = match (first, last) {
         ("", "") => return None,

@@ -77,13 +77,12 @@ async fn what_turned_out_too_large_is_held() {
     for breaks_off in [false, true] {
         let cache = small();
         let (feed, mut slow, _) = begin(&cache, "/large", None).await;
-        match breaks_off {
-            false => feed_parts(&feed, 11),
-            true => {
-                feed_parts(&feed, 10);
-                let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-                feed.send(Err(reset)).unwrap();
-            }
+        if !breaks_off {
+            feed_parts(&feed, 11)
+        } else {
+            feed_parts(&feed, 10);
+            let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+            feed.send(Err(reset)).unwrap();
         }
         settle().await;
         assert!(!begin(&cache, "/other", Some(9 * PART)).await.2);

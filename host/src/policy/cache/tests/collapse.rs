@@ -291,9 +291,10 @@ async fn variants() {
     settle().await;
     let [first, second] = others;
     assert!(first.is_finished() != second.is_finished());
-    let (leads, follows) = match first.is_finished() {
-        true => (first, second),
-        false => (second, first),
+    let (leads, follows) = if first.is_finished() {
+        (first, second)
+    } else {
+        (second, first)
     };
     let other = says(&[LIVES, ("vary", "foo")]).body("two");
     let own = other.answer(fetches(leads).await, start());

@@ -215,9 +215,10 @@ async fn bounded_variants() {
         }
         let latest: Vec<_> = (100 - stored.len()..100).collect();
         assert_eq!(stored, latest);
-        match bytes_max > 1 << 20 {
-            true => assert_eq!(stored.len(), VARIANTS_MAX),
-            false => assert!((2..VARIANTS_MAX).contains(&stored.len())),
+        if bytes_max > 1 << 20 {
+            assert_eq!(stored.len(), VARIANTS_MAX)
+        } else {
+            assert!((2..VARIANTS_MAX).contains(&stored.len()))
         }
     }
 }

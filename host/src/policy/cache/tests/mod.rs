@@ -43,9 +43,10 @@ fn after(seconds: u64) -> SystemTime {
 /// The date so many seconds from the start.
 fn date(seconds: i64) -> String {
     let offset = Duration::from_secs(seconds.unsigned_abs());
-    let time = match seconds < 0 {
-        true => start() - offset,
-        false => start() + offset,
+    let time = if seconds < 0 {
+        start() - offset
+    } else {
+        start() + offset
     };
     httpdate::fmt_http_date(time)
 }

@@ -20,9 +20,12 @@ fn text(unix_ms: i64) -> String {
 fn check(calendar: &Calendar, period: Period, now: &str, start: &str, end: &str) {
     let window = calendar.window(period, ms(now));
     let found = (text(window.start_ms), text(window.end_ms));
-    let day = |date: &str| match date.contains('T') {
-        true => date.to_owned(),
-        false => format!("{date}T00:00:00Z"),
+    let day = |date: &str| {
+        if date.contains('T') {
+            date.to_owned()
+        } else {
+            format!("{date}T00:00:00Z")
+        }
     };
     assert_eq!(found, (day(start), day(end)), "{period:?} of {now}");
 }
