@@ -142,6 +142,11 @@ impl Request {
         }
     }
 
+    /// A claim as its JSON text.
+    pub(crate) fn claim_json(&self, name: &str) -> Option<String> {
+        self.0.claim(name).map(|json| json.trim().to_owned())
+    }
+
     /// A note that the plugin of this name (in the gateway's configuration) wrote.
     pub fn attribute(&self, plugin: &str, name: &str) -> Option<String> {
         self.0.attribute(plugin, name)

@@ -1,5 +1,6 @@
 //! What the documents refer to is there: files, headings, and the tests that ARCHITECTURE.md names.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tollgate_tests::repository;
@@ -127,4 +128,35 @@ fn every_file_that_the_architecture_names_is_there() {
         .filter(|name| !there.iter().any(|path| path.ends_with(name)))
         .collect();
     assert!(missing.is_empty(), "no such files: {missing:?}");
+}
+
+/// The templates of all plugins are one language, which has one table: in the SDK, and for operators.
+#[test]
+fn expressions_of_templates_are_listed_for_operators() {
+    let expressions = |path: &str, is_row: fn(&str) -> Option<&str>| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(repository().join(path)).expect(path);
+        let rows = text.lines().filter_map(is_row);
+        let cells = rows.filter_map(|row| row.split('|').nth(1).map(str::to_owned));
+        cells
+            .flat_map(|cell| {
+                let marked: Vec<String> = cell
+                    .split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .map(str::to_owned)
+                    .collect();
+                marked
+            })
+            .filter(|name| name.starts_with('{'))
+            .collect()
+    };
+    let in_sdk = expressions("plugin-sdk/src/template.rs", |line| {
+        line.strip_prefix("//! ")
+            .filter(|row| row.starts_with("| `{"))
+    });
+    let for_operators = expressions("plugins/README.md", |line| {
+        Some(line).filter(|row| row.starts_with("| `{"))
+    });
+    assert!(in_sdk.len() > 10, "{in_sdk:?}");
+    assert_eq!(in_sdk, for_operators);
 }

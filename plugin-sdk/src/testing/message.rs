@@ -124,6 +124,12 @@ impl RequestBuilder {
         self
     }
 
+    /// Sets a claim to JSON text as an authorizer may have written it, valid or not.
+    pub fn claim_text(mut self, name: &str, json: &str) -> Self {
+        self.0.claims.insert(name.into(), json.into());
+        self
+    }
+
     /// Sets a note of another plugin.
     pub fn attribute(mut self, plugin: &str, name: &str, value: &str) -> Self {
         self.0

@@ -77,9 +77,10 @@ fn names(names: &[&str]) -> Vec<String> {
 const REQUEST_ID: &str = "x-request-id";
 
 fn headers(remembers: bool) -> Vec<String> {
-    match remembers {
-        true => names(&["authorization", "cookie"]),
-        false => names(&["authorization", "cookie", REQUEST_ID]),
+    if remembers {
+        names(&["authorization", "cookie"])
+    } else {
+        names(&["authorization", "cookie", REQUEST_ID])
     }
 }
 

@@ -1,11 +1,9 @@
 //! Removes, renames, sets and adds header fields. README.md says how it is configured.
 
-mod template;
-
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use template::Template;
+use tollgate_plugin::template::{Side, Template};
 use tollgate_plugin::{
     EditableRequest, EditableResponse, Outcome, Plugin, Reply, Request, RequestTransformer,
     Response, ResponseTransformer, Result, export, log,
@@ -60,12 +58,6 @@ struct Line {
     name: String,
     template: Template,
     append: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Request,
-    Response,
 }
 
 impl Plugin for Headers {
@@ -164,7 +156,7 @@ impl Edits {
                 Lines::Many(texts) => (texts, true),
             };
             for (index, text) in texts.iter().enumerate() {
-                let template = Template::parse(text, side).map_err(|why| {
+                let template = template(text, side).map_err(|why| {
                     let index = if many {
                         format!("[{index}]")
                     } else {
@@ -245,6 +237,14 @@ impl Edits {
 
 fn place(append: bool, name: &str) -> String {
     format!("{}.{name:?}", if append { "append" } else { "set" })
+}
+
+/// The value of a line to come.
+fn template(text: &str, side: Side) -> Result<Template, String> {
+    if text.contains(|character: char| character != '\t' && character.is_ascii_control()) {
+        return Err("has a control character, which no header may have".into());
+    }
+    Template::parse(text, side)
 }
 
 fn is_field_name(name: &str) -> bool {

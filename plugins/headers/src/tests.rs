@@ -315,11 +315,11 @@ fn bad_configurations_are_refused_by_place() {
         ),
         (
             json!({ "request": { "set": { "x-a": "{status}" } } }),
-            "request.set.\"x-a\": `{status}` is known in `response` only",
+            "request.set.\"x-a\": `{status}` is known of a response only",
         ),
         (
             json!({ "request": { "set": { "x-a": "{response.etag}" } } }),
-            "request.set.\"x-a\": `{response.etag}` is known in `response` only",
+            "request.set.\"x-a\": `{response.etag}` is known of a response only",
         ),
         (
             json!({ "request": { "set": { "x-a": "{header.x y}" } } }),
@@ -338,7 +338,6 @@ fn bad_configurations_are_refused_by_place() {
     }
     for unknown in [
         "{}",
-        "{path}",
         "{principal.x}",
         "{Principal}",
         "{ principal }",

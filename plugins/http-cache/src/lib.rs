@@ -10,7 +10,6 @@ mod key;
 mod personal;
 mod query;
 mod store;
-mod tag;
 
 use key::{Key, KeyConfig};
 use personal::{Personal, PersonalConfig};

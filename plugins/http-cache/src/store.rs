@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tollgate_plugin::template::{Side, Template};
 use tollgate_plugin::{Request, Response, Result, Retention, Storage};
 
 use crate::directives::Directives;
-use crate::tag::Tag;
 use crate::{NAMED, Override, PERSONAL, is_field_name};
 
 /// Names for purging of one answer: they are kept with it, and an upstream may send any number.
@@ -60,7 +60,8 @@ pub struct Store {
     overrides: Override,
     stale_while_revalidate: Duration,
     stale_if_error: Duration,
-    tags: Vec<Tag>,
+    /// Names for purging.
+    tags: Vec<Template>,
     tags_header: Option<String>,
     share: bool,
     /// Response headers that answers are kept without.
@@ -128,9 +129,10 @@ impl Store {
     }
 
     fn standard(&self) -> Storage {
-        match self.strip.is_empty() {
-            true => Storage::Standard,
-            false => Storage::StandardWithout(self.strip.clone()),
+        if self.strip.is_empty() {
+            Storage::Standard
+        } else {
+            Storage::StandardWithout(self.strip.clone())
         }
     }
 
@@ -178,7 +180,9 @@ impl Store {
     fn tags(&self, request: &Request, response: &Response) -> Result<Vec<String>> {
         let mut tags = Vec::new();
         for tag in &self.tags {
-            tags.extend(tag.render(request, response)?);
+            let text = tag.render(request, Some(response))?;
+            // What is no text is no tag.
+            tags.extend(text.and_then(|text| String::from_utf8(text.into_owned()).ok()));
         }
         if let Some(name) = &self.tags_header {
             for value in response.header_values(name) {
@@ -215,13 +219,17 @@ fn strip(mut names: Vec<String>, share: bool) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn tags(texts: &[String]) -> Result<Vec<Tag>, String> {
+fn tags(texts: &[String]) -> Result<Vec<Template>, String> {
     if texts.len() > TAGS_MAX {
         let count = texts.len();
         return Err(format!("`tags` has {count}; at most {TAGS_MAX} are kept"));
     }
     let parsed = texts.iter().enumerate().map(|(index, text)| {
-        Tag::parse(text).map_err(|why| format!("`tags[{index}]`: {text:?} {why}"))
+        let wrong = |why: &str| format!("`tags[{index}]`: {text:?} {why}");
+        if text.is_empty() {
+            return Err(wrong("is empty"));
+        }
+        Template::parse(text, Side::Response).map_err(|why| wrong(&why))
     });
     parsed.collect()
 }

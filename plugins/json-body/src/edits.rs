@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tollgate_plugin::template::Side;
 use tollgate_plugin::{Request, Response, Result};
 
 use crate::document::Node;
@@ -60,7 +61,7 @@ pub type Values = Vec<Option<String>>;
 
 impl Edits {
     /// The error begins with the place.
-    pub fn new(changes: Changes, on_response: bool) -> Result<Edits, String> {
+    pub fn new(changes: Changes, side: Side) -> Result<Edits, String> {
         let keep = match changes.keep {
             Some(texts) if texts.is_empty() => return Err("keep: names nothing".into()),
             Some(texts) => Some(Keep::new(paths("keep", &texts)?)),
@@ -96,7 +97,7 @@ impl Edits {
                 let wrong = |why: String| format!("{place}: {why}");
                 lines.push(Line {
                     path: path::parse(&text).map_err(wrong)?,
-                    value: Template::new(&value, on_response).map_err(wrong)?,
+                    value: Template::new(&value, side).map_err(wrong)?,
                     add,
                     place,
                 });

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use edits::{Changes, Edits, Trouble};
 use serde_json::Value;
+use tollgate_plugin::template::Side;
 use tollgate_plugin::{
     BodyError, EditableRequest, EditableResponse, Outcome, Plugin, Reply, Request,
     RequestTransformer, Response, ResponseTransformer, Result, export, log,
@@ -106,7 +107,8 @@ impl Plugin for JsonBody {
             add: request.add,
             set: request.set,
         };
-        let on_request = Edits::new(changes, false).map_err(|why| format!("request.{why}"))?;
+        let on_request =
+            Edits::new(changes, Side::Request).map_err(|why| format!("request.{why}"))?;
         let changes = Changes {
             keep: response.keep,
             remove: response.remove,
@@ -114,7 +116,8 @@ impl Plugin for JsonBody {
             add: response.add,
             set: response.set,
         };
-        let on_response = Edits::new(changes, true).map_err(|why| format!("response.{why}"))?;
+        let on_response =
+            Edits::new(changes, Side::Response).map_err(|why| format!("response.{why}"))?;
         if on_request.is_empty() && on_response.is_empty() {
             return Err("`request` and `response` change nothing".into());
         }
@@ -126,9 +129,10 @@ impl Plugin for JsonBody {
         {
             return Err("response: nothing is changed, and so no other key has a meaning".into());
         }
-        let by_default = match on_response.hides() {
-            true => OnFailure::Refuse,
-            false => OnFailure::Pass,
+        let by_default = if on_response.hides() {
+            OnFailure::Refuse
+        } else {
+            OnFailure::Pass
         };
         let statuses = response.statuses.iter().enumerate().map(|(index, text)| {
             statuses(text).ok_or_else(|| {

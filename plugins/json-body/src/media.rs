@@ -37,8 +37,9 @@ pub fn readable(values: &[Vec<u8>]) -> Vec<u8> {
         CODINGS.iter().any(|one| one.as_bytes() == coding)
     });
     let kept: Vec<&[u8]> = kept.map(<[u8]>::trim_ascii).collect();
-    match kept.is_empty() {
-        true => b"identity".to_vec(),
-        false => kept.join(&b", "[..]),
+    if kept.is_empty() {
+        b"identity".to_vec()
+    } else {
+        kept.join(&b", "[..])
     }
 }

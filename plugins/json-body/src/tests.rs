@@ -128,7 +128,7 @@ fn bad_configurations_are_refused_by_place() {
         (set(json!("{header.a b}")), "is not the name of a header"),
         (
             set(json!("{status}")),
-            "`{status}` is known in `response` only",
+            "`{status}` is known of a response only",
         ),
         (
             json!({ "request": { "other": "refuse" }, "response": { "remove": ["a"] } }),

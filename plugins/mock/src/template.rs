@@ -1,9 +1,8 @@
 //! Text with expressions in braces, and how what they stand for is put into it: `/pets/{path.id}`.
 
 use serde_json::Value;
-use tollgate_plugin::{Request, Result, template};
-
-use crate::is_token;
+use tollgate_plugin::template::{self, Expression, Side};
+use tollgate_plugin::{Request, Result};
 
 /// Text parts have at least one byte.
 #[derive(Default)]
@@ -29,25 +28,9 @@ pub enum Escape {
     Markup,
 }
 
-enum Expression {
-    PathParameter(String),
-    Query(String),
-    Header(String),
-    Claim(String),
-    Variable(String),
-    Principal,
-    UsageKey,
-    ClientAddress,
-    RequestId,
-    Route,
-    Method,
-    Host,
-    Path,
-}
-
 impl Template {
     pub fn parse(text: &str, escape: Escape) -> Result<Template, String> {
-        let parts = template::parse(text, Expression::parse)?;
+        let parts = template::parse(text, expression)?;
         let parts = parts.into_iter().map(|part| match part {
             template::Part::Text(text) => Part::Text(text),
             template::Part::Value(expression) => Part::Value(expression, escape),
@@ -135,10 +118,14 @@ impl Template {
             match part {
                 Part::Text(text) => body.extend_from_slice(text.as_bytes()),
                 Part::Value(expression, escape) => {
-                    let value = expression.value(request)?.unwrap_or_default();
-                    body.extend(escape.escaped(&String::from_utf8_lossy(&value)).bytes());
+                    let value = expression.value(request, None)?;
+                    let text = value.map(template::Value::into_text).unwrap_or_default();
+                    body.extend(escape.escaped(&text).bytes());
                 }
-                Part::Json(expression) => body.extend(expression.json(request)?.bytes()),
+                Part::Json(expression) => match expression.value(request, None)? {
+                    Some(value) => body.extend(value.into_json().bytes()),
+                    None => body.extend(b"null"),
+                },
             }
         }
         Ok(body)
@@ -151,8 +138,8 @@ impl Template {
             match part {
                 Part::Text(text) => line.extend_from_slice(text.as_bytes()),
                 Part::Value(expression, _) | Part::Json(expression) => {
-                    match expression.value(request)? {
-                        Some(value) => line.extend(value),
+                    match expression.value(request, None)? {
+                        Some(value) => line.extend(value.into_bytes()),
                         None => return Ok(None),
                     }
                 }
@@ -208,74 +195,10 @@ impl Escape {
     }
 }
 
-impl Expression {
-    fn parse(text: &str) -> Result<Expression, String> {
-        let (kind, name) = match text.split_once('.') {
-            Some((kind, name)) => (kind, Some(name.to_owned())),
-            None => (text, None),
-        };
-        Ok(match (kind, name) {
-            (_, Some(name)) if name.is_empty() => return Err(format!("`{{{text}}}` has no name")),
-            ("header", Some(name)) if !is_token(&name) => {
-                return Err(format!(
-                    "`{{{text}}}`: {name:?} is not the name of a header"
-                ));
-            }
-            ("path", Some(name)) => Expression::PathParameter(name),
-            ("query", Some(name)) => Expression::Query(name),
-            ("header", Some(name)) => Expression::Header(name),
-            ("claim", Some(name)) => Expression::Claim(name),
-            ("variable", Some(name)) => Expression::Variable(name),
-            ("principal", None) => Expression::Principal,
-            ("usage-key", None) => Expression::UsageKey,
-            ("client-address", None) => Expression::ClientAddress,
-            ("id" | "request-id", None) => Expression::RequestId,
-            ("route", None) => Expression::Route,
-            ("method", None) => Expression::Method,
-            ("host", None) => Expression::Host,
-            ("path", None) => Expression::Path,
-            _ => {
-                return Err(format!(
-                    "`{{{text}}}` is not known; there are path.NAME, query.NAME, header.NAME, \
-                     claim.NAME, variable.NAME, principal, usage-key, client-address, id, route, \
-                     method, host and path; braces that are none are written `{{{{` and `}}}}`"
-                ));
-            }
-        })
-    }
-
-    fn value(&self, request: &Request) -> Result<Option<Vec<u8>>> {
-        let text = match self {
-            Expression::Header(name) => return Ok(request.header(name)),
-            Expression::Claim(name) => match request.claim(name)? {
-                None | Some(Value::Null) => None,
-                Some(Value::String(text)) => Some(text),
-                Some(other) => Some(other.to_string()),
-            },
-            Expression::PathParameter(name) => request.path_parameter(name),
-            Expression::Query(name) => request.query_parameter(name),
-            Expression::Variable(name) => request.variable(name),
-            Expression::Principal => request.principal(),
-            Expression::UsageKey => request.usage_key(),
-            Expression::ClientAddress => Some(request.client_address()),
-            Expression::RequestId => Some(request.id()),
-            Expression::Route => Some(request.route_name()),
-            Expression::Method => Some(request.method()),
-            Expression::Host => Some(request.authority()).filter(|host| !host.is_empty()),
-            Expression::Path => Some(request.path()),
-        };
-        Ok(text.map(String::into_bytes))
-    }
-
-    fn json(&self, request: &Request) -> Result<String> {
-        if let Expression::Claim(name) = self {
-            let claim: Option<Value> = request.claim(name)?;
-            return Ok(claim.unwrap_or_default().to_string());
-        }
-        let value = self.value(request)?;
-        Ok(match value {
-            Some(value) => quoted(&String::from_utf8_lossy(&value)),
-            None => "null".to_owned(),
-        })
+/// `{id}` is another way to write `{request-id}`.
+fn expression(name: &str) -> Result<Expression, String> {
+    match name {
+        "id" => Ok(Expression::RequestId),
+        name => Expression::parse(name, Side::Request),
     }
 }

@@ -58,9 +58,10 @@ impl Rule {
             )
             .into());
         }
-        let context = match properties.look_set().is_empty() {
-            true => 0,
-            false => CONTEXT,
+        let context = if properties.look_set().is_empty() {
+            0
+        } else {
+            CONTEXT
         };
         // One byte more shows that a match is longer.
         let beyond = usize::from(bounded.is_none());
@@ -83,9 +84,10 @@ impl Rule {
     fn next(&self, text: &Text, last: bool) -> Result<Next> {
         let bytes = &text.bytes[..];
         // The first place at which what is here does not decide.
-        let undecided = match last {
-            true => bytes.len(),
-            false => (bytes.len() + 1).saturating_sub(self.decisive).max(text.at),
+        let undecided = if last {
+            bytes.len()
+        } else {
+            (bytes.len() + 1).saturating_sub(self.decisive).max(text.at)
         };
         let mut from = text.at;
         while from < undecided {

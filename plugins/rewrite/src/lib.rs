@@ -270,7 +270,10 @@ impl Checked {
         captured: &[Option<&str>],
     ) -> Result<Result<(), String>> {
         let new_path = match (&self.to, &self.add_prefix) {
-            (Some(template), _) => template.path(request, path, captured)?,
+            (Some(template), _) => match template.path(request, path, captured)? {
+                Ok(path) => path,
+                Err(absent) => return Ok(Err(absent)),
+            },
             (None, Some(prefix)) => format!("{prefix}{rest}"),
             (None, None) if rest.is_empty() => "/".to_owned(),
             (None, None) => rest.to_owned(),

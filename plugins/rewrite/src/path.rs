@@ -66,9 +66,10 @@ impl<'p> Normal<'p> {
     /// What was sent, where the text has this range.
     pub fn sent(&self, start: usize, end: usize) -> &'p str {
         let place = |index: usize| self.places.get(index).copied();
-        let range = match self.places.is_empty() {
-            true => Some(start..end),
-            false => place(start).zip(place(end)).map(|(start, end)| start..end),
+        let range = if self.places.is_empty() {
+            Some(start..end)
+        } else {
+            place(start).zip(place(end)).map(|(start, end)| start..end)
         };
         range
             .and_then(|range| self.sent.get(range))

@@ -187,9 +187,10 @@ impl Changes {
 }
 
 fn named(key: &str, name: &str) -> Result<(), String> {
-    match name.is_empty() {
-        true => Err(format!("{key} has an empty name")),
-        false => Ok(()),
+    if name.is_empty() {
+        Err(format!("{key} has an empty name"))
+    } else {
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
-//! Text with captures of the rule's pattern (`$1`, `${name}`) and parameters of the route's path
-//! (`{id}`, `{rest+}`).
+//! Text with captures of the rule's pattern (`$1`, `${name}`), parameters of the route's path as routes write them
+//! (`{id}`, `{rest+}`), and the expressions of all plugins that have a dot (`{claim.tenant}`).
 
+use tollgate_plugin::template::{Expression, Side};
 use tollgate_plugin::{Request, Result};
 
 use crate::path;
@@ -18,6 +19,8 @@ enum Part {
     Parameter(String),
     /// The same as the end of the path, as it was sent.
     Tail(String),
+    /// As it is written, for errors, and what it is.
+    Expression(String, Expression),
 }
 
 /// What the pattern of a rule captured, as it was sent. None where a group took no part.
@@ -64,8 +67,13 @@ impl Template {
         parts.collect()
     }
 
-    /// The path. A group that took no part is nothing.
-    pub fn path(&self, request: &Request, sent: &str, captured: &Captured<'_>) -> Result<String> {
+    /// The path. A group that took no part is nothing. The inner error says what else is absent.
+    pub fn path(
+        &self,
+        request: &Request,
+        sent: &str,
+        captured: &Captured<'_>,
+    ) -> Result<Result<String, String>> {
         let mut path = String::new();
         for part in &self.0 {
             match part {
@@ -75,12 +83,16 @@ impl Template {
                     path.push_str(&path::encoded(&value(request, name)?).to_string());
                 }
                 Part::Tail(name) => path.push_str(tail(request, name, sent)?),
+                Part::Expression(written, expression) => match expression.value(request, None)? {
+                    Some(value) => path.push_str(&path::encoded(&value.into_text()).to_string()),
+                    None => return Ok(Err(format!("`{{{written}}}` is absent"))),
+                },
             }
         }
-        Ok(path)
+        Ok(Ok(path))
     }
 
-    /// The value of a query parameter, decoded. Nothing if a group in it took no part.
+    /// The value of a query parameter, decoded. Nothing if a group in it took no part, or an expression is absent.
     pub fn value(
         &self,
         request: &Request,
@@ -97,6 +109,10 @@ impl Template {
                 },
                 Part::Parameter(name) => text.push_str(&value(request, name)?),
                 Part::Tail(name) => text.push_str(&path::decoded(tail(request, name, sent)?)),
+                Part::Expression(_, expression) => match expression.value(request, None)? {
+                    Some(value) => text.push_str(&value.into_text()),
+                    None => return Ok(None),
+                },
             }
         }
         Ok(Some(text))
@@ -159,6 +175,11 @@ fn parameter(text: &str) -> Result<(Part, &str), String> {
     let (name, after) = text
         .split_once('}')
         .ok_or("has a `{` that is not closed; write `{{` for a brace")?;
+    // A name without a dot is the route's: it may be named `method`.
+    if name.contains('.') {
+        let expression = Expression::parse(name, Side::Request)?;
+        return Ok((Part::Expression(name.to_owned(), expression), after));
+    }
     let (name, part): (&str, fn(String) -> Part) = match name.strip_suffix('+') {
         Some(name) => (name, Part::Tail),
         None => (name, Part::Parameter),

@@ -385,3 +385,26 @@ fn the_upstream_is_told_another_host() {
         assert_eq!(request.authority(), expected);
     }
 }
+
+#[test]
+fn expressions_of_all_plugins_have_a_dot() {
+    let rules = json!([{
+        "to": "/t/{claim.tenant}/{header.x-kind}/{method}",
+        "query": { "set": { "user": "{claim.sub}", "kind": "{header.x-kind}" } }
+    }]);
+    let plugin = plugin(json!({ "rules": rules }));
+    let request = || {
+        testing::request("GET", "/a?user=mine")
+            .path_parameter("method", "m")
+            .claim("tenant", "a/b?c")
+    };
+    // What is put in stays in its segment or its value.
+    let kind = request().header("x-kind", "..\u{e4} &x=1");
+    let got = sent(&plugin, kind);
+    assert_eq!(
+        got.as_deref(),
+        Ok("/t/a%2Fb%3Fc/..%C3%A4%20%26x%3D1/m?kind=..%C3%A4+%26x%3D1")
+    );
+    // A path that lacks a part of it leads nowhere that the operator meant.
+    assert_eq!(sent(&plugin, request()), Err(400));
+}

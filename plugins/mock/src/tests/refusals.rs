@@ -53,7 +53,10 @@ fn bad_configurations_are_refused_by_place() {
             json!({ "body": "{header.a b}" }),
             "\"a b\" is not the name of a header",
         ),
-        (json!({ "body": "{status}" }), "`{status}` is not known"),
+        (
+            json!({ "body": "{status}" }),
+            "`{status}` is known of a response only",
+        ),
         (
             json!({ "body": "{principal.x}" }),
             "`{principal.x}` is not known",
