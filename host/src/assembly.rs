@@ -2,6 +2,7 @@
 //! state that outlives both.
 
 mod build;
+mod capacity;
 mod files;
 mod key_sets;
 mod loading;
@@ -10,7 +11,6 @@ mod next_start;
 mod plugins;
 mod process;
 mod progress;
-mod totals;
 mod unused;
 mod upstreams;
 

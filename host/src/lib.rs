@@ -21,13 +21,13 @@ mod store;
 
 mod upstream;
 
-mod bounded;
 mod error;
 mod http;
 mod limits;
 mod pace;
+mod quote;
+mod read_file;
 mod shortage;
-mod shown;
 
 mod config;
 mod observe;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tollgate_tests::repository;
 
 /// Which modules each module may import. `main > cli > server > {proxy, reload > assembly} > gateway > {route, chain} >
-/// plugin > policy > {store, upstream} > {http, error, bounded, pace, shortage, shown, limits}`; only cli, reload and
+/// plugin > policy > {store, upstream} > {http, error, pace, quote, read_file, shortage, limits}`; only cli, reload and
 /// assembly read `config`, and `observe` is written to from above.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -44,8 +44,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "assembly",
         &[
-            "bounded", "chain", "config", "gateway", "http", "limits", "observe", "plugin",
-            "policy", "route", "shown", "store", "upstream",
+            "read_file",
+            "chain",
+            "config",
+            "gateway",
+            "http",
+            "limits",
+            "observe",
+            "plugin",
+            "policy",
+            "route",
+            "quote",
+            "store",
+            "upstream",
         ],
     ),
     // All that a request looks at. It knows nothing of what was written or how it was built.
@@ -56,33 +67,33 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "chain",
         &[
-            "error", "http", "limits", "observe", "plugin", "policy", "shown",
+            "error", "http", "limits", "observe", "plugin", "policy", "quote",
         ],
     ),
     ("route", &["http", "limits"]),
     (
         "plugin",
         &[
-            "error", "http", "limits", "observe", "policy", "shortage", "shown", "store",
+            "error", "http", "limits", "observe", "policy", "shortage", "quote", "store",
             "upstream",
         ],
     ),
-    ("policy", &["bounded", "http", "limits"]),
+    ("policy", &["read_file", "http", "limits"]),
     ("store", &["limits"]),
     ("upstream", &["error", "http", "limits", "pace"]),
     // What was written is checked with what routes are.
     (
         "config",
-        &["bounded", "http", "limits", "route", "shortage", "shown"],
+        &["read_file", "http", "limits", "route", "shortage", "quote"],
     ),
-    ("observe", &["error", "http", "limits", "shown"]),
+    ("observe", &["error", "http", "limits", "quote"]),
     // A failure is answered with a response.
     ("error", &["http"]),
-    ("http", &["limits", "pace", "shown"]),
-    ("bounded", &["shortage"]),
+    ("http", &["limits", "pace", "quote"]),
+    ("read_file", &["shortage"]),
     ("pace", &["limits"]),
     ("shortage", &[]),
-    ("shown", &["limits"]),
+    ("quote", &["limits"]),
     ("limits", &[]),
 ];
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::bounded;
 use crate::config::{self, Config, PluginCode, SecretSource};
 use crate::limits;
 use crate::plugin::{Secrets, hex};
+use crate::read_file;
 
 /// The plugins that come with the gateway.
 pub const BUNDLED: [&str; 14] = [
@@ -81,7 +81,7 @@ fn bundled(name: &str) -> PathBuf {
 }
 
 fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, String> {
-    match bounded::read(path, bound) {
+    match read_file::within(path, bound) {
         Err(error) => Err(format!("`{}` cannot be read: {error}", path.display())),
         Ok(bytes) if bytes.len() as u64 > bound => {
             Err(format!("`{}` has more than {bound} bytes", path.display()))

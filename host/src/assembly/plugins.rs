@@ -15,7 +15,7 @@ use crate::plugin::{
     Grants, Hooks, Instances, LoadError, Plugin, PluginSpec, Policy, Secrets, UNKNOWN_KEY,
 };
 use crate::policy::key_sets::KeySets;
-use crate::shown::clear;
+use crate::quote::clear;
 
 /// What all plugins of one gateway share, each in so far as it was granted.
 pub struct Shared<'s> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::totals;
+use super::capacity;
 use crate::chain::{Decided, Mechanisms};
 use crate::config::Config;
-use crate::http::held::HeldBodies;
+use crate::http::body_budget::HeldBodies;
 use crate::limits;
 use crate::observe::{LogWriter, Metrics};
 use crate::plugin::{PoolSize, Purpose, Runtime};
@@ -56,7 +56,7 @@ impl Process {
     ) -> Result<Arc<Process>, String> {
         let waiting = limits::process::waiting_calls(config.runtime.plugin_calls);
         let streaming = limits::process::streaming_calls(config.runtime.plugin_calls);
-        let (runtime, pool) = totals::start_runtime(config, purpose)?;
+        let (runtime, pool) = capacity::start_runtime(config, purpose)?;
         Ok(Arc::new(Process {
             runtime,
             pool,
@@ -87,7 +87,7 @@ impl Process {
 
     /// Says what the process may take.
     pub fn tell(&self) {
-        totals::tell(&self.pool);
+        capacity::tell(&self.pool);
     }
 
     /// What goes on beside requests, for as long as the process serves.

@@ -23,7 +23,7 @@ use crate::http::side::Side;
 use crate::limits;
 use crate::observe::{EntryMetrics, StreamGauge};
 use crate::plugin::{Fault, FaultKind, Policy, Stream, Streaming, Visit, Visited};
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// A body that its plugin wants to go through it.
 pub(super) struct Opened {

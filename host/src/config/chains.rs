@@ -13,8 +13,8 @@ use crate::limits;
 use crate::limits::config::{
     API_BASE_BYTES_MAX, API_HOSTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX,
 };
+use crate::quote::quoted;
 use crate::route::{HostPattern, PathTemplate};
-use crate::shown::quoted;
 
 /// What a section hands down to the routes below it.
 #[derive(Default, Clone)]

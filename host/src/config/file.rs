@@ -8,8 +8,8 @@ use toml::de::DeTable;
 use super::reader::{Reader, Table};
 use super::{Config, Position, Problem, Problems, Source};
 use super::{chains, key_sets, plugins, routes, sections, store, syntax, units, upstreams};
-use crate::bounded;
 use crate::limits::config::{CONFIG_BYTES_MAX, CONFIG_STACK_BYTES};
+use crate::read_file;
 use crate::shortage;
 
 /// Reads and checks the file. `bundled` are the names of the plugins that come with the gateway.
@@ -19,7 +19,7 @@ pub fn load(path: &Path, bundled: &[&str]) -> Result<Config, Problems> {
         Err(Problems::new(source, vec![Problem::new(None, message)]))
     };
     let bound = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX);
-    let bytes = match bounded::read(path, bound) {
+    let bytes = match read_file::within(path, bound) {
         Ok(bytes) => bytes,
         Err(error) => return fail(format!("cannot be read: {error}")),
     };

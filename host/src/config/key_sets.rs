@@ -11,7 +11,7 @@ use super::source::Problem;
 use super::{KeySet, KeySource, Position, SecretSource};
 use crate::limits::config::KEY_SETS_MAX;
 use crate::limits::key_sets::{KEY_SET_KEYS_MAX, KEY_SET_RELOAD, KEY_SET_RELOAD_DEFAULT};
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 const KEYS: &str = "[{ kty = \"OKP\", crv = \"Ed25519\", x = \"…\" }]";
 

@@ -8,8 +8,8 @@ use super::source::Problem;
 use crate::http::fields::is_framing;
 use crate::limits;
 use crate::limits::config::FIELD_TESTS_MAX;
+use crate::quote::quoted;
 use crate::route::{FieldTest, HostPattern, Match, PathTemplate, Predicate, Wanted};
-use crate::shown::quoted;
 
 pub(super) const MATCH: &str = "\"GET,HEAD /pets/{id}\"";
 

@@ -14,7 +14,7 @@ use super::{Grant, Instances, OnFault, Plugin, PluginCode, PluginConfig, PluginL
 use crate::limits;
 use crate::limits::decisions::REMEMBER_MAX;
 use crate::limits::plugin::{GRANTED_BODY_BYTES, GRANTED_WALL_DEFAULT};
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// The names that others refer to, as written: a reference to an entry that is itself wrong is not
 /// a second problem.

@@ -18,7 +18,7 @@ use super::table::join;
 pub(super) use super::table::{Item, Named, Table};
 use super::{Position, units};
 use crate::limits::config::{CONFIG_NAMES_SHOWN, CONFIG_PROBLEMS_SHOWN, NAME_BYTES_MAX};
-use crate::shown::{nearest, quoted};
+use crate::quote::{nearest, quoted};
 
 pub(super) struct Reader<'a> {
     /// The folder that relative paths start from.

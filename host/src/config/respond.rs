@@ -9,7 +9,7 @@ use super::source::Problem;
 use crate::http::fields::is_framing;
 use crate::http::representation;
 use crate::limits;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 const REPLY: &str = "{ status = 404, headers = { content-type = \"text/plain\" }, body = \"no\" }";
 

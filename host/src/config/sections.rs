@@ -12,7 +12,7 @@ use super::reader::{Item, Reader, Table};
 use super::source::Problem;
 use super::{Admin, Listener, PluginCache, Position, Runtime, SecretSource};
 use crate::limits;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 pub(super) fn runtime(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Runtime {
     let mut runtime = Runtime {

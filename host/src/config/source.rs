@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Position;
 use crate::limits::config::{CONFIG_LINE_CHARS_SHOWN, CONFIG_PROBLEMS_SHOWN};
-use crate::shown::clear;
+use crate::quote::clear;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

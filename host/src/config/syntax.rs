@@ -7,7 +7,7 @@
 use toml::de::Error;
 
 use super::{Position, Problem};
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// What is told of a text that has these errors, of which there is at least one.
 pub(super) fn problem(text: &str, errors: &[Error]) -> Problem {

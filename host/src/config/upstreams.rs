@@ -9,8 +9,8 @@ use toml::de::DeValue;
 use super::reader::{Item, Reader, Table};
 use super::{Timeouts, Upstream, UpstreamServer};
 use crate::limits;
+use crate::quote::quoted;
 use crate::route::HostPattern;
-use crate::shown::quoted;
 
 const SERVER: &str = "\"http://127.0.0.1:9001\"";
 

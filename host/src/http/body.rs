@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::body_budget::HeldBodies;
+use super::body_part::Gathered;
 pub use super::content::Content;
-use super::gathered::Gathered;
-use super::held::HeldBodies;
 use super::source::after;
 pub use super::source::{BoxBody, Incomplete, again};
 pub use super::upload::Upload;

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::gathered::Gathered;
-use super::held::HeldBodies;
+use super::body_budget::HeldBodies;
+use super::body_part::Gathered;
 use super::source::{BoxBody, Incomplete, after, again};
 
 /// The body of a response.

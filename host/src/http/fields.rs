@@ -10,7 +10,7 @@ use http::header::{
 use super::families;
 use super::side::Side;
 use crate::limits;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// Fields that are about one connection (RFC 9110, section 7.6.1) and are never forwarded, beside
 /// those that `Connection` names.

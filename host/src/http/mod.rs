@@ -1,6 +1,8 @@
 //! Pure: what HTTP says about messages, without I/O.
 
 pub mod body;
+pub mod body_budget;
+mod body_part;
 pub mod cause;
 mod content;
 pub mod exchange;
@@ -8,8 +10,6 @@ pub mod facts;
 pub mod families;
 pub mod fields;
 pub mod forwarded;
-mod gathered;
-pub mod held;
 pub mod hops;
 pub mod inflate;
 pub mod owned;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Body;
 
-use super::gathered::Gathered;
+use super::body_part::Gathered;
 use super::source::BoxBody;
 use crate::limits;
 

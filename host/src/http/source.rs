@@ -6,8 +6,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
+use super::body_part::Gathered;
 use super::cause::Cause;
-use super::gathered::Gathered;
 
 /// A body whose source does not matter.
 pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;

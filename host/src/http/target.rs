@@ -7,7 +7,7 @@ use tollgate_readings::Readings;
 
 use super::owned;
 use crate::limits::message::TARGET_BYTES_MAX;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// A path and a query: the one form in which routes, conditions, plugins, cache, log and upstream see
 /// what a client asked for (origin-form: RFC 9112, section 3.2.1). The path begins with a slash.

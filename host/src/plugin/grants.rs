@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::secrets::Secrets;
-use crate::http::held::HeldBodies;
+use crate::http::body_budget::HeldBodies;
 use crate::observe::PluginMetrics;
 use crate::policy::key_sets::KeySets;
 use crate::store::memory::Kv;

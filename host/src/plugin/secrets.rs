@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::CodeKey;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// Values never appear in logs, dumps or errors.
 #[derive(Default, Clone, PartialEq, Eq)]

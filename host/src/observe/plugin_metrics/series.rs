@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::limits::metrics::{METRIC_LABEL_BYTES_MAX, METRIC_NAME_BYTES_MAX};
-use crate::shown::clear;
+use crate::quote::clear;
 
 /// Why a measurement is not kept.
 pub type Reason = &'static str;

@@ -10,8 +10,8 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
 use crate::plugin::host::state::{MissedBody, State};
+use crate::quote::one_line;
 use crate::shortage;
-use crate::shown::one_line;
 
 /// Whether it was the client's body that kept the plugin from answering.
 pub fn missed(state: &State) -> Option<FaultKind> {

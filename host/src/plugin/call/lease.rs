@@ -26,7 +26,7 @@ use crate::plugin::fault::{Fault, FaultKind};
 use crate::plugin::host::meter::CpuMeter;
 use crate::plugin::host::reads::Reads;
 use crate::plugin::host::state::{LogBudget, Phase, State};
-use crate::shown::one_line;
+use crate::quote::one_line;
 
 /// The right to use a sandbox for one visit.
 pub struct Lease<'p> {

@@ -9,7 +9,7 @@ use wasmtime::component::InstancePre;
 use super::hooks::{Exports, Hooks};
 use super::idle::IdleSandboxes;
 use super::restore::Pristine;
-use crate::http::held::HeldBodies;
+use crate::http::body_budget::HeldBodies;
 use crate::plugin::engine::code_cache::Code;
 use crate::plugin::engine::runtime::Runtime;
 use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;

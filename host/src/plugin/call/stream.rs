@@ -16,7 +16,7 @@ use crate::http::inflate::{Inflated, Inflater};
 use crate::http::side::Side;
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
-use crate::shown::one_line;
+use crate::quote::one_line;
 
 /// A body's right to go through plugins, beside others that do.
 pub struct Streaming {

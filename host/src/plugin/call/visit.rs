@@ -19,7 +19,7 @@ use crate::plugin::host::bindings::tollgate::plugin::http as wit;
 use crate::plugin::host::reads::{Dependences, Reads};
 use crate::policy::cache::{KeyMode, Retention, Storage};
 use crate::policy::limit::{Bound, Limit, Period, Scope};
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// A whole response that a plugin made, checked.
 #[derive(Debug, Clone)]

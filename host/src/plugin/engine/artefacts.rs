@@ -96,7 +96,7 @@ impl Artefacts {
                 "`{shown}`, the folder of compiled plugins, has things in it that this release did not \
                  write, such as {}: they are left alone and not counted; remove them, or name a folder of \
                  its own in `runtime.plugin-cache`",
-                crate::shown::quoted(&name)
+                crate::quote::quoted(&name)
             );
         }
         folder.bytes = AtomicU64::new(entries.iter().map(|entry| entry.bytes).sum());

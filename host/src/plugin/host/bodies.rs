@@ -17,7 +17,7 @@ use crate::http::body::{Content, Incomplete};
 use crate::http::inflate::{Inflated, Inflater};
 use crate::http::representation::{self, codings};
 use crate::limits;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 impl State {
     /// What is held of a body for this plugin, in bytes. Without the grant the import is not linked.

@@ -6,7 +6,7 @@ use super::bindings::tollgate::plugin::{clock, crypto, log, random, secrets};
 use super::reads::Dependence;
 use super::state::{Phase, State};
 use crate::limits;
-use crate::shown::one_line;
+use crate::quote::one_line;
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {

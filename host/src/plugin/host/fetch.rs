@@ -15,11 +15,11 @@ use super::state::NO_WAITING;
 use super::state::State;
 use crate::error::FailureKind;
 use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
+use crate::http::body_budget::HeldBodies;
 use crate::http::fields;
-use crate::http::held::HeldBodies;
 use crate::http::side::Side;
 use crate::limits;
-use crate::shown::quoted;
+use crate::quote::quoted;
 use crate::upstream::{OutgoingRequest, Upstream};
 
 const NO_ROOM: &str = "the gateway holds as many bodies as it may";

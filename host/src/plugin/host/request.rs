@@ -16,7 +16,7 @@ use crate::http::side::Side;
 use crate::http::target::Target;
 use crate::limits;
 use crate::limits::plugin::EDIT_BYTES;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 /// The header that has the request's identifier, unless an entry before changed it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -16,7 +16,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, ResourceTable, WasiCtx, W
 
 use crate::limits;
 use crate::plugin::spec::Identity;
-use crate::shown::one_line;
+use crate::quote::one_line;
 
 /// Whether a guest asked for time or randomness while its snapshot was being prepared.
 #[derive(Clone, Default)]

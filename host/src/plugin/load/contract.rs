@@ -5,7 +5,7 @@ use super::outline::{Handles, Names};
 use crate::limits;
 use crate::plugin::call::hooks::Hooks;
 use crate::plugin::grants::Interfaces;
-use crate::shown::quoted;
+use crate::quote::quoted;
 
 const PREFIX: &str = "tollgate:plugin/";
 /// Versions of the contract that this release links.

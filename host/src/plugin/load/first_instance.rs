@@ -12,7 +12,7 @@ use crate::plugin::call::restore::Pristine;
 use crate::plugin::call::{guest_error, lease};
 use crate::plugin::host::state::{Phase, State};
 use crate::plugin::host::wasi::Witness;
-use crate::shown::one_line;
+use crate::quote::one_line;
 
 /// Makes one instance while loading: what every call would fail over fails the load instead. Answers
 /// what is in it, where later ones can be put back to that.

@@ -1,6 +1,6 @@
 //! Where a configuration does not fit the schema of its plugin, in words for the operator.
 
-use crate::shown::nearest;
+use crate::quote::nearest;
 
 /// Where an error of the schema is, and its text. Masked: a value may be a key that was written in the
 /// wrong place.

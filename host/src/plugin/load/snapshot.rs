@@ -20,7 +20,7 @@ use crate::plugin::host::bindings::exports::tollgate::plugin::lifecycle;
 use crate::plugin::host::state::{Phase, State};
 use crate::plugin::host::wasi::Witness;
 use crate::plugin::key::CodeKey;
-use crate::shown::one_line;
+use crate::quote::one_line;
 
 /// Why there is no snapshot.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::bounded;
 use crate::limits::key_sets::{KEY_SET_BYTES_MAX, KEY_SET_RELOAD, REFRESH_PAUSE};
+use crate::read_file;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use serde_json::Value;
@@ -338,6 +338,6 @@ impl File {
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
-    bounded::read(path, KEY_SET_BYTES_MAX as u64)
+    read_file::within(path, KEY_SET_BYTES_MAX as u64)
         .map_err(|error| format!("`{}`: {error}", path.display()))
 }

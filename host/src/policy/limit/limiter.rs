@@ -6,11 +6,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::asked::check;
 use super::calendar::Calendar;
 use super::counted::Counted;
 use super::counter::{Counter, Finding};
 use super::digest::{Digester, KeyDigest};
+use super::kinds::check;
 use super::shard::Shard;
 use super::{BadLimits, Limit, Now, ScopeNames};
 use crate::limits::limiter::{LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX};

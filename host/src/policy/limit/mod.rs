@@ -31,12 +31,12 @@
 //!   nothing can be, an enforced limit refuses with 503, because what cannot be counted cannot be kept
 //!   to; a count-only limit lets the request go on uncounted.
 
-mod asked;
 mod calendar;
 mod charge;
 mod counted;
 mod counter;
 mod digest;
+mod kinds;
 mod limiter;
 mod respond;
 mod shard;
@@ -46,10 +46,10 @@ mod tests;
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-pub use asked::{BadLimits, Bound, Limit, Period, Scope, ScopeNames};
 pub use charge::Charge;
 pub use counted::Standing;
 pub use counter::Finding;
+pub use kinds::{BadLimits, Bound, Limit, Period, Scope, ScopeNames};
 pub use limiter::Limiter;
 
 /// When something happens, on the two clocks that limits need.

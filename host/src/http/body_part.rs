@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::held::{Held, HeldBodies};
+use super::body_budget::{Held, HeldBodies};
 
 /// The beginning of a body. A sender may cut it into as many pieces as it has bytes, so pieces are put
 /// together as they come, each copied once or twice.

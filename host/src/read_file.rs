@@ -14,7 +14,7 @@ use crate::shortage;
 ///
 /// # Errors
 /// Those of the system, and what is not a file: a pipe would be waited for, for ever.
-pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+pub fn within(path: &Path, most: u64) -> Result<Vec<u8>> {
     read_within(path, most).inspect_err(shortage::note_in)
 }
 
