@@ -73,8 +73,9 @@ upstream = "origin"
     client.send_more("b");
     assert_eq!(client.read().status, 200);
     let (first, all) = times("/upload");
+    // The gateway's time begins when it reads the head, which may be a little after it was sent.
     assert!(
-        first + slow <= all,
+        first + slow / 2 <= all,
         "{first} us of {all}, {slow} of them before"
     );
 }
