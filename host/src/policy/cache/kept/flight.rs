@@ -62,7 +62,7 @@ struct Flight {
     /// Leaders now, and leaders so far.
     leads: usize,
     led: usize,
-    /// When followers were last allowed to lead too, and how many more of them may without further waiting.
+    /// When the last waiting time began, and how many more followers may lead without further waiting.
     since: Instant,
     open: usize,
 }
