@@ -212,7 +212,8 @@ impl Curve {
 }
 
 /// Whether `der` is the one form that the contract names: a sequence that fills all of the bytes, with this
-/// head. The library would accept several encodings, other algorithms' names, and bytes behind the key.
+/// head. The library also reads other encodings and other algorithms' names, and does not look at what
+/// follows.
 fn is_info_of(der: &[u8], head: &[u8]) -> bool {
     const SEQUENCE: u8 = 0x30;
     let (length, content) = match der {
@@ -226,8 +227,9 @@ fn is_info_of(der: &[u8], head: &[u8]) -> bool {
     content.len() == length && content.starts_with(head)
 }
 
-/// Verifies a raw signature. The algorithm is a JWA name, the public key a SubjectPublicKeyInfo in DER
-/// (a point of a curve in uncompressed form), and the signature has JWA's form: ECDSA's is its two numbers at full length (RFC 7518, section 3.4).
+/// Verifies a raw signature. The algorithm is a JWA name, the public key a SubjectPublicKeyInfo in DER (a curve's
+/// point in uncompressed form), and the signature has JWA's form: for ECDSA its two numbers at full length (RFC 7518,
+/// section 3.4).
 ///
 /// # Errors
 /// Says which is unusable: the algorithm or the key.
