@@ -41,7 +41,8 @@ struct Rest {
 }
 
 impl RequestBody {
-    /// Makes the body that a client sends, at `least_pace` bytes per second or more; `None` if it sends none.
+    /// Makes the body of a client's request (`None`: it has none), sent at `least_pace` bytes per second or
+    /// more.
     pub fn of_client(body: Option<BoxBody>, upload: Arc<Upload>, least_pace: u64) -> Self {
         if body.is_none() {
             upload.end();
@@ -89,7 +90,7 @@ impl RequestBody {
         &self.upload
     }
 
-    /// Replaces this body by `bytes`, and returns it; no more of the client's is read.
+    /// Replaces this body by `bytes` and returns the old one, of which no more is read.
     pub fn replace(&mut self, bytes: Bytes) -> RequestBody {
         std::mem::replace(self, RequestBody::whole(bytes))
     }

@@ -86,7 +86,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the fields of a request that a server may take for one of [`SHADOWED`].
+/// Removes the fields of a request that a server may take for one of the `SHADOWED`.
 pub fn remove_shadows(headers: &mut HeaderMap) {
     let is_shadow = |name: &&HeaderName| {
         let reads_as = |own: &&str| families::reads_alike(own.as_bytes(), name.as_str().as_bytes());

@@ -140,7 +140,7 @@ pub struct Asking<'m, T> {
     memory: &'m Memory<T>,
     /// `None` for a request that is too costly to check against the lists.
     keys: Option<Keys>,
-    /// `None` if no other request waits for this one.
+    /// `None` if it asks alone, so that no other request can wait for it.
     _flight: Option<Flight<'m>>,
 }
 

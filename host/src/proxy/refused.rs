@@ -12,7 +12,7 @@ use crate::gateway::{Gateway, Listener};
 use crate::http::peer::Peer;
 use crate::observe::{Arrival, Record, Unread};
 
-/// What is wrong with a head.
+/// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHead {
     /// It is not HTTP/1.1.

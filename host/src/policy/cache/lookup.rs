@@ -33,7 +33,7 @@ pub struct CacheRequest<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// What the plugin said on the way in.
+/// The plugin's answer on the way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMode {
     /// Neither read nor fill. An unsafe method still invalidates its URI.

@@ -73,7 +73,7 @@ struct File {
     last: Mutex<Reading>,
 }
 
-/// What the last reading of a file found.
+/// The result of the last reading of a file.
 struct Reading {
     at: Instant,
     found: FileFound,

@@ -2,13 +2,13 @@
 //! (revision 11, May 2026, the latest), `Retry-After` (RFC 9110, section 10.2.3), and a problem document (RFC
 //! 9457) of the draft's types (section 5).
 //!
-//! - Count-only limits are not shown: they bind nobody, and their numbers are the operator's trial.
+//! - Count-only limits are not shown: they restrict no client, and their numbers are the operator's trial.
 //! - `concurrent` is shown in the draft's unit `concurrent-requests`, without a window: it has none.
-//! - No partition key (`pk`) is sent; the draft has it optional, and keys stay in the gateway.
-//! - In a refusal `RateLimit` names only the limits that refused. `Retry-After` should not be before the
-//!   end of an effective window (section 6), and the month of a quota with room would hold back a client
-//!   whom one second helps. `RateLimit-Policy` stays the same in every response, as section 3 asks.
-//! - Where waiting never helps, because the cost alone is more than a bound, there is no `Retry-After`.
+//! - No partition key (`pk`) is sent; it is optional in the draft, and keys stay in the gateway.
+//! - In a refusal `RateLimit` names only the limits that refused. `Retry-After` should not be before the end of
+//!   an effective window (section 6), and a monthly quota that still has room would hold back a client that need
+//!   only wait a second. `RateLimit-Policy` stays the same in every response, as section 3 asks.
+//! - If waiting never helps, because the cost alone exceeds a bound, there is no `Retry-After`.
 
 use std::fmt::Write;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-/// What the plugin said on the way out; [`Storage::Standard`] if it has no such hook.
+/// The plugin's answer on the way out; [`Storage::Standard`] if it has no such hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
     /// RFC 9111 decides.

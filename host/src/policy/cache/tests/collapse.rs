@@ -159,7 +159,7 @@ async fn a_leader_whose_plugin_faulted_is_followed_by_another() {
     assert_eq!(cache.stats().entries, 1);
 }
 
-/// But not for ever.
+/// Requests do not follow one failing leader after another for ever.
 #[tokio::test(start_paused = true)]
 async fn after_some_rounds_each_goes_alone() {
     let cache = Cache::new(settings());
