@@ -28,37 +28,37 @@ pub use outward::outward;
 /// One place in a chain.
 pub struct Entry {
     pub policy: Arc<Policy>,
-    /// The requests it is for; none: all.
+    /// The requests it is for; `None` for all.
     pub when: Option<Predicate>,
-    /// Where it was written: what counters of the scope `entry` belong to.
+    /// Its place in the configuration, which owns counters of the scope `entry`.
     pub place: Arc<str>,
-    /// Whether a fault of it lets the message pass. Never true of an authorizer.
+    /// Whether the message passes when its plugin faults. Never true for an authorizer.
     pub fails_open: bool,
-    /// Where in the cache its responses are.
+    /// Its namespaces in the cache.
     pub namespace: Namespace,
-    /// Whether its own plugin, or that of an entry inside it, may edit what the upstream is asked.
+    /// Whether its own plugin, or that of an entry inside it, may edit the request to the upstream.
     pub edited_inside: bool,
-    /// What its authorizer decided before.
+    /// Its authorizer's remembered decisions.
     pub memory: Option<Arc<Memory<Decided>>>,
     pub metrics: Arc<EntryMetrics>,
 }
 
-/// Where in the cache an entry's responses are.
+/// An entry's namespaces in the cache.
 pub struct Namespace {
     pub own: Arc<str>,
-    /// With it, those of the same policy on other routes: what an unsafe request makes obsolete may be
-    /// there.
+    /// Its own and those of the same policy on other routes, where an unsafe request may also have to
+    /// invalidate.
     pub all: Arc<[Arc<str>]>,
 }
 
-/// What the host does on behalf of plugins, for all chains together.
+/// The mechanisms behind plugins, shared by all chains.
 #[derive(Clone)]
 pub struct Mechanisms {
     pub limiter: Arc<Limiter>,
     pub cache: Arc<Cache>,
 }
 
-/// A remembered decision: the verdict, and the notes that were written with it.
+/// A remembered decision: the verdict, and the notes written with it.
 pub struct Decided {
     pub verdict: Verdict,
     pub writes: Vec<(String, String)>,
@@ -78,45 +78,45 @@ impl Weigh for Decided {
     }
 }
 
-/// How far a message came, and what the way out must take up again.
+/// Which entries the request has passed, and what each must do on the way out.
 #[derive(Default)]
 pub struct Passage {
     entered: Vec<Entered>,
-    /// What limiters charged. Dropping one frees what it holds of concurrency.
+    /// The limiters' charges. Dropping one frees the concurrency that it holds.
     pub charges: Vec<Charge>,
-    /// Whether the response is one of our own errors.
+    /// Whether the response is one of the gateway's own errors.
     failed: bool,
-    /// What the entry that was just left asks for in place of the response.
+    /// The fill to send in place of the response, if the entry just left asks again.
     again: Option<Fill>,
 }
 
 /// How the way in ended.
 pub enum Ended {
-    /// Nobody answered: the upstream is asked.
+    /// No entry answered: ask the upstream.
     Open,
-    /// The cache entry at this index fetches, also for those who follow: the way in goes on inside it, and
-    /// should not end with the client.
+    /// The cache entry at this index fetches, also for its followers: the way in goes on inside it, and
+    /// should survive the client.
     Leads { index: usize, followers: Followers },
     /// The response is in the exchange.
     Answered,
-    /// The response is in the exchange, from the cache and stale; another is to be fetched by the
-    /// entries inside the one at this index.
+    /// A stale response from the cache is in the exchange; the entries inside the one at this index fetch a
+    /// fresh one.
     AnsweredStale { index: usize, fill: Box<Fill> },
 }
 
-/// An entry that the response will pass.
+/// An entry that the response must pass.
 struct Entered {
     index: usize,
-    /// Of [`Passage::charges`].
+    /// Index in [`Passage::charges`].
     charge: Option<usize>,
     cached: Option<Cached>,
-    /// Whether it was entered only to store what is fetched in the background.
+    /// Whether it only stores a background fetch.
     only_stores: bool,
 }
 
-/// What a cache entry waits for.
+/// What a cache entry does on the way out.
 enum Cached {
-    /// The response is stored, perhaps. The request is put back to what it was before.
+    /// May store the response; restores the request to what it was before.
     Fill {
         fill: Box<Fill>,
         request: Box<RequestHead>,
@@ -125,7 +125,7 @@ enum Cached {
 }
 
 impl Passage {
-    /// For a fetch in the background, on behalf of the cache entry at this index.
+    /// Starts the passage of a background fetch for the cache entry at this index.
     pub fn storing(index: usize, fill: Fill, exchange: &mut Exchange) -> Passage {
         let mut passage = Passage::default();
         passage.enter_to_fill(index, None, fill, exchange);
@@ -157,7 +157,7 @@ impl Passage {
         self.enter(index, charge, Some(Cached::Fill { fill, request }));
     }
 
-    /// Makes a failure of ours the response.
+    /// Makes one of the gateway's failures the response.
     pub fn fail(&mut self, exchange: &mut Exchange, failure: &Failure, record: &mut Record) {
         record.fail(failure);
         let (head, body) = failure.respond(&exchange.id);
@@ -180,7 +180,7 @@ impl Passage {
         self.failed = false;
     }
 
-    /// Writes how the limits that were charged stand into the response.
+    /// Writes the standings of the charged limits into the response.
     fn tell_limits(&self, exchange: &mut Exchange, charge: Option<usize>) {
         if let Some(charge) = charge.and_then(|index| self.charges.get(index))
             && let Some(response) = &mut exchange.response
@@ -202,7 +202,7 @@ impl Passage {
 }
 
 impl Entry {
-    /// Whether this request, as edited so far, is one that the entry is for.
+    /// Whether the entry is for this request, as edited so far.
     fn is_for(&self, exchange: &Exchange) -> bool {
         let Some(when) = &self.when else { return true };
         let request = &exchange.request;
@@ -215,7 +215,8 @@ impl Entry {
                 &request.headers,
             )
         };
-        // A proxy may pass on what its client said of the host: neither way gets around the entry.
+        // A proxy may pass on its client's word about the host: check both, so that neither gets around the
+        // entry.
         holds_at(request.authority()) || (request.asked.is_some() && holds_at(request.host()))
     }
 
@@ -235,12 +236,12 @@ impl Entry {
         Failure::new(kind, format!("{policy}: {}: {}", fault.kind, fault.summary))
     }
 
-    /// Whether the message goes on after this fault. A client's broken body is never passed on.
+    /// Whether the message passes after this fault. A client's broken body is never passed on.
     fn passes(&self, fault: &Fault) -> bool {
         self.fails_open && !fault.kind.is_clients()
     }
 
-    /// Records, counts and logs a visit of the plugin.
+    /// Records, counts and logs a visit.
     fn note(
         &self,
         side: Side,
@@ -269,13 +270,13 @@ impl Entry {
         let exchange = &visited.exchange;
         log_fault(&self.policy.identity, &exchange.route, &exchange.id, fault);
         if self.passes(fault) && record.failure.is_none() {
-            // The request goes on, and the record still says whose fault it was.
+            // The request goes on; the record still says whose fault it was.
             record.failure = Some(FailureNote::from(&self.failure(fault)));
         }
     }
 }
 
-/// Tells the operator of a plugin's fault.
+/// Logs a plugin's fault for the operator.
 fn log_fault(of: &Identity, route: &str, request: &str, fault: &Fault) {
     tracing::error!(
         target: "plugin",
@@ -286,7 +287,7 @@ fn log_fault(of: &Identity, route: &str, request: &str, fault: &Fault) {
         fault = fault.kind.label(),
         "{}\n{}",
         fault.summary,
-        // Indented, no line of it can look like another line of the log.
+        // Indented, so that none of its lines can look like another log line.
         fault.backtrace.replace('\n', "\n    ")
     );
 }

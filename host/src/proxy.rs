@@ -1,4 +1,4 @@
-//! The life of one request: all control flow, nothing else. What it calls never calls back.
+//! The life of one request: all of the control flow, and nothing else. The code it calls never calls back.
 
 mod admit;
 mod passing;
@@ -55,7 +55,7 @@ pub async fn handle(
     let mut body = Some(body);
     let expects = head.headers.contains_key(EXPECT);
     let is_old = head.version == Version::HTTP_10;
-    // What follows such a head may be no request: the bytes of a tunnel, or of a body with another end.
+    // The bytes after such a head may not be a request: they may be a tunnel's, or a body's with another end.
     let is_unsure = head.method == Method::CONNECT || !fields::plain_framing(&head.headers);
     let admitted = match Arc::clone(&gateway.requests).try_acquire_owned() {
         Ok(permit) => {
@@ -90,7 +90,7 @@ pub async fn handle(
         }
         Err(failure) => refuse(&failure, &id, held),
     };
-    // A client that was not told to continue keeps its body.
+    // A client that was not told to continue does not send its body.
     if let Some(body) = &mut body
         && !expects
     {
@@ -101,13 +101,13 @@ pub async fn handle(
     if upload.is_abandoned()
         || Failure::of_upload(&upload).is_some()
         || is_unsure
-        // It ends with the connection, and must not say that this stays.
+        // Such a response ends with the connection, and must not say that it persists.
         || is_endless
     {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
         if is_old {
-            // hyper adds `keep-alive` to a response of HTTP/1.1, whatever it says.
+            // hyper adds `keep-alive` to an HTTP/1.1 response even if it says `close`.
             *response.version_mut() = Version::HTTP_10;
         }
     }

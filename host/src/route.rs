@@ -1,4 +1,4 @@
-//! Pure: a request's host, method and path to the route that serves it.
+//! Routing, as pure code: from a request's host, method and path to the route that serves it.
 
 mod host;
 mod leaf;
@@ -30,8 +30,8 @@ use leaf::Leaf;
 use template::{Capture, Rest, Segment};
 use trie::Trie;
 
-/// Two routes that can match the same request and that no rule puts in an order. The indices are
-/// those of the routes given to [`Router::build`].
+/// Two routes that can match the same request, and that no rule orders. The indices are those of the routes
+/// given to [`Router::build`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     pub first: usize,
@@ -39,32 +39,32 @@ pub struct Conflict {
     pub message: String,
 }
 
-/// What serves a request.
+/// The result of routing a request.
 #[derive(Debug)]
 pub enum Routed<'p> {
     Route {
-        /// Of the routes given to [`Router::build`].
+        /// Index of the routes given to [`Router::build`].
         index: usize,
         parameters: Parameters<'p>,
     },
-    /// Routes serve this path and host with other methods: these, sorted by name.
+    /// Routes serve this path and host only with these methods, sorted by name.
     MethodNotAllowed {
         allow: Vec<Method>,
     },
     Nothing,
-    /// Not a path that a route and an upstream are sure to read alike; says why. The client's fault.
+    /// A path that a route and an upstream may read differently; says why. The client's fault.
     BadPath(&'static str),
 }
 
 #[derive(Debug, Default)]
 pub struct Router {
     trie: Trie,
-    /// By route: what its template captures.
+    /// Each route's captures, by index.
     captures: Vec<Arc<[Capture]>>,
 }
 
 impl Router {
-    /// All conflicts are reported, not only the first.
+    /// Builds a router. Reports all conflicts, not only the first.
     pub fn build<'a>(
         routes: impl IntoIterator<Item = (&'a str, &'a Match)>,
     ) -> Result<Router, Vec<Conflict>> {
@@ -114,8 +114,7 @@ impl Router {
         let host = host.map(host::normal);
         let host = host.as_deref();
         if let Some(index) = self.look_up(method, host, path) {
-            // An upstream that reads the path in another way must not be led past another route's
-            // chain.
+            // An upstream that reads the path differently must not be reached past another route's chain.
             if !plain {
                 let is_anothers = |reading: &String| {
                     self.look_up(method, host, reading)
@@ -138,7 +137,7 @@ impl Router {
                 parameters: Parameters::new(captures.unwrap_or_default(), path),
             };
         }
-        // Only now is it worth knowing which methods would have fitted.
+        // Only now are the methods that would have fitted needed.
         let mut allow: Vec<Method> = Vec::new();
         let _: ControlFlow<()> = self.trie.walk(path, &mut |leaf: &Leaf| {
             allow.extend(leaf.methods(host).cloned());
@@ -163,9 +162,9 @@ impl Router {
     }
 }
 
-/// What makes two routes the same to the rules: path shape, host, method (`None` for any) and
-/// priority. Hosts of equal rank match the same request only if they are the same, and routes that
-/// name methods rank above those that do not, so equality is all there is to conflicts.
+/// What the rules compare: path shape, host, method (`None` for any) and priority. Hosts of equal rank match
+/// the same request only if they are the same, and routes that name methods rank above those that do not, so
+/// routes conflict exactly if a claim is equal.
 type Claim<'a> = (
     Vec<&'a Segment>,
     Option<&'a HostPattern>,
@@ -200,8 +199,8 @@ fn claim<'a>(
     }
 }
 
-/// What a segment shares with those that match the same: one parameter for all that is left is as good
-/// as another, but where nothing is left.
+/// Returns the shape that a segment shares with those that match the same: `{name+}` and `{name*}` only
+/// differ if nothing is left.
 fn shape(segment: &Segment) -> &Segment {
     match segment {
         Segment::Rest(_) => &Segment::Rest(Rest::Some),
@@ -209,7 +208,7 @@ fn shape(segment: &Segment) -> &Segment {
     }
 }
 
-/// Each of them, or `None` once for an empty list, which means any.
+/// Returns each of them, or one `None` for an empty list, which means any.
 fn each<T>(all: &[T]) -> impl Iterator<Item = Option<&T>> {
     all.iter().map(Some).chain(all.is_empty().then_some(None))
 }

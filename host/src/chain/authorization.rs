@@ -1,4 +1,4 @@
-//! Who decides on a request at an entry: its memory, or its plugin.
+//! Authorization at an entry: by its memory, or by its plugin.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use crate::observe::{EntryVisit, Record};
 use crate::plugin::{Fault, Reply, Verdict, Visit};
 use crate::policy::decisions::{Asking, Recalled};
 
-/// Who decides on a request at an entry.
+/// How a request is authorized at an entry.
 pub(super) enum Authorization<'m> {
-    /// Nobody: it was allowed before, and the caller is in the exchange.
+    /// Allowed by a remembered decision; the caller is in the exchange.
     Known,
-    /// The plugin, if it is an authorizer.
+    /// Ask the plugin, if it is an authorizer.
     Ask,
-    /// The same, and its decision may be remembered.
+    /// Ask the plugin; its decision may be remembered.
     AskAndRemember(Asking<'m, Decided>),
 }
 
-/// Looks whether the entry's authorizer has decided on such a request before.
+/// Looks for a remembered decision of the entry's authorizer on this request.
 ///
 /// # Errors
-/// If it denied: with its reply.
+/// Its reply, if it denied the request.
 pub(super) async fn recall<'m>(
     entry: &'m Entry,
     exchange: &mut Exchange,
@@ -77,7 +77,7 @@ fn allow(exchange: &mut Exchange, granted: Caller) {
     }
 }
 
-/// Asks the authorizer, unless its decision is known; answers the reply of a denial.
+/// Asks the authorizer, unless its decision is known. Returns the reply of a denial.
 pub(super) async fn authorize(
     entry: &Entry,
     visit: &mut Visit<'_>,

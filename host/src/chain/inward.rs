@@ -1,4 +1,4 @@
-//! The way in: each entry's plugin is asked, and the mechanisms do what it says.
+//! The way in: asks each entry's plugin, and has the mechanisms do what it says.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::observe::{LimitOutcome, Record};
 use crate::plugin::{Fault, FaultKind, Lookup, Reply, Visit, Visited};
 use crate::policy::limit::{Charge, Finding, Now, ScopeNames};
 
-/// What an entry's plugin said.
+/// The plugin's answer on the way in.
 enum Said {
     Next,
-    /// The body goes through it.
+    /// The body goes through the plugin.
     Streams,
     Lookup(Lookup),
     Denied(Reply),
@@ -32,7 +32,7 @@ enum Said {
 /// The response to a request that a limit refused.
 type Refusal = (StatusCode, HeaderMap, Bytes);
 
-/// What came of an entry's visit on the way in.
+/// The outcome of an entry's visit on the way in.
 struct Outcome {
     /// For the record.
     verdict: &'static str,
@@ -58,8 +58,8 @@ impl Outcome {
     }
 }
 
-/// Runs the way in from an entry inwards. An entry that answers, or fails closed, ends it: the
-/// response then passes the entries before it, and not itself.
+/// Runs the way in from an entry inwards. An entry that answers, or fails closed, ends it: the response then
+/// passes the entries before it, but not this one.
 pub async fn inward(
     chain: &[Entry],
     from: usize,
@@ -103,7 +103,7 @@ pub async fn inward(
 }
 
 impl Entry {
-    /// Whether the plugin has more to say on the way in than its authorizer does.
+    /// Whether the plugin has hooks to call on the way in other than its authorizer.
     fn asks_more(&self, exchange: &Exchange) -> bool {
         let hooks = self.policy.hooks;
         hooks.limiter
@@ -113,7 +113,7 @@ impl Entry {
     }
 }
 
-/// One entry.
+/// Runs one entry.
 async fn enter(
     entry: &Entry,
     index: usize,
@@ -140,7 +140,7 @@ async fn enter(
             (visited, charge, said)
         }
     };
-    // What was charged stays charged, and what is held is held, whatever comes of the request.
+    // Charges stay, and what they hold stays held, whatever the outcome of the request.
     let charge = charge.map(|charge| {
         passage.charges.push(charge);
         passage.charges.len() - 1
@@ -207,9 +207,9 @@ async fn enter(
     (visited.exchange, ended)
 }
 
-/// Waits for the body that the plugin may read, before it has an instance: a slow client holds none. A
-/// larger one is left to the plugin, which may not want it. The plugin's elapsed time is also that of
-/// its body.
+/// Waits for the body that the plugin may read before it gets a sandbox, so that a slow client holds none. A
+/// body that is too large is left to the plugin, which may not want it. The plugin's time limit also applies
+/// to its body.
 async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> {
     let Some((max, all, wall)) = entry.policy.reads_requests() else {
         return Ok(());
@@ -233,7 +233,7 @@ async fn collect(entry: &Entry, exchange: &mut Exchange) -> Result<(), Failure> 
     }
 }
 
-/// Calls the plugin's hooks of the way in, in one visit. What was charged stays so, whatever a later hook says.
+/// Calls the plugin's hooks of the way in, in one visit. Charges stay, whatever a later hook says.
 async fn ask(
     entry: &Entry,
     visit: &mut Visit<'_>,
@@ -259,7 +259,7 @@ async fn ask(
     (charge, transform_or_look_up(entry, visit).await)
 }
 
-/// Asks for the limits and charges them, or answers the refusal of one.
+/// Asks for the limits and charges them, or returns the refusal of one.
 async fn limit(
     entry: &Entry,
     visit: &mut Visit<'_>,
@@ -306,7 +306,7 @@ async fn transform_or_look_up(entry: &Entry, visit: &mut Visit<'_>) -> Result<Sa
     Ok(Said::Next)
 }
 
-/// Ends the visit. Where the request goes on, its body goes through the plugin if that wants it.
+/// Ends the visit. If the request goes on, its body goes through the plugin if the plugin wants it.
 async fn end(
     entry: &Entry,
     mut visit: Visit<'_>,

@@ -1,4 +1,4 @@
-//! What a cache policy said of a request, done: the cache is asked.
+//! Asking the cache, as a cache policy says.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ fn is_safe(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-/// Asks the cache. Answers the verdict for the record, and how the way in ended if it did.
+/// Asks the cache. Returns the verdict for the record, and how the way in ended, if it did.
 pub(super) async fn look_up(
     entry: &Entry,
     index: usize,
@@ -25,7 +25,7 @@ pub(super) async fn look_up(
     passage: &mut Passage,
 ) -> (&'static str, Option<Ended>) {
     let mode = match lookup {
-        // What a body asks for is in no key.
+        // A request body is not part of any key.
         _ if is_safe(&exchange.request.method) && !exchange.request_body.is_end_stream() => {
             KeyMode::Bypass
         }

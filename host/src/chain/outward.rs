@@ -15,8 +15,8 @@ use crate::policy::cache::{Filled, Storage, may_vary_inside};
 use crate::policy::limit::Now;
 
 /// Runs the way out over the response in the exchange, through the entries that were entered. If a cache
-/// entry has no use for that response, it is entered anew: then the way in goes on from the entry at the
-/// index that is returned, with another request.
+/// entry has no use for that response, it is entered anew with another request: then the way in goes on from
+/// the entry at the returned index.
 pub async fn outward(
     chain: &[Entry],
     mut exchange: Box<Exchange>,
@@ -29,7 +29,7 @@ pub async fn outward(
         };
         let (index, charge, only_stores) = (entered.index, entered.charge, entered.only_stores);
         exchange = leave(entry, entered, exchange, passage, record).await;
-        // If the entry's plugin faulted and fails closed, there is a response.
+        // If the entry's plugin faulted and fails closed, there already is a response.
         let again = passage.again.take().filter(|_| exchange.response.is_none());
         if let Some(fill) = again {
             passage.enter_to_fill(index, charge, fill, &mut exchange);
@@ -80,20 +80,20 @@ async fn leave(
         && exchange.request.method == Method::HEAD
         && let Some(response) = &mut exchange.response
     {
-        // A GET would have had the plugin's body, and the length of that (RFC 9110, section 8.6).
+        // A GET would have had the plugin's body and its length (RFC 9110, section 8.6).
         representation::forget_content(&mut response.headers);
     }
     passage.tell_limits(&mut exchange, entered.charge);
     exchange
 }
 
-/// What the way out has for a plugin.
+/// The hooks to call on the way out.
 struct Calls {
     cached: Option<Cached>,
     stores: bool,
     transforms: bool,
     streams: bool,
-    /// Of [`Passage::charges`].
+    /// Index in [`Passage::charges`].
     settles: Option<usize>,
 }
 
@@ -132,15 +132,15 @@ async fn call(
     visited.exchange
 }
 
-/// What the plugin said on the way out.
+/// The plugin's answer on the way out.
 struct SaidOut {
     verdict: &'static str,
-    /// The body goes through it.
+    /// The body goes through the plugin.
     opened: Option<Opened>,
 }
 
-/// Calls the plugin's hooks of the way out, in one instance: what the entry caches is what came from
-/// inside it, before its own transformer and stream.
+/// Calls the plugin's hooks of the way out, in one visit. The entry caches the response as it came from
+/// inside, before its own transformer and stream.
 async fn ask(
     entry: &Entry,
     visit: &mut Visit<'_>,
@@ -198,8 +198,8 @@ async fn ask(
     Ok(SaidOut { verdict, opened })
 }
 
-/// Asks whether and how the response is kept. Where it is a 304 to our own condition, the plugin judges
-/// what that stands for.
+/// Asks whether and how to store the response. If it is a 304 to our own condition, the plugin judges the
+/// response that it stands for.
 async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage, Fault> {
     let mut not_modified = None;
     if let Some(Cached::Fill { fill, .. }) = cached
@@ -218,7 +218,7 @@ async fn judge(visit: &mut Visit<'_>, cached: &Option<Cached>) -> Result<Storage
     storage
 }
 
-/// Hands the response to the cache, which answers what is sent on.
+/// Hands the response to the cache, which returns the one to send on.
 fn fill(
     entry: &Entry,
     cached: Option<Cached>,

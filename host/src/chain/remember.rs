@@ -1,4 +1,4 @@
-//! What an authorizer decided is remembered, or the operator is told why it is not.
+//! Remembering an authorizer's decision, or telling the operator why it is not remembered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::http::facts::Facts;
 use crate::plugin::{Dependences, Reads, Verdict};
 use crate::policy::decisions::{Asking, NotKept};
 
-/// Remembers a decision for a time, if the plugin gave one. What it asked for in vain is counted, and told
-/// once for each policy: nothing else would show that each request costs a call.
+/// Remembers a decision for a time, if the plugin gave one. A decision that cannot be remembered is counted,
+/// and logged once for each policy: nothing else would show that each request costs a call.
 pub(super) fn remember(
     entry: &Entry,
     asking: Asking<'_, Decided>,

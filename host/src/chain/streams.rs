@@ -1,4 +1,4 @@
-//! Bodies that go through plugins, piece by piece, on their way to whoever reads them.
+//! Bodies that go through plugins, piece by piece, on their way to their readers.
 
 use std::io;
 use std::pin::Pin;
@@ -32,8 +32,8 @@ pub(super) struct Opened {
     inflater: Option<Inflater>,
 }
 
-/// Before a request enters: whatever answers it must answer with whole bodies, since a part of one shows
-/// a plugin that may read them only a part of what it looks for.
+/// Removes the range from a request before it enters: a plugin that may read responses must see whole bodies,
+/// since a part may not show all that it looks for.
 pub(super) fn ask_for_whole(entry: &Entry, exchange: &mut Exchange) {
     if entry.policy.reads_responses() {
         exchange.request.headers.remove(RANGE);
@@ -46,14 +46,13 @@ pub(super) fn takes_request(entry: &Entry, exchange: &Exchange) -> bool {
     entry.policy.hooks.request_stream && !exchange.request_body.is_end_stream()
 }
 
-/// Whether a response has a body, or the head of one, that can go through an entry.
+/// Whether a response has a body, or a head that describes one, that can go through an entry.
 pub(super) fn takes_response(exchange: &Exchange) -> bool {
     let response = exchange.response.as_ref();
     response.is_some_and(|response| !representation::is_bodiless(response.status))
 }
 
-/// A 304 stands for a body that goes through the entry, if it does, whenever it is asked for: its validator
-/// is then a weak one.
+/// Weakens the validator of a 304: the body that it stands for may go through the entry whenever it is sent.
 pub(super) fn alter_not_modified(exchange: &mut Exchange) {
     if let Some(response) = &mut exchange.response
         && response.status == StatusCode::NOT_MODIFIED
@@ -79,8 +78,8 @@ pub(super) async fn open_request(visit: &mut Visit<'_>) -> Result<Option<Opened>
     }))
 }
 
-/// Asks the plugin whether the response's body goes through it. Of an answer to HEAD only the head is made
-/// what a GET would give.
+/// Asks the plugin whether the response's body goes through it. An answer to HEAD only gets the head that a
+/// GET would get.
 pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened>, Fault> {
     let unreadable = |text: &str| Fault::new(FaultKind::Unreadable, text);
     let response = &visit.exchange().response;
@@ -97,7 +96,7 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
     };
     if exchange.request.method == Method::HEAD {
         representation::replace_response(&mut response.headers);
-        // A body of our own making has a length, which is not that of what a GET would get.
+        // A body that we made has a length, which is not the length that a GET would get.
         exchange.response_body = Content::default();
         return Ok(None);
     }
@@ -114,7 +113,7 @@ pub(super) async fn open_response(visit: &mut Visit<'_>) -> Result<Option<Opened
     }))
 }
 
-/// What undoes the content encoding of a response, if there is one and its body is of it.
+/// Returns the inflater for the content encoding of a response, if it has one, after trying it on the body.
 async fn decodable(
     headers: &http::HeaderMap,
     body: &mut Content,
@@ -125,8 +124,8 @@ async fn decodable(
     inflater(headers)
 }
 
-/// Whether a body can be decoded from its beginning: once its head is on its way to the client it would be
-/// too late to say that it cannot. As much is read as it takes for the first bytes to come out.
+/// Checks that a body can be decoded from its beginning: once its head is on its way to the client, it is too
+/// late to refuse it. Reads until the first decoded bytes come out.
 async fn begins(mut trial: Inflater, body: &mut Content) -> Result<(), String> {
     let mut decoded = Vec::with_capacity(limits::message::DECODED_TRIAL_BYTES_MAX);
     let mut tried = 0;
@@ -150,7 +149,7 @@ async fn begins(mut trial: Inflater, body: &mut Content) -> Result<(), String> {
     Ok(())
 }
 
-/// What undoes the content encoding, if there is one.
+/// Returns the inflater for the content encoding, if there is one.
 fn inflater(headers: &http::HeaderMap) -> Result<Option<Inflater>, String> {
     match representation::codings(headers)?.as_slice() {
         [] => Ok(None),
@@ -165,7 +164,7 @@ fn inflater(headers: &http::HeaderMap) -> Result<Option<Inflater>, String> {
     }
 }
 
-/// Ends the visit, and puts the body that it opened in the place of the message's.
+/// Ends the visit, and replaces the message's body by one that goes through the plugin.
 pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Visited {
     let Opened {
         side,
@@ -212,8 +211,8 @@ pub(super) fn go_through(entry: &Entry, visit: Visit<'_>, opened: Opened) -> Vis
     visited
 }
 
-/// A body that comes out of a plugin. Nothing is read, and no call made, until somebody asks for more; and
-/// whoever drops it ends what is under way.
+/// A body that comes out of a plugin. It reads and calls nothing until its reader polls it; dropping it
+/// cancels a call under way.
 struct Streamed(Progress);
 
 enum Progress {
@@ -222,10 +221,10 @@ enum Progress {
     Over,
 }
 
-/// What comes out next, and what is left to go on with.
+/// The state to go on with, if any, and the next output.
 type Given = (Option<Box<Through>>, Option<io::Result<Bytes>>);
 
-/// What a body goes through.
+/// The stages that a body goes through.
 struct Through {
     pieces: Pieces,
     coded: Option<Coded>,
@@ -233,14 +232,14 @@ struct Through {
     teller: Teller,
 }
 
-/// The content encoding that is undone first.
+/// The content encoding to undo first.
 struct Coded {
     inflater: Inflater,
-    /// Whether all of the body was handed to the inflater.
+    /// Whether the inflater has all of the body.
     last: bool,
 }
 
-/// Counts and logs what a stream's calls come to.
+/// Counts and logs a stream's calls.
 struct Teller {
     side: Side,
     policy: Arc<Policy>,
@@ -284,10 +283,10 @@ impl Body for Streamed {
 }
 
 impl Through {
-    /// Hands pieces to the plugin until something comes of it.
+    /// Hands pieces to the plugin until it gives output.
     async fn next(mut self: Box<Self>) -> Given {
         loop {
-            // A plugin that holds back, over a source that never rests, must not keep its thread.
+            // A plugin without output, over a source that is always ready, must not keep the thread.
             tokio::task::consume_budget().await;
             let (piece, last) = match self.piece().await {
                 Ok(piece) => piece,
@@ -312,7 +311,7 @@ impl Through {
         }
     }
 
-    /// The next piece as the plugin sees it, and whether it is the last.
+    /// Returns the next piece as the plugin sees it, and whether it is the last.
     async fn piece(&mut self) -> io::Result<(Bytes, bool)> {
         let Some(coded) = &mut self.coded else {
             return self.pieces.next().await;
@@ -326,7 +325,7 @@ impl Through {
             };
             match inflated {
                 Inflated::Ended => return Ok((decoded.into(), true)),
-                // What is there is not held back for what is not.
+                // Do not hold decoded data back for more.
                 Inflated::Full => return Ok((decoded.into(), false)),
                 Inflated::Starved if !decoded.is_empty() => return Ok((decoded.into(), false)),
                 Inflated::Starved | Inflated::Some if coded.last => coded.inflater.end(),
@@ -345,8 +344,8 @@ impl Teller {
         self.metrics.count(self.side, elapsed.as_secs_f64(), fault);
     }
 
-    /// A fault in the middle of a body: what went on cannot be taken back, so whatever the entry's
-    /// `on-fault` says, the body ends here, and must not look whole.
+    /// Ends the body for a fault in the middle. What was passed on cannot be taken back, so whatever the
+    /// entry's `on-fault` says, the body ends here and must not look whole.
     fn fail(&self, elapsed: Duration, fault: &Fault) -> io::Error {
         self.tell(elapsed, Some(fault.kind));
         let identity = &self.policy.identity;
@@ -355,7 +354,7 @@ impl Teller {
         self.end(Failure::new(FailureKind::Plugin, detail))
     }
 
-    /// The body's content encoding is broken.
+    /// Ends the body for its broken content encoding.
     fn broken(&self, text: String) -> io::Error {
         self.end(match self.side {
             Side::Request => {

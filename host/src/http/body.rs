@@ -1,5 +1,5 @@
-//! Bodies on their way through the gateway: streamed piece by piece, or, where a plugin asked for one,
-//! held whole. The client's is counted, and held to a pace.
+//! Bodies on their way through the gateway: streamed piece by piece, or held whole if a plugin wants that. A
+//! client's body is counted, and must keep a minimum pace.
 
 use std::io;
 use std::pin::Pin;
@@ -19,29 +19,30 @@ pub use super::upload::Upload;
 use crate::limits;
 use crate::pace::Patience;
 
-/// The body of a request. Trailers are not forwarded: what they say could get around what the chain
-/// decided on the headers.
+/// The body of a request. Trailers are not forwarded: they could get around the chain's decisions on the
+/// headers.
 pub struct RequestBody {
-    /// What was taken from the client and not yet passed on.
+    /// Data received but not yet passed on.
     read: Gathered,
-    /// None: there is no more than `read`.
+    /// `None` if there is no more than `read`.
     source: Option<Rest>,
     upload: Arc<Upload>,
-    /// Whether its end is that of the upload: not of one that goes through another.
+    /// Whether its end also ends the upload. False inside a body that is made of it.
     ends_upload: bool,
     patience: Patience,
     broken: Option<io::Error>,
 }
 
-/// Where the rest of a body comes from.
+/// The source of the rest of a body.
 struct Rest {
     body: BoxBody,
-    /// Whether that is the client, and not something made of what the client sends.
+    /// Whether the source is the client itself, not a body made of what the client sends.
     is_clients: bool,
 }
 
 impl RequestBody {
-    /// What a client sends, at this pace in bytes per second at least; none if it sends nothing.
+    /// Makes the body of a client's request (`None`: it has none), sent at `least_pace` bytes per second or
+    /// more.
     pub fn of_client(body: Option<BoxBody>, upload: Arc<Upload>, least_pace: u64) -> Self {
         if body.is_none() {
             upload.end();
@@ -59,7 +60,7 @@ impl RequestBody {
         }
     }
 
-    /// A body that is all there.
+    /// Makes a body from complete data.
     pub fn whole(bytes: Bytes) -> Self {
         let upload = Upload::new();
         upload.end();
@@ -73,7 +74,7 @@ impl RequestBody {
         }
     }
 
-    /// For a request that is sent again: it had no body.
+    /// Makes an empty body that shares this one's upload.
     pub fn empty_again(&self) -> Self {
         RequestBody {
             read: Gathered::default(),
@@ -89,12 +90,12 @@ impl RequestBody {
         &self.upload
     }
 
-    /// Puts this body in the place of the client's, of which nothing more is read.
+    /// Replaces this body by `bytes` and returns the old one, of which no more is read.
     pub fn replace(&mut self, bytes: Bytes) -> RequestBody {
         std::mem::replace(self, RequestBody::whole(bytes))
     }
 
-    /// Puts a body in its place that is made of it.
+    /// Replaces this body by one that is made of it.
     pub fn go_through(&mut self, make: impl FnOnce(RequestBody) -> BoxBody) {
         let made = self.empty_again();
         let mut inner = std::mem::replace(self, made);
@@ -105,8 +106,8 @@ impl RequestBody {
         });
     }
 
-    /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
-    /// at any moment: what came so far is kept.
+    /// Waits for the whole body, of at most `max` bytes, and keeps it for later readers too. Cancel-safe:
+    /// data received so far is kept.
     ///
     /// # Errors
     /// If it is larger, its client broke off, or there is no room for it.
@@ -134,7 +135,7 @@ impl RequestBody {
         }
     }
 
-    /// What was read, and what the client says is still to come if it does, in bytes; and whether it does.
+    /// Returns the bytes read plus those that the client says are still to come, and whether it says so.
     fn known(&self) -> (usize, bool) {
         let hint = self
             .source
@@ -152,7 +153,7 @@ impl RequestBody {
             let Some(source) = &mut self.source else {
                 return Poll::Ready(None);
             };
-            // What is made of the client's body notes what becomes of that itself.
+            // A body made of the client's records the upload's progress itself.
             let is_clients = source.is_clients;
             let polled = source.body.as_mut().poll_frame(context);
             if is_clients {
@@ -196,10 +197,10 @@ impl RequestBody {
         }
     }
 
-    /// Reads and drops what is left of a client's body, as far as it has come already: its connection can then be
-    /// used again.
+    /// Reads and drops the rest of a client's body that has already arrived, so that its connection can be
+    /// reused.
     pub async fn drop_rest(&mut self) {
-        // hyper hands over the next piece at its next turn, and then knows whether it was the last.
+        // hyper hands over the next piece at its next poll, and then knows whether it was the last.
         let mut turns = 2_u32;
         let mut bytes = 0;
         std::future::poll_fn(|context| {
@@ -220,7 +221,7 @@ impl RequestBody {
         .await;
     }
 
-    /// Whether there is more to come from the client itself.
+    /// Whether more is to come from the client itself.
     fn is_clients(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.is_clients)
     }

@@ -1,14 +1,14 @@
-//! Bodies that are held whole, for plugins that read or replace them: all of the process together.
+//! Bodies that are held whole, for plugins that read or replace them: one account for the whole process.
 //!
-//! What is counted is what memory was asked for, for as long as anybody has a part of the body: also while a
-//! peer is slow to take it.
+//! It counts allocated memory, for as long as any part of the body is referenced: also while a peer is slow
+//! to take it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-/// How much is held, and how much may be.
+/// How much memory is held, and how much may be.
 #[derive(Debug)]
 pub struct HeldBodies {
     /// In bytes.
@@ -24,12 +24,12 @@ impl HeldBodies {
         })
     }
 
-    /// What is held now, in bytes.
+    /// Returns how many bytes are held now.
     pub fn bytes(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// A body of which nothing is held yet.
+    /// Begins counting a body of which nothing is held yet.
     pub fn begin(self: &Arc<Self>) -> Held {
         Held {
             all: Arc::clone(self),
@@ -37,7 +37,7 @@ impl HeldBodies {
         }
     }
 
-    /// Holds a body that is here. None: there is no room for it.
+    /// Holds a complete body; `None` if there is no room for it.
     pub fn keep(self: &Arc<Self>, body: Vec<u8>) -> Option<Bytes> {
         let mut held = self.begin();
         let fits = held.grow_to(body.capacity());
@@ -45,7 +45,7 @@ impl HeldBodies {
     }
 }
 
-/// What is counted of one body.
+/// The count of one body.
 #[derive(Debug)]
 pub struct Held {
     all: Arc<HeldBodies>,
@@ -53,8 +53,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Counts this many bytes from now on, if they are more. False: there is no room, and what was counted
-    /// stays.
+    /// Raises the count to this many bytes. Returns false, and leaves the count, if there is no room.
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         let more = (bytes as u64).saturating_sub(self.bytes);
@@ -71,7 +70,7 @@ impl Held {
         added
     }
 
-    /// The body, counted until the last part of it is let go of.
+    /// Returns the body, counted until its last part is dropped.
     pub fn around(self, body: Bytes) -> Bytes {
         Bytes::from_owner(Owner { body, _held: self })
     }

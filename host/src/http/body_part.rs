@@ -1,4 +1,4 @@
-//! The part of a body that is here.
+//! The part of a body that has arrived.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use bytes::Bytes;
 
 use super::body_budget::{Held, HeldBodies};
 
-/// The beginning of a body. A sender may cut it into as many pieces as it has bytes, so pieces are put
-/// together as they come, each copied once or twice.
+/// The beginning of a body. A sender may send each byte as a piece of its own, so pieces are joined as they
+/// arrive, each copied once or twice.
 #[derive(Default)]
 pub(super) struct Gathered {
     first: Bytes,
-    /// What came after the first piece, which is then at its beginning.
+    /// All pieces joined, the first included, once there is a second.
     all: Vec<u8>,
-    /// What is counted of it, where it is held whole.
+    /// The count of its bytes, if it is held whole.
     held: Option<Held>,
 }
 
@@ -36,9 +36,9 @@ impl Gathered {
         self.all.extend_from_slice(&data);
     }
 
-    /// The same of a body that is held whole, and has `most` bytes in the end. What waits for more is
-    /// copied, so that a few bytes do not hold the buffer that they were read into. False: there is no room
-    /// for it, and it is here all the same.
+    /// As [`Gathered::push`], for a body that is held whole and has at most `most` bytes. A piece that waits
+    /// for more is copied, so that a few bytes do not hold their whole read buffer. Returns false if there is
+    /// no room for it; it is kept all the same.
     #[must_use]
     pub fn push_held(
         &mut self,
@@ -72,7 +72,7 @@ impl Gathered {
         (!whole.is_empty()).then_some(whole)
     }
 
-    /// Makes one piece of all, which stays.
+    /// Joins everything into one piece, and keeps it.
     pub fn join(&mut self) -> Bytes {
         if !self.all.is_empty() {
             self.first = std::mem::take(&mut self.all).into();

@@ -1,12 +1,12 @@
-//! Why we ended a body ourselves.
+//! Why the gateway ended a body itself.
 
 use std::error::Error;
 use std::fmt::{Display, Formatter, Result};
 use std::io;
 use std::sync::Arc;
 
-/// What a body was ended for, in the error that ends it: everyone who reads on gets the same, and finds the
-/// cause in it.
+/// The reason why a body was ended, inside the error that ends it: each further read gets the same error and
+/// cause.
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
@@ -15,12 +15,12 @@ impl Cause {
         Cause(Arc::new(error))
     }
 
-    /// Of an error that ended a body.
+    /// Returns the cause in an error that ended a body.
     pub fn of(error: &io::Error) -> Option<&Cause> {
         error.get_ref()?.downcast_ref()
     }
 
-    /// The cause, if it is one of these.
+    /// Returns the cause if it is an `E`.
     pub fn get<E: Error + 'static>(&self) -> Option<&E> {
         self.0.downcast_ref()
     }

@@ -15,9 +15,9 @@ use super::source::{BoxBody, Incomplete, after, again};
 /// The body of a response.
 #[derive(Default)]
 pub struct Content {
-    /// What was taken from the source and not yet passed on.
+    /// Data received but not yet passed on.
     read: Gathered,
-    /// None: there is no more than `read`.
+    /// `None` if there is no more than `read`.
     source: Option<BoxBody>,
     broken: Option<io::Error>,
 }
@@ -40,13 +40,13 @@ impl Content {
         }
     }
 
-    /// Whether it is all here, of known length.
+    /// Whether all of it has arrived, so that its length is known.
     pub fn is_whole(&self) -> bool {
         self.source.is_none()
     }
 
-    /// Waits for the whole body, of at most `max` bytes. It is still there afterwards. May be dropped
-    /// at any moment: what came so far is kept.
+    /// Waits for the whole body, of at most `max` bytes, and keeps it for later readers too. Cancel-safe:
+    /// data received so far is kept.
     ///
     /// # Errors
     /// If it is larger, its source broke off, or there is no room for it.
@@ -74,8 +74,8 @@ impl Content {
         }
     }
 
-    /// Waits until more than `had` bytes are here, or all. Answers what came so far, and whether that is
-    /// all. It is still there afterwards.
+    /// Waits until more than `had` bytes, or all, have arrived. Returns them, and whether that is all; keeps
+    /// them too.
     ///
     /// # Errors
     /// If its source broke off.

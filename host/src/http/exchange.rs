@@ -1,5 +1,5 @@
-//! One request and its response, with what the gateway learned about them: what the chain's entries
-//! read and edit.
+//! One request and its response, with the gateway's findings about them. The chain's entries read and edit
+//! this.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,22 +17,22 @@ use crate::limits;
 /// A message pair on its way through a chain.
 pub struct Exchange {
     pub id: Arc<str>,
-    /// As settled in [`super::forwarded`], as `client` is.
+    /// Settled in [`super::forwarded`], like `client`.
     pub scheme: &'static str,
-    /// None: a trusted proxy does not say who it is.
+    /// `None` if a trusted proxy does not name it.
     pub client: Option<IpAddr>,
     pub route: Arc<str>,
-    /// Of the route, its API and the gateway.
+    /// Variables of the route, its API and the gateway.
     pub variables: Arc<BTreeMap<String, String>>,
     /// The route's path parameters, decoded.
     pub parameters: Vec<(String, String)>,
-    /// Of a CORS preflight: the method that it asks for, by which it was routed.
+    /// For a CORS preflight: the method that it asks for, by which it was routed.
     pub preflight: Option<Method>,
     pub request: RequestHead,
-    /// The names of the request's fields that entries wrote: the others are the client's.
+    /// The names of the request's fields that entries wrote; the others are the client's.
     pub written: Vec<HeaderName>,
     pub request_body: RequestBody,
-    /// There from the moment the upstream, a plugin or the gateway answered.
+    /// `Some` once the upstream, a plugin or the gateway has answered.
     pub response: Option<ResponseHead>,
     pub response_body: Content,
     pub caller: Option<Caller>,
@@ -40,8 +40,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The same request once more, with no body and before any answer: for a fetch in the background. It
-    /// outlives the client's connection, and so has a head in memory of its own.
+    /// Returns the same request without a body or answer, for a background fetch. It outlives the client's
+    /// connection, so its head is copied into its own memory.
     pub fn again(&self) -> Exchange {
         Exchange {
             id: Arc::clone(&self.id),
@@ -86,26 +86,26 @@ impl std::fmt::Debug for Exchange {
 pub struct RequestHead {
     pub method: Method,
     pub target: Target,
-    /// `host` is what the upstream is told.
+    /// The upstream gets `host` as it is here.
     pub headers: HeaderMap,
-    /// The authority that the client asked for, where a trusted proxy says another than `host`.
+    /// The authority that the client asked for, if a trusted proxy names another than `host`.
     pub asked: Option<HeaderValue>,
 }
 
 impl RequestHead {
-    /// The host that the client asked for, with the port if one was named; none where it is missing or
+    /// Returns the host that the client asked for, with the port if it named one; `None` if it is missing or
     /// not text.
     pub fn authority(&self) -> Option<&str> {
         let asked = self.asked.as_ref();
         asked.or(self.headers.get(HOST))?.to_str().ok()
     }
 
-    /// The host that the upstream is told.
+    /// Returns the host that the upstream gets.
     pub fn host(&self) -> Option<&str> {
         self.headers.get(HOST)?.to_str().ok()
     }
 
-    /// Makes this both the host that the upstream is told and the one that was asked for.
+    /// Sets both the host that the upstream gets and the one that was asked for.
     pub fn set_authority(&mut self, authority: HeaderValue) {
         self.headers.insert(HOST, authority);
         self.asked = None;
@@ -118,7 +118,7 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
-/// What authorizers said about the caller. Nothing else writes it: not a client, and no other hook.
+/// What authorizers said about the caller. Neither clients nor other hooks can write it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Caller {
     pub principal: String,
@@ -128,7 +128,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// All that it says, in bytes.
+    /// Returns the size of its texts, in bytes.
     pub fn bytes(&self) -> usize {
         let claims = self.claims.iter();
         self.principal.len()
@@ -138,7 +138,8 @@ impl Caller {
                 .sum::<usize>()
     }
 
-    /// Takes what a further authorizer said: the later principal and usage key hold, claims add up.
+    /// Adds what a further authorizer said: the later principal and usage key replace the earlier, claims add
+    /// up.
     pub fn extend(&mut self, later: Caller) {
         self.principal = later.principal;
         self.usage_key = later.usage_key;
@@ -154,7 +155,7 @@ impl Caller {
 /// The notes of plugins, each under the plugin and the chain entry that wrote it.
 #[derive(Debug, Default, Clone)]
 pub struct Attributes {
-    /// Shared with what they were before a call, and with the same request asked again.
+    /// Shared with the copy from before a call, and with the background copy of the request.
     notes: Vec<Arc<Note>>,
     bytes: usize,
 }
@@ -168,12 +169,12 @@ struct Note {
 }
 
 impl Attributes {
-    /// The latest note of any entry of this plugin.
+    /// Returns the latest note of any entry of this plugin.
     pub fn of_plugin(&self, plugin: &str, name: &str) -> Option<&str> {
         self.find(|note| &*note.plugin == plugin && note.name == name)
     }
 
-    /// The note of one chain entry.
+    /// Returns the note of one chain entry.
     pub fn of_policy(&self, policy: &str, name: &str) -> Option<&str> {
         self.find(|note| &*note.policy == policy && note.name == name)
     }
@@ -209,7 +210,7 @@ impl Attributes {
                 limits::message::ATTRIBUTES_MAX
             ));
         }
-        // The latest write stands last, so that `of_plugin` finds it first.
+        // The latest write comes last, so that `of_plugin` finds it first.
         if let Some(index) = old {
             self.notes.remove(index);
         }

@@ -1,8 +1,8 @@
-//! What a request can be asked: one method for every getter of `request` in `wit/http.wit`, and each
-//! question as a value, so that one request's answers can be held against another's.
+//! The getters of a request: one method for every getter of `request` in `wit/http.wit`, and each getter as a
+//! value, so that the answers of two requests can be compared.
 //!
-//! Guests are answered by the same methods, so that a remembered decision cannot hang on anything but
-//! what the guest saw.
+//! Guests get their answers from the same methods, so that a remembered decision depends on nothing but what
+//! the guest saw.
 
 #[cfg(test)]
 pub mod tests;
@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use super::exchange::{Attributes, Caller, Exchange, RequestHead};
 use crate::limits::decisions::LOOK_UP_BYTES;
 
-/// One getter, with its arguments. `id` is none: it never gives the same value twice.
+/// One getter, with its arguments. `id` is not among them: it never gives the same value twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact {
     Method,
@@ -40,7 +40,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// The names in it, in bytes.
+    /// Returns the length of the names in it, in bytes.
     pub fn name_bytes(&self) -> usize {
         match self {
             Fact::QueryParameter(name)
@@ -55,7 +55,7 @@ impl Fact {
         }
     }
 
-    /// Whether an authorizer's own visit can change it: a note that it writes, a caller that it tells.
+    /// Whether an authorizer's own visit can change it, by a note that it writes or a caller that it grants.
     pub fn changes_in_a_visit(&self) -> bool {
         matches!(
             self,
@@ -68,7 +68,7 @@ impl Fact {
     }
 }
 
-/// A request, as everybody may ask it.
+/// A view of a request for its getters.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'e> {
     scheme: &'static str,
@@ -145,7 +145,7 @@ impl<'e> Facts<'e> {
         lines.map(|(name, value)| (name.as_str(), value.as_bytes()))
     }
 
-    /// `unknown` (RFC 7239, section 6.2) is in no network.
+    /// Returns the address, or `unknown` (RFC 7239, section 6.2), which is in no network.
     pub fn client_address(self) -> String {
         match self.client {
             Some(address) => address.to_string(),
@@ -153,7 +153,7 @@ impl<'e> Facts<'e> {
         }
     }
 
-    /// No listener asks for certificates in this release, so no client has shown one.
+    /// Returns `None`: no listener asks for client certificates in this release.
     pub fn client_certificate(self) -> Option<&'e [u8]> {
         None
     }
@@ -186,9 +186,9 @@ impl<'e> Facts<'e> {
         self.attributes.of_policy(policy, name)
     }
 
-    /// Gives the value that a fact has for this request, in pieces. For one fact, two values give the
-    /// same bytes only if they are the same: what is there and what is not are told apart, and
-    /// lengths stand before texts. `policy` is whose own attributes are meant.
+    /// Feeds a fact's value for this request to `sink`, in pieces. For one fact, two values give the same
+    /// bytes only if they are equal: absent and present ones differ, and lengths come before texts. `policy`
+    /// is the one whose own attributes are meant.
     pub fn feed(self, fact: &Fact, policy: &str, sink: impl FnMut(&[u8])) {
         let mut framed = Framed { sink };
         match fact {
@@ -218,7 +218,7 @@ impl<'e> Facts<'e> {
         }
     }
 
-    /// About how many bytes are looked at to find a fact's value, beside the value itself.
+    /// Returns about how many bytes are read to find a fact's value, beside the value itself.
     pub fn effort(self, fact: &Fact) -> usize {
         match fact {
             Fact::QueryParameter(_) => LOOK_UP_BYTES + self.query().map_or(0, str::len),
@@ -235,7 +235,7 @@ fn find<'e>(pairs: &'e [(String, String)], name: &str) -> Option<&'e str> {
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
 
-/// Values, put so that none is the beginning of another.
+/// Writes values so that none is the beginning of another.
 struct Framed<S> {
     sink: S,
 }
@@ -257,7 +257,7 @@ impl<S: FnMut(&[u8])> Framed<S> {
         }
     }
 
-    /// All of them, and that there are no more.
+    /// Writes all of them, and an end mark.
     fn list<'v>(&mut self, values: impl Iterator<Item = &'v [u8]>) {
         for value in values {
             self.maybe(Some(value));

@@ -1,34 +1,34 @@
-//! Which fields speak for a proxy: what a server behind one believes because no client should be able
-//! to say it. They are known by family and by reason, since every product has names of its own.
+//! Fields that speak for a proxy: a server behind one believes them because no client should be able to send
+//! them. They are recognized by family and purpose, since every product has its own names.
 //!
-//! Names are held against each other as servers behind the gateway read them. CGI, WSGI and Rack give a
-//! field a variable in which `-` is `_`; lighttpd, older Apaches, PHP and Go's CGI put `_` for other
-//! signs too. So every character that is neither letter nor digit counts as the same one here.
+//! Names are compared as servers behind the gateway read them. CGI, WSGI and Rack turn a field into a
+//! variable with `_` for `-`; lighttpd, older Apaches, PHP and Go's CGI use `_` for other signs too. So all
+//! characters that are neither letter nor digit count as the same one here.
 
 use http::header::HeaderName;
 
-/// What a field says that only a proxy can know.
+/// What a field says on behalf of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Says {
-    /// From which address the client came: one address, under one of many names.
+    /// The client's address: one address, under one of many names.
     Address,
-    /// Anything else of how the client reached the proxy, and what the proxy made of the request: the
-    /// scheme, host, port and path that were asked for, the user, the certificate.
+    /// Anything else about how the client reached the proxy, and what the proxy made of the request: the
+    /// requested scheme, host, port and path, the user, the certificate.
     Other,
 }
 
-/// Names that begin so.
+/// Prefixes of such names.
 const PREFIXES: [&str; 16] = [
     // The family's own: `x-forwarded-for`, `-proto`, `-host`, `-port`, `-prefix`, `-user`, `-client-cert`.
     "x-forwarded",
     // RFC 7239, and `forwarded-for` and its like before it.
     "forwarded",
-    // What was asked for before somebody rewrote it: IIS, Envoy, Symfony and Zend route by these.
+    // The target before a proxy rewrote it: IIS, Envoy, Symfony and Zend route by these.
     "x-original-",
     "x-rewrite-",
     "x-envoy-original-",
-    // What TLS showed of the client: RFC 9440, section 4 has these removed; and what nginx, HAProxy and
-    // others name so.
+    // The client's TLS certificate: RFC 9440, section 4 requires these removed; and similar names from nginx,
+    // HAProxy and others.
     "client-cert",
     "x-client-cert",
     "ssl-client-",
@@ -36,7 +36,7 @@ const PREFIXES: [&str; 16] = [
     "x-tls-client-",
     "ssl-cert",
     "x-ssl-cert",
-    // What Amazon's balancers say of the client's certificate, of TLS, and of who signed in.
+    // From Amazon's balancers: the client's certificate, TLS, and the user who signed in.
     "x-amzn-mtls-",
     "x-amzn-oidc-",
     "x-arr-",
@@ -44,13 +44,13 @@ const PREFIXES: [&str; 16] = [
     "x-accel-",
 ];
 
-/// Names that are so.
+/// Whole names.
 const NAMES: [&str; 19] = [
-    // The scheme and host that were asked for, and the path that the application is mounted at.
+    // The requested scheme and host, and the path that the application is mounted at.
     "front-end-https",
     "x-https",
     "https",
-    // Who signed in at the proxy, as CGI names it and as those do that hand it on.
+    // The user who signed in at the proxy, as CGI and proxies name it.
     "remote-user",
     "x-remote-user",
     "x-webauth-user",
@@ -65,16 +65,16 @@ const NAMES: [&str; 19] = [
     "x-real-port",
     "x-client-port",
     "x-port",
-    // Whether Envoy counts the client among its own.
+    // Whether Envoy counts the client as internal.
     "x-envoy-internal",
-    // Rack sends files as this says.
+    // How Rack sends files.
     "x-sendfile-type",
-    // In CGI this is the variable that HTTP clients take their proxy from (CVE-2016-5385).
+    // In CGI it becomes the variable from which HTTP clients take their proxy (CVE-2016-5385).
     "proxy",
 ];
 
-/// Names that end so, all of which say the client's address: `x-real-ip`, `true-client-ip`,
-/// `cf-connecting-ip`, `fastly-client-ip`, `x-azure-clientip`.
+/// Suffixes of names that all say the client's address: `x-real-ip`, `true-client-ip`, `cf-connecting-ip`,
+/// `fastly-client-ip`, `x-azure-clientip`.
 const ADDRESSES: [&str; 18] = [
     "real-ip",
     "client-ip",
@@ -96,13 +96,13 @@ const ADDRESSES: [&str; 18] = [
     "envoy-external-address",
 ];
 
-/// The characters that the names of a table begin with, so that most names are held against none of them.
+/// The first characters of the names in these tables, so that most names need no comparison.
 const FIRST: [bool; 256] = {
     let first = with_characters([false; 256], &PREFIXES, true);
     with_characters(first, &NAMES, true)
 };
 
-/// The characters that those of addresses end with.
+/// The last characters of the suffixes of addresses.
 const LAST: [bool; 256] = with_characters([false; 256], &ADDRESSES, false);
 
 /// Marks the first or the last character of each name.
@@ -117,7 +117,7 @@ const fn with_characters(mut marks: [bool; 256], names: &[&str], first: bool) ->
     marks
 }
 
-/// What a field of this name says for a proxy; none if any client may say it.
+/// Returns what a field of this name says for a proxy; `None` if any client may send it.
 pub fn says(name: &HeaderName) -> Option<Says> {
     let name = name.as_str().as_bytes();
     let is = |marks: &[bool; 256], byte: Option<&u8>| {
@@ -132,12 +132,12 @@ pub fn says(name: &HeaderName) -> Option<Says> {
     known.then_some(Says::Other)
 }
 
-/// Whether servers may take two names for one. Also true of equal names.
+/// Whether servers may take two names for one. Also true for equal names.
 pub fn reads_alike(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| read(*a) == read(*b))
 }
 
-/// Whether a name has none but letters, digits and `-`, so that it is read in one way.
+/// Whether a name has only letters, digits and `-`, so that all servers read it alike.
 pub fn is_plain(name: &HeaderName) -> bool {
     let name = name.as_str().bytes();
     name.into_iter()
@@ -152,12 +152,12 @@ fn begins(name: &[u8], start: &str) -> bool {
 fn ends(name: &[u8], end: &str) -> bool {
     let at = name.len().checked_sub(end.len());
     at.is_some_and(|at| {
-        // A word's end is not enough: `x-surreal-ip` is something else.
+        // The suffix must begin a word: `x-surreal-ip` is something else.
         (at == 0 || read(name[at - 1]) == b'-') && reads_alike(&name[at..], end.as_bytes())
     })
 }
 
-/// Header names are in lower case already.
+/// Returns the byte as servers may read it. Header names are in lower case already.
 fn read(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() {
         byte

@@ -1,4 +1,4 @@
-//! Header fields: which belong to one connection, and what of them may be edited.
+//! Header fields: those of one connection, those that imitate ours, and edits by plugins.
 
 use std::net::Ipv6Addr;
 
@@ -12,8 +12,8 @@ use super::side::Side;
 use crate::limits;
 use crate::quote::quoted;
 
-/// Fields that are about one connection (RFC 9110, section 7.6.1) and are never forwarded, beside
-/// those that `Connection` names.
+/// Fields about one connection (RFC 9110, section 7.6.1), which are never forwarded; neither are those that
+/// `Connection` names.
 const HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -29,9 +29,9 @@ pub fn is_framing(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH
 }
 
-/// Fields that a `Connection` option cannot remove: framing and routing depend on them, and a client
-/// that could strip what the gateway or a plugin adds would get around them.
-/// So with the fields that speak for a proxy ([`families`]).
+/// Fields that a `Connection` option cannot remove: framing and routing depend on them, and a client that
+/// could strip what the gateway or a plugin adds would get around them. The fields that speak for a proxy
+/// ([`families`]) are protected too.
 const NEVER_CONNECTION_OPTIONS: [&str; 7] = [
     "host",
     "content-length",
@@ -42,8 +42,8 @@ const NEVER_CONNECTION_OPTIONS: [&str; 7] = [
     "x-request-id",
 ];
 
-/// Fields that the gateway itself writes, takes off or goes by, and that servers may read under another
-/// name too (see [`families`]).
+/// Fields that the gateway itself writes, removes or acts on, and that servers may also read under another
+/// name (see [`families`]).
 const SHADOWED: [&str; 13] = [
     "content-length",
     "transfer-encoding",
@@ -52,7 +52,7 @@ const SHADOWED: [&str; 13] = [
     "content-type",
     "content-encoding",
     "accept-encoding",
-    // Whose answers the cache takes for what it asked itself.
+    // The cache takes answers to these for answers to its own conditions.
     "if-match",
     "if-none-match",
     "if-modified-since",
@@ -61,7 +61,7 @@ const SHADOWED: [&str; 13] = [
     "x-request-id",
 ];
 
-/// Removes the fields that belong to the connection they came on.
+/// Removes the fields that belong to one connection.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -77,7 +77,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    // Mostly there is none, and to compare names costs less than to look each up.
+    // Usually there is none, and comparing names costs less than looking each up.
     let found = |header: &HeaderName| HOP_BY_HOP.contains(header);
     if headers.keys().any(found) {
         for name in HOP_BY_HOP {
@@ -86,7 +86,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the fields of a request that a server may take for one that is the gateway's own business.
+/// Removes the fields of a request that a server may take for one of the `SHADOWED`.
 pub fn remove_shadows(headers: &mut HeaderMap) {
     let is_shadow = |name: &&HeaderName| {
         let reads_as = |own: &&str| families::reads_alike(own.as_bytes(), name.as_str().as_bytes());
@@ -98,7 +98,7 @@ pub fn remove_shadows(headers: &mut HeaderMap) {
     }
 }
 
-/// The other names in this message that servers may take for `name`.
+/// Returns the other names in this message that servers may take for `name`.
 pub fn shadows(headers: &HeaderMap, name: &HeaderName) -> Vec<HeaderName> {
     let is_shadow = |other: &&HeaderName| {
         *other != name && families::reads_alike(other.as_str().as_bytes(), name.as_str().as_bytes())
@@ -106,9 +106,9 @@ pub fn shadows(headers: &HeaderMap, name: &HeaderName) -> Vec<HeaderName> {
     headers.keys().filter(is_shadow).cloned().collect()
 }
 
-/// Whether the message's framing is one that every reader understands alike: no transfer coding, or
-/// `chunked` alone (RFC 9112, section 6.1). Another coding would be taken off with the field that
-/// names it, and the body passed on in a form that nothing names.
+/// Whether all servers understand the message's framing alike: no transfer coding, or `chunked` alone (RFC
+/// 9112, section 6.1). For another coding we would remove the field that names it, and pass the body on in an
+/// encoding that no field names.
 pub fn plain_framing(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -118,20 +118,20 @@ pub fn plain_framing(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether this is a host with an optional port, and nothing else (RFC 9110, section 4.2.3).
+/// Whether this is a host with an optional port and nothing else (RFC 9110, section 4.2.3).
 pub fn is_authority(text: &str) -> bool {
     let Ok(authority) = text.parse::<http::uri::Authority>() else {
         return false;
     };
     let port = authority.as_str().strip_prefix(authority.host());
-    // An empty label names nothing, and could name what a rule about hosts does not know.
+    // An empty label names nothing, and could get a host past a rule about hosts.
     let labels = authority
         .host()
         .strip_suffix('.')
         .unwrap_or(authority.host());
     let address = labels.strip_prefix('[').map(|rest| rest.strip_suffix(']'));
-    // What stands in brackets is an IPv6 address and has no zone: the other forms that RFC 3986 allows are
-    // no address that a request can be for.
+    // Brackets must hold an IPv6 address without a zone: a request cannot be for the other forms that RFC
+    // 3986 allows.
     address.is_none_or(|address| address.is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()))
         && !labels.split('.').any(str::is_empty)
         && !authority.as_str().contains('@')
@@ -144,12 +144,12 @@ pub fn is_authority(text: &str) -> bool {
         }
 }
 
-/// Removes what the gateway answers itself: a `100 Continue` was or will be sent on our own account.
+/// Removes `Expect`, which the gateway answers itself: it has sent or will send its own `100 Continue`.
 pub fn remove_expectation(headers: &mut HeaderMap) {
     headers.remove(EXPECT);
 }
 
-/// The sum of all names and values, in bytes, as the wire would have them without separators.
+/// Returns the sum of all names and values, in bytes, as on the wire without separators.
 pub fn bytes(headers: &HeaderMap) -> usize {
     headers
         .iter()
@@ -199,7 +199,7 @@ pub fn room(headers: &HeaderMap, added: usize) -> Result<(), String> {
 }
 
 /// Checks that a message that plugins edit still has room for one more line of `added` bytes, in place of
-/// lines of `replaced` bytes. What its sender may send at most leaves as much again.
+/// lines of `replaced` bytes. The bound is twice what a sender may send.
 ///
 /// # Errors
 /// In words for the plugin's author.

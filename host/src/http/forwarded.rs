@@ -1,5 +1,5 @@
-//! Who asks, and for what: settled once, from the connection and from what a trusted proxy says of it.
-//! The chain, the cache and the upstream are all told the same.
+//! The client's address, scheme and host: settled once, from the connection and from what a trusted proxy
+//! says about it. The chain, the cache and the upstream all get the same.
 
 #[cfg(test)]
 mod tests;
@@ -20,27 +20,26 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const ASKED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// What is true of a request, as far as anybody who is believed says.
+/// A request's client, scheme and host, by the peer and trusted proxies.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// None: it came through a trusted proxy, which does not say from where.
+    /// `None` if a trusted proxy does not name the client.
     pub client: Option<IpAddr>,
     pub scheme: &'static str,
-    /// The host that the client asked for, where that is another than `Host`.
+    /// The host that the client asked for, if it differs from `Host`.
     pub asked: Option<HeaderValue>,
 }
 
-/// Settles what is true of a request, and makes the fields that tell it to the upstream say the same.
+/// Settles a request's client, scheme and host, and makes the fields for the upstream say the same.
 ///
-/// A peer that is not trusted is the client, and what it says in the fields of proxies
-/// ([`families`]) is dropped. Behind trusted peers the client is the last address in
-/// `X-Forwarded-For` that is not a trusted one. If what stands there is no address, nobody knows who
-/// the client is: it is not the proxy, whom rules about addresses mostly let in. `X-Forwarded-Proto`,
-/// `-Host` and `-Port` are believed where they have one valid value. Other fields that name the
-/// client's address get the one that was found, and further fields of proxies go on as they are.
+/// An untrusted peer is the client, and its fields that speak for a proxy ([`families`]) are dropped. Behind
+/// trusted peers the client is the last address in `X-Forwarded-For` that is not trusted. If that entry is no
+/// address, the client is unknown: it must not count as the proxy, which rules about addresses mostly let in.
+/// `X-Forwarded-Proto`, `-Host` and `-Port` are believed if they have one valid value. Other fields that name
+/// the client's address get the one found, and further fields of proxies go on unchanged.
 ///
-/// `Forwarded` (RFC 7239) is dropped, of trusted peers too: most proxies pass on what a client wrote
-/// there, and two lists that may disagree are worse than one.
+/// `Forwarded` (RFC 7239) is dropped even from trusted peers: most proxies pass on what a client wrote there,
+/// and two lists that may disagree are worse than one.
 pub fn settle(headers: &mut HeaderMap, peer: &Peer, trusted: &[IpNet]) -> Settled {
     let Peer {
         address: peer,
@@ -57,7 +56,7 @@ pub fn settle(headers: &mut HeaderMap, peer: &Peer, trusted: &[IpNet]) -> Settle
         for member in list.rsplit(|byte| *byte == b',') {
             let member = member.trim_ascii();
             if member.is_empty() {
-                // The list itself is: it has no empty members.
+                // Only if the whole list is empty: it has no empty members.
                 break;
             }
             client = address(member);
@@ -93,8 +92,8 @@ pub fn settle(headers: &mut HeaderMap, peer: &Peer, trusted: &[IpNet]) -> Settle
     }
 }
 
-/// Drops what this peer may not say: of a trusted one `Forwarded`, and names that are read as those of a
-/// proxy without being them, which the proxy passed on from its client.
+/// Drops the fields that this peer may not send. From a trusted one: `Forwarded`, and names that servers
+/// would only read as a proxy's, which the proxy passed on from its client.
 fn drop_unbelieved(headers: &mut HeaderMap, believed: bool) {
     let is_dropped = |name: &&HeaderName| {
         families::says(name).is_some()
@@ -106,7 +105,7 @@ fn drop_unbelieved(headers: &mut HeaderMap, believed: bool) {
     }
 }
 
-/// All members of `X-Forwarded-For` as one list. Empty ones count for nothing (RFC 9110, section 5.6.1).
+/// Returns all members of `X-Forwarded-For` as one list, without empty ones (RFC 9110, section 5.6.1).
 fn members(headers: &HeaderMap) -> Vec<u8> {
     let mut list = Vec::new();
     for line in headers.get_all(FOR) {
@@ -124,8 +123,8 @@ fn members(headers: &HeaderMap) -> Vec<u8> {
     list
 }
 
-/// The address of a node (RFC 7239, section 6), with or without a port, as balancers write it: IPv6 also
-/// without brackets where there is no port, and any of it quoted.
+/// Reads the address of a node (RFC 7239, section 6), with or without a port, as balancers write it: IPv6
+/// without a port may lack brackets, and any form may be quoted.
 fn address(node: &[u8]) -> Option<IpAddr> {
     let node = std::str::from_utf8(node).ok()?;
     let unquoted = |text: &'static str| node.strip_prefix(text)?.strip_suffix(text);
@@ -152,7 +151,7 @@ fn address(node: &[u8]) -> Option<IpAddr> {
     (is_number || is_hidden).then(|| address.to_canonical())
 }
 
-/// Other fields in which a trusted proxy, or its client through it, named the client.
+/// Sets the client in other fields where a trusted proxy, or its client through it, named one.
 fn name_client(headers: &mut HeaderMap, client: Option<IpAddr>) {
     let value = client.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
     let says = |name: &&HeaderName| families::says(name) == Some(Says::Address);
@@ -165,7 +164,7 @@ fn name_client(headers: &mut HeaderMap, client: Option<IpAddr>) {
     }
 }
 
-/// The one value of a field; none if there are several lines.
+/// Returns the one value of a field; `None` if it has several lines.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
@@ -174,8 +173,8 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     }
 }
 
-/// What `X-Forwarded-Proto` says, if it says one thing. Some proxies name the protocol that a WebSocket
-/// was asked for with.
+/// Returns the scheme in `X-Forwarded-Proto`, if it has one valid value. Some proxies write a WebSocket's
+/// scheme.
 fn said_scheme(headers: &HeaderMap) -> Option<&'static str> {
     let said = only(headers, &PROTO)?;
     let is = |scheme: &str| said.eq_ignore_ascii_case(scheme);
@@ -186,8 +185,8 @@ fn said_scheme(headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// The host that the client asked for: what `X-Forwarded-Host` says if it says one, else `Host`; with
-/// the port of `X-Forwarded-Port` if it has none.
+/// Returns the host that the client asked for: a valid `X-Forwarded-Host`, else `Host`; with the port of
+/// `X-Forwarded-Port` if it has none.
 fn asked_host(headers: &HeaderMap) -> Option<HeaderValue> {
     let said = only(headers, &ASKED_HOST).filter(|host| fields::is_authority(host));
     let host = match said {
@@ -195,7 +194,7 @@ fn asked_host(headers: &HeaderMap) -> Option<HeaderValue> {
         None => headers.get(HOST)?.clone(),
     };
     let port = only(headers, &PORT).and_then(|port| port.parse::<u16>().ok());
-    // The port of the other scheme is that of some hop in between.
+    // A default port adds nothing, and that of the other scheme belongs to some hop in between.
     let Some(port) = port.filter(|port| ![0, 80, 443].contains(port)) else {
         return Some(host);
     };

@@ -1,13 +1,13 @@
-//! What an intermediary does to a message that passes through it, so that its way can be followed and ends
-//! (RFC 9110, sections 7.6.2 and 7.6.3).
+//! An intermediary's edits of a message, which make its path traceable and finite (RFC 9110, sections 7.6.2
+//! and 7.6.3).
 
 use http::header::{HeaderMap, HeaderValue, MAX_FORWARDS, VIA};
 use http::{Method, Version};
 
-/// What this gateway calls itself in `Via`: a pseudonym, so that no name of a host gets out.
+/// This gateway's name in `Via`: a pseudonym, so that no host name leaks.
 const PSEUDONYM: &str = "tollgate";
 
-/// Notes in `Via` that a message of this version was received here.
+/// Notes in `Via` that this gateway received the message, in this version.
 pub fn pass(headers: &mut HeaderMap, version: Version) {
     let member = match version {
         Version::HTTP_10 => HeaderValue::from_static("1.0 tollgate"),
@@ -16,7 +16,7 @@ pub fn pass(headers: &mut HeaderMap, version: Version) {
     headers.append(VIA, member);
 }
 
-/// How often a message passed through a gateway like this one already.
+/// Returns how often the message has already passed through this kind of gateway.
 pub fn passes(headers: &HeaderMap) -> usize {
     let lines = headers.get_all(VIA).iter();
     let members = lines
@@ -27,7 +27,7 @@ pub fn passes(headers: &HeaderMap) -> usize {
         .count()
 }
 
-/// Counts `Max-Forwards` down, of the methods that it is for. Answers whether the message may go on.
+/// Counts `Max-Forwards` down, for the methods it applies to. Returns whether the message may go on.
 pub fn may_go_on(method: &Method, headers: &mut HeaderMap) -> bool {
     if *method != Method::OPTIONS && *method != Method::TRACE {
         return true;
@@ -42,7 +42,7 @@ pub fn may_go_on(method: &Method, headers: &mut HeaderMap) -> bool {
     true
 }
 
-/// The number that a field has. One that is larger than ours go is our largest.
+/// Returns a field's number, capped at the largest `u64`.
 fn number(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok()?;
     let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(after(Method::OPTIONS, "010"), going("9"));
         let huge = "99999999999999999999999";
         assert_eq!(after(Method::OPTIONS, huge), going("18446744073709551614"));
-        // It is for these two methods, and a number.
+        // It only applies to these two methods, and if it is a number.
         assert_eq!(after(Method::GET, "0"), going("0"));
         assert_eq!(after(Method::OPTIONS, "-1"), going("-1"));
         assert_eq!(after(Method::OPTIONS, ""), going(""));

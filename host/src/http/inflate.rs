@@ -1,13 +1,13 @@
-//! Content encodings, undone piece by piece: gzip (RFC 1952) and deflate (RFC 1950, or RFC 1951 alone:
-//! some senders leave out the wrapping, as RFC 9110, section 8.4.1.2 notes).
+//! Decoding content encodings piece by piece: gzip (RFC 1952) and deflate (RFC 1950, or RFC 1951 alone: some
+//! senders leave out the wrapping, as RFC 9110, section 8.4.1.2 notes).
 
 use bytes::{Buf, Bytes};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use crate::limits;
 
-/// Undoes one content encoding in steps. Each takes little input and fills what room there is, so that
-/// whoever calls can bound memory and time.
+/// Decodes one content encoding in steps. Each takes little input and fills the room there is, so that the
+/// caller can bound memory and time.
 pub struct Inflater {
     input: Bytes,
     /// Whether no more input comes.
@@ -19,20 +19,20 @@ pub struct Inflater {
 }
 
 enum Step {
-    /// Nothing came yet: an empty body has no encoding to undo.
+    /// No input yet: an empty body has no encoding to undo.
     Empty,
-    /// Of deflate the first byte came, alone: two tell whether it is wrapped.
+    /// Only the first byte of deflate: it takes two to tell whether it is wrapped.
     First(u8),
-    /// The head of a member of gzip.
+    /// The header of a gzip member.
     Header(Header),
     Data,
-    /// The checksum and the length of a member, as far as they came.
+    /// The checksum and the length of a member, as far as they have arrived.
     Trailer([u8; 8], usize),
-    /// All that began has ended.
+    /// After the end of a member or of deflate.
     Behind,
 }
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inflated {
     /// There is more to do.
@@ -45,7 +45,7 @@ pub enum Inflated {
 }
 
 impl Inflater {
-    /// None: this coding is not undone.
+    /// Returns `None` for a coding that is not supported.
     pub fn new(coding: &str) -> Option<Inflater> {
         let gzip = match coding {
             "gzip" | "x-gzip" => true,
@@ -62,20 +62,20 @@ impl Inflater {
         })
     }
 
-    /// Gives it more input, once it is starved.
+    /// Gives it more input once it is starved.
     pub fn push(&mut self, input: Bytes) {
         self.input = input;
     }
 
-    /// No more input comes.
+    /// Says that no more input comes.
     pub fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Goes on, into the room that `decoded` has without growing.
+    /// Decodes into the room that `decoded` has without growing.
     ///
     /// # Errors
-    /// How the encoding is broken, in words for a log.
+    /// If the encoding is broken, in words for a log.
     pub fn step(&mut self, decoded: &mut Vec<u8>) -> Result<Inflated, String> {
         if decoded.len() == decoded.capacity() {
             return Ok(Inflated::Full);
@@ -94,7 +94,7 @@ impl Inflater {
                 self.begin_deflate();
             }
             Step::Behind if !self.gzip => return Err(broken("there is data behind its end")),
-            // Members of gzip follow each other (RFC 1952, section 2.2).
+            // gzip members may follow each other (RFC 1952, section 2.2).
             Step::Empty | Step::Behind => self.state = Step::Header(Header::default()),
             Step::Header(header) => {
                 if header.take(&mut self.input)? {
@@ -121,9 +121,9 @@ impl Inflater {
         Ok(Inflated::Some)
     }
 
-    /// With at least two bytes: deflate is wrapped if they are a header of zlib (RFC 1950, section 2.2).
-    /// Without the wrapping they could be one only by a first block that is stored and whose padding is not
-    /// zeros, which nobody writes.
+    /// Begins deflate, with at least two bytes: it is wrapped if they are a zlib header (RFC 1950, section
+    /// 2.2). Bare deflate looks like one only if its first block is stored with non-zero padding, which no
+    /// encoder writes.
     fn begin_deflate(&mut self) {
         let wrapped = match self.input[..] {
             [method, flags, ..] => {
@@ -135,7 +135,7 @@ impl Inflater {
         self.state = Step::Data;
     }
 
-    /// There is no input, and the state needs some.
+    /// Returns the outcome when the state needs input and there is none.
     fn starve(&self) -> Result<Inflated, String> {
         match self.state {
             _ if !self.ended => Ok(Inflated::Starved),
@@ -163,22 +163,22 @@ impl Inflater {
                 Step::Behind
             };
         } else if taken == 0 && decoded.len() == length {
-            // What is left of the input, if anything, was judged: with more of it this may go on.
+            // The decoder can do no more with the input that is left; it may go on with more.
             return self.starve();
         }
         Ok(Inflated::Some)
     }
 }
 
-/// What stands before the data of a member of gzip (RFC 1952, section 2.3). Nothing of it is needed.
+/// The header of a gzip member (RFC 1952, section 2.3), which is only skipped.
 #[derive(Default)]
 struct Header {
-    /// Bytes of the fixed part that came.
+    /// Bytes of the fixed part read so far.
     fixed: usize,
     flags: u8,
-    /// Bytes of the extra field that are still to come; none: its length is.
+    /// Bytes of the extra field still to come; `None` until its length is known.
     extra: Option<u16>,
-    /// Of a number of two bytes, the first.
+    /// The first byte of a two-byte number.
     half: Option<u8>,
 }
 
@@ -189,7 +189,7 @@ impl Header {
     const COMMENT: u8 = 16;
     const RESERVED: u8 = 0b1110_0000;
 
-    /// Takes some input; answers whether the header has ended.
+    /// Takes some input; returns whether the header has ended.
     fn take(&mut self, input: &mut Bytes) -> Result<bool, String> {
         let most = input.len().min(limits::message::INFLATE_PIECE_BYTES);
         for _ in 0..most {
@@ -265,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    /// Undoes it, with input in pieces of this size and output in rooms of that.
+    /// Decodes it, with input in pieces of size `piece` and output in rooms of size `room`.
     fn undo(coding: &str, body: &[u8], piece: usize, room: usize) -> Result<Vec<u8>, String> {
         let mut inflater = Inflater::new(coding).unwrap();
         let mut pieces = body.chunks(piece);

@@ -1,4 +1,4 @@
-//! Pure: what HTTP says about messages, without I/O.
+//! HTTP's rules for messages, as pure code without I/O.
 
 pub mod body;
 pub mod body_budget;

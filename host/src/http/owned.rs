@@ -1,8 +1,8 @@
-//! Copies for what outlives its exchange.
+//! Copies of data that outlives its exchange.
 //!
-//! What hyper reads are slices of a connection's read buffer, and one slice keeps the whole buffer: 8 KiB
-//! after small messages, hundreds of KiB after large ones. Whatever is kept beyond its exchange is
-//! therefore copied into memory of its own, so that it holds what it is counted as.
+//! hyper returns slices of a connection's read buffer, and one slice keeps the whole buffer: 8 KiB after
+//! small messages, hundreds of KiB after large ones. Data kept beyond its exchange is therefore copied into
+//! its own memory, so that it holds no more than is counted for it.
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +11,7 @@ use http::{Uri, uri};
 
 use crate::limits::message::FIELD_OVERHEAD_BYTES;
 
-/// The same fields, their values in one allocation and the map as large as it needs to be.
+/// Copies the fields, their values in one allocation and the map without spare room.
 pub fn fields(headers: &HeaderMap) -> HeaderMap {
     let mut text = Vec::with_capacity(headers.values().map(HeaderValue::len).sum());
     for value in headers.values() {
@@ -31,7 +31,7 @@ pub fn fields(headers: &HeaderMap) -> HeaderMap {
     copy.clone()
 }
 
-/// The same value.
+/// Copies the value.
 pub fn value(value: &HeaderValue) -> HeaderValue {
     let own = Bytes::copy_from_slice(value.as_bytes());
     // A value is as valid as what it was copied from.
@@ -40,12 +40,12 @@ pub fn value(value: &HeaderValue) -> HeaderValue {
     own
 }
 
-/// The same name. Those that are not known to `http` have text of their own.
+/// Copies the name. Names that `http` does not know have text of their own.
 pub fn name(name: &HeaderName) -> HeaderName {
     HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone())
 }
 
-/// The same path and query; whatever else a URI has is left out.
+/// Copies path and query, and leaves out the rest of the URI.
 pub fn path_and_query(uri: &Uri) -> Uri {
     let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let own = Bytes::copy_from_slice(text.as_bytes());
@@ -54,7 +54,7 @@ pub fn path_and_query(uri: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// What such a map costs, in bytes.
+/// Returns the cost of such a map, in bytes.
 pub fn weight(headers: &HeaderMap) -> usize {
     let fields = headers.iter();
     fields

@@ -1,4 +1,4 @@
-//! What is known of a client's connection before the client says anything.
+//! Facts about a client's connection before the client sends anything.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     pub address: IpAddr,
-    /// What the peer speaks to the gateway: `http`.
+    /// The scheme that the peer uses with the gateway: `http`.
     pub scheme: &'static str,
 }
 
@@ -14,7 +14,7 @@ impl Peer {
     /// The peer of a connection without TLS.
     pub fn plain(address: IpAddr) -> Peer {
         Peer {
-            // An IPv4 client of a socket that takes both is an IPv4 client.
+            // A dual-stack socket gives IPv4 clients as mapped IPv6 addresses.
             address: address.to_canonical(),
             scheme: "http",
         }

@@ -1,4 +1,4 @@
-//! A body in pieces, as a plugin is handed them.
+//! A body in pieces, as a plugin gets them.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -12,10 +12,10 @@ use crate::limits;
 
 /// Reads a body only when asked, and no more than a piece ahead.
 pub struct Pieces {
-    /// None: it has ended.
+    /// `None` once it has ended.
     source: Option<BoxBody>,
     gathered: Gathered,
-    /// What one frame had beyond a piece.
+    /// The rest of a frame beyond a piece.
     left: Bytes,
     broken: Option<io::Error>,
 }
@@ -30,12 +30,12 @@ impl Pieces {
         }
     }
 
-    /// Waits for data, and takes what is there then, up to [`limits::plugin::STREAM_PIECE_BYTES_MAX`]: many small
-    /// frames are one piece, and nothing waits for what comes later. Says whether it is the last
+    /// Waits for data, and takes all that has arrived by then, up to [`limits::plugin::STREAM_PIECE_BYTES_MAX`]:
+    /// many small frames make one piece, which does not wait for later data. Also returns whether it is the last
     /// piece, which may be empty.
     ///
     /// # Errors
-    /// If the body broke off, once all that came of it was taken.
+    /// If the body broke off, once all data before that was taken.
     pub async fn next(&mut self) -> io::Result<(Bytes, bool)> {
         if self.left.is_empty() {
             std::future::poll_fn(|context| self.poll_gather(context)).await?;
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives these frames; where there is none, it is waited for.
+    /// Gives these frames; a `None` is pending once.
     struct Scripted(VecDeque<Option<io::Result<Bytes>>>);
 
     impl Body for Scripted {
@@ -117,7 +117,7 @@ mod tests {
         Pieces::of(Box::pin(Scripted(frames.into())))
     }
 
-    /// The next piece, polled as often as it takes.
+    /// Returns the next piece, polling as often as needed.
     fn next(pieces: &mut Pieces) -> io::Result<(Bytes, bool)> {
         let mut next = std::pin::pin!(pieces.next());
         let mut context = Context::from_waker(Waker::noop());

@@ -1,4 +1,5 @@
-//! What a head says of its body: how it is encoded, and what no longer holds once it is another.
+//! What a head says about its body: its encoding, and the fields that no longer hold once the body is
+//! replaced.
 
 use http::StatusCode;
 use http::header::{
@@ -8,7 +9,7 @@ use http::header::{
 
 use crate::limits;
 
-/// Digests of a body that is no longer the one they were made of (RFC 9530, RFC 1864).
+/// Digests of a body, wrong once it changes (RFC 9530, RFC 1864).
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
@@ -16,8 +17,8 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("repr-digest"),
 ];
 
-/// Whether a response of this status has no content that anybody could read or write: 304 says the length of that of
-/// a 200 all the same (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+/// Whether a response of this status has no content to read or write; a 304 may still state the length of the 200's
+/// (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
 pub fn is_bodiless(status: StatusCode) -> bool {
     matches!(
         status,
@@ -25,13 +26,13 @@ pub fn is_bodiless(status: StatusCode) -> bool {
     )
 }
 
-/// A request's body is now another one, without content encoding.
+/// Edits the head for a request's new body, which has no content encoding.
 pub fn replace_request(headers: &mut HeaderMap) {
     headers.remove(CONTENT_ENCODING);
     remove_digests(headers);
 }
 
-/// A response's body is now another one, whole and without content encoding.
+/// Edits the head for a response's new body, which is whole and has no content encoding.
 pub fn replace_response(headers: &mut HeaderMap) {
     for name in [
         CONTENT_ENCODING,
@@ -44,13 +45,13 @@ pub fn replace_response(headers: &mut HeaderMap) {
     alter(headers);
 }
 
-/// The head no longer says how long its content is, and what digests it has.
+/// Removes the length and the digests of the content from the head.
 pub fn forget_content(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);
     remove_digests(headers);
 }
 
-/// What the head stands for is not what its validators and digests were made of.
+/// Edits the head for a changed representation: its validators and digests no longer fit.
 pub fn alter(headers: &mut HeaderMap) {
     remove_digests(headers);
     weaken(headers);
@@ -62,8 +63,8 @@ fn remove_digests(headers: &mut HeaderMap) {
     }
 }
 
-/// Another body is another representation: of a strong validator only the weak promise is left
-/// (RFC 9110, section 8.8.1).
+/// Weakens the entity tag: a changed body is another representation, for which a strong validator does not
+/// hold (RFC 9110, section 8.8.1).
 fn weaken(headers: &mut HeaderMap) {
     let Some(tag) = headers.get(ETAG) else { return };
     if tag.as_bytes().starts_with(b"W/") {
@@ -76,11 +77,11 @@ fn weaken(headers: &mut HeaderMap) {
     };
 }
 
-/// The content encodings that the headers name, in the order in which they were applied (RFC 9110,
+/// Returns the content encodings that the headers name, in the order in which they were applied (RFC 9110,
 /// section 8.4).
 ///
 /// # Errors
-/// If they cannot be told, in words that follow "the body".
+/// If they are unreadable or too many, in words that follow "the body".
 pub fn codings(headers: &HeaderMap) -> Result<Vec<String>, String> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {

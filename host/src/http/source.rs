@@ -1,4 +1,4 @@
-//! What bodies come from, whoever sends them.
+//! The sources of bodies, from clients and upstreams alike.
 
 use std::io;
 use std::pin::Pin;
@@ -12,16 +12,16 @@ use super::cause::Cause;
 /// A body whose source does not matter.
 pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
 
-/// Why a body is not there whole.
+/// Why a body could not be collected whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incomplete {
-    /// It has more bytes than were asked for. Nothing of it is lost: it can still be streamed.
+    /// It has more bytes than allowed. Nothing is lost: it can still be streamed.
     TooLarge,
-    /// Its sender broke off, and so does whoever reads on.
+    /// Its sender broke off; further reads fail too.
     Broken(String),
     /// Its sender took too long.
     Late,
-    /// So much is held of other bodies that there is no room for it. Nothing of it is lost.
+    /// Other bodies hold so much memory that there is no room for it. Nothing is lost.
     NoRoom,
 }
 
@@ -34,7 +34,7 @@ impl From<io::Error> for Incomplete {
     }
 }
 
-/// The same error once more: a body that broke off must never look as if it had ended.
+/// Returns a copy of the error: a body that broke off must never look as if it had ended.
 pub fn again(error: &io::Error) -> io::Error {
     match Cause::of(error) {
         Some(cause) => cause.clone().into(),
@@ -42,7 +42,7 @@ pub fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// The length of what was read and what is to come.
+/// Returns the length of the data read plus that to come.
 pub(super) fn after(read: &Gathered, rest: Option<SizeHint>) -> SizeHint {
     let read = read.len() as u64;
     let Some(rest) = rest else {

@@ -18,8 +18,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// That of a request line. One with scheme and host (absolute-form) has a path, and an empty one is
-    /// `/` (RFC 9110, section 4.2.3). None of what else may stand there, `*` and a host with a port.
+    /// Returns the target of a request line. One with scheme and host (absolute-form) has a path, and an
+    /// empty one is `/` (RFC 9110, section 4.2.3). `None` for the other forms, `*` and a host with a port.
     pub fn of_request(uri: &Uri) -> Option<Target> {
         if !uri.path().starts_with('/') {
             return None;
@@ -37,7 +37,7 @@ impl Target {
     /// Puts a path and a query together.
     ///
     /// # Errors
-    /// In words for a plugin's author: what is longer than a target may be, or is none.
+    /// If it is too long or not a target, in words for a plugin's author.
     pub fn new(path: &str, query: Option<&str>) -> Result<Target, String> {
         let text = match query {
             Some(query) => format!("{path}?{query}"),
@@ -57,7 +57,7 @@ impl Target {
         Target::from(Uri::from_static("/"))
     }
 
-    /// A copy in memory of its own, for what outlives the exchange.
+    /// Returns a copy in its own memory, which may outlive the exchange.
     pub fn owned(&self) -> Target {
         Target::from(owned::path_and_query(&self.uri))
     }
@@ -69,7 +69,7 @@ impl Target {
         }
     }
 
-    /// Without scheme and host.
+    /// Returns the URI, without scheme and host.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -78,12 +78,12 @@ impl Target {
         self.uri.path()
     }
 
-    /// What stands behind the `?`.
+    /// Returns the part after the `?`.
     pub fn query(&self) -> Option<&str> {
         self.uri.query()
     }
 
-    /// What lenient servers may take the path for.
+    /// Returns the ways in which lenient servers may read the path.
     pub fn readings(&self) -> &Readings {
         self.readings
             .get_or_init(|| tollgate_readings::paths(self.path()))

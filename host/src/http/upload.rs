@@ -1,4 +1,4 @@
-//! What has become of a client's body.
+//! Shared progress of a request body.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::cause::Cause;
 
-/// What has become of an upload, for the one who waits for the answer.
+/// The progress of an upload, for the task that waits for the answer.
 #[derive(Debug)]
 pub struct Upload {
     started: Instant,
@@ -18,15 +18,15 @@ pub struct Upload {
     last_ms: AtomicU64,
     pub stalled: AtomicBool,
     pub broken: AtomicBool,
-    /// What is wrong with it, if it is not what its framing says.
+    /// The error, if the body does not follow its framing.
     malformed: OnceLock<String>,
-    /// Whether the client's next data is awaited right now.
+    /// Whether the gateway is waiting for the client's next data.
     pub(super) waiting: AtomicBool,
-    /// Whether its reader has gone before its end.
+    /// Whether its reader was dropped before its end.
     abandoned: AtomicBool,
     /// Whether all of it was passed on.
     ended: AtomicBool,
-    /// What it was ended for, though the client could go on.
+    /// Why the gateway ended it, though the client could go on.
     cause: OnceLock<Cause>,
 }
 
@@ -46,28 +46,28 @@ impl Upload {
         })
     }
 
-    /// When data last came.
+    /// Returns when data last arrived.
     pub fn last(&self) -> Instant {
         self.started + std::time::Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
     }
 
-    /// Whether it is the client that is waited for.
+    /// Whether the gateway is waiting for the client.
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Notes why it goes no further, though the client could go on.
+    /// Notes why the gateway ends it, though the client could go on.
     pub fn end_for(&self, cause: Cause) {
-        // The first is the cause of those that follow.
+        // Keep the first cause: it causes the later ones.
         let _ = self.cause.set(cause);
     }
 
-    /// What it was ended for, if it was.
+    /// Returns why the gateway ended it, if it did.
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.get()
     }
 
-    /// What is wrong with it, if it is not what its framing says.
+    /// The error, if the body does not follow its framing.
     pub fn malformed(&self) -> Option<&str> {
         self.malformed.get().map(String::as_str)
     }
@@ -82,7 +82,7 @@ impl Upload {
         }
     }
 
-    /// Whether its reader has gone before its end, so that the connection cannot be used again.
+    /// Whether its reader was dropped before its end, so that the connection cannot be reused.
     pub fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)
     }
@@ -109,7 +109,7 @@ impl Upload {
     }
 }
 
-/// The text of an error that has no other behind it.
+/// Returns the text of the error at the end of the source chain.
 fn innermost(error: &io::Error) -> String {
     let mut last: &dyn Error = error;
     let carried = error.get_ref().map(|carried| carried as &dyn Error);

@@ -1,15 +1,15 @@
-//! Decisions of authorizers, remembered. As with `Vary` (RFC 9110, section 12.5.5), a decision is used
-//! again only for a request that gives every getter that the plugin called the same value again.
+//! Remembered decisions of authorizers. As with `Vary` (RFC 9110, section 12.5.5), a decision is used again
+//! only for a request that gives every getter that the plugin called the same value again.
 //!
-//! Which getters those are is learned from the answers: each policy keeps a few lists of them. A plugin
-//! that is given the same values asks the same questions, so that one list with the same values is
-//! enough to know the answer. Values are kept as digests alone.
+//! Which getters those are is learned from the answers: each policy keeps a few lists of them. A plugin that
+//! gets the same values asks the same questions, so one list with the same values is enough to know the
+//! answer. Values are only kept as digests.
 //!
-//! Of identical requests that come at once, one asks and the others wait for its answer. Requests are
-//! identical, as far as can be known, if they agree in all lists; so callers who differ in a list, for
-//! example by their tokens, never wait for each other. As long as nothing was learned all are
-//! alike: the first asks, and what it teaches parts the others. What turned out not to be remembered is
-//! marked, and nobody waits for it a second time.
+//! Of identical requests that come at once, one asks and the others wait for its answer. Requests count as
+//! identical if they agree in all lists, so callers who differ in a list, for example by their tokens, never
+//! wait for each other. Until a list is learned all requests are alike: the first asks, and the list it
+//! teaches separates the others. A request whose decision is not remembered is marked, and later ones like it
+//! do not wait.
 
 mod flights;
 mod lists;
@@ -32,14 +32,14 @@ use crate::limits::decisions::{
 use flights::{Declined, Flight, Flights, Turn};
 use lists::{Digest, Keys, Learned, Lists};
 
-/// What a remembered decision weighs.
+/// The weight of a remembered decision.
 pub trait Weigh {
-    /// Memory that it takes, in bytes.
+    /// Returns the memory that it takes, in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// The decisions of all policies of the gateway, within one bound. What was used least makes room for
-/// what is new; what has expired, or was of a policy that is gone, goes so too.
+/// The decisions of all policies of the gateway, within one bound. The least used make room for new ones;
+/// expired ones, and those of removed policies, leave the same way.
 pub struct Decisions<T> {
     store: Cache<Digest, Remembered<T>, Bytes>,
 }
@@ -71,7 +71,7 @@ impl<T> Weighter<Digest, Remembered<T>> for Bytes {
 
 impl<T: Weigh> Decisions<T> {
     pub fn new(bytes_max: u64) -> Arc<Self> {
-        /// Only a first size of its tables: an API key's grant.
+        /// Only for the first size of the tables: an API key's grant.
         const USUAL_BYTES: u64 = 512;
         let usual = usize::try_from(bytes_max / USUAL_BYTES).unwrap_or(usize::MAX);
         // The tables grow as needed; a large bound need not take memory at once.
@@ -86,7 +86,7 @@ impl<T: Weigh> Decisions<T> {
         (now < kept.until).then_some(kept.decision)
     }
 
-    /// Answers whether it is kept: the store may be full of what is used more.
+    /// Returns whether it is kept: the store may be full of decisions that are used more.
     fn put(&self, key: Digest, decision: &Arc<T>, until: Instant) -> Result<bool, NotKept> {
         let bytes = decision.bytes();
         if bytes > DECISION_BYTES_MAX {
@@ -104,20 +104,20 @@ impl<T: Weigh> Decisions<T> {
         Ok(self.store.contains_key(&key))
     }
 
-    /// What is held now, in bytes.
+    /// Returns the weight of all decisions now, in bytes.
     pub fn bytes(&self) -> u64 {
         self.store.weight()
     }
 }
 
-/// What one policy with one configuration decided. A new configuration begins a new one, which finds
-/// nothing of what was.
+/// The decisions of one policy with one configuration. A new configuration starts a new memory, which finds
+/// no older decisions.
 pub struct Memory<T> {
     decisions: Arc<Decisions<T>>,
     policy: Arc<str>,
     /// The longest that a decision is remembered.
     at_most: Duration,
-    /// Whether somebody was told that a decision was not kept.
+    /// Whether the operator was told that a decision was not kept.
     told: AtomicBool,
     lists: Lists,
     flights: Flights,
@@ -126,28 +126,28 @@ pub struct Memory<T> {
     wait: Duration,
 }
 
-/// What is known of a request.
+/// The result of looking for a request's decision.
 pub enum Recalled<'m, T> {
-    /// The plugin would decide so.
+    /// The plugin would decide like this.
     Known(Arc<T>),
-    /// The plugin is to be asked.
+    /// Ask the plugin.
     Ask(Asking<'m, T>),
 }
 
-/// A request's turn to ask the plugin. Others may be waiting for what it learns. Dropped, it tells
-/// them that nothing was asked, and one of them asks in its place.
+/// A request's turn to ask the plugin. Other requests may wait for its answer. If it is dropped without one,
+/// one of them asks in its place.
 pub struct Asking<'m, T> {
     memory: &'m Memory<T>,
-    /// None for a request that is too costly to hold against the lists.
+    /// `None` for a request that is too costly to check against the lists.
     keys: Option<Keys>,
-    /// Whoever asks alone has none.
+    /// `None` if it asks alone, so that no other request can wait for it.
     _flight: Option<Flight<'m>>,
 }
 
 impl<T: Weigh> Memory<T> {
-    /// `at_most`: what the operator allows, of no more than a day.
+    /// `at_most` is what the operator allows, capped at a day.
     pub fn new(decisions: &Arc<Decisions<T>>, policy: Arc<str>, at_most: Duration) -> Self {
-        // In every digest, so that no two memories of the process can share an entry.
+        // Part of every digest, so that no two memories of the process can share an entry.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Memory {
             decisions: Arc::clone(decisions),
@@ -161,23 +161,23 @@ impl<T: Weigh> Memory<T> {
         }
     }
 
-    /// Whether it was made with this bound.
+    /// Whether this memory was made with this bound.
     pub fn is_bounded_by(&self, at_most: Duration) -> bool {
         self.at_most == at_most.min(REMEMBER_MAX)
     }
 
-    /// How much of this time a decision may be remembered; none: it may not.
+    /// Returns how much of this time a decision may be remembered; `None` if not at all.
     pub fn allowed(&self, time: Duration) -> Option<Duration> {
         Some(time.min(self.at_most)).filter(|time| !time.is_zero())
     }
 
-    /// Whether nobody was told yet that a decision was not kept.
+    /// Whether this is the first time the operator is told that a decision was not kept.
     pub fn tells_first(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)
     }
 
-    /// Answers what is known, or gives the turn to ask; waits a bounded time if an identical request
-    /// is just asking.
+    /// Returns the known decision, or the turn to ask; waits a bounded time if an identical request is
+    /// asking.
     pub async fn recall(&self, facts: Facts<'_>) -> Recalled<'_, T> {
         let deadline = Instant::now() + self.wait;
         for _ in 0..ANSWER_WAITS_MAX {
@@ -202,7 +202,7 @@ impl<T: Weigh> Memory<T> {
                 Turn::TooMany => return self.alone(Some(keys)),
                 Turn::Wait(ended) => ended,
             };
-            // Its sender is never used, only dropped: that is the end, and an error here.
+            // The sender is only ever dropped, which ends the flight and is an error here.
             if timeout_at(deadline, ended.changed()).await.is_err() {
                 break;
             }
@@ -221,7 +221,7 @@ impl<T: Weigh> Memory<T> {
         })
     }
 
-    /// The decision, or what it would be filed under: none if that is too costly to find out.
+    /// Returns the decision, or the keys it would be filed under; no keys if they are too costly to compute.
     fn look_up(&self, facts: Facts<'_>) -> Result<Arc<T>, Option<Keys>> {
         let now = Instant::now();
         let mut left = RECALL_BYTES_MAX;
@@ -245,8 +245,8 @@ impl<T: Weigh> Memory<T> {
         each.find_map(|key| self.decisions.get(key, now))
     }
 
-    /// Files a decision with these reads, under the values that the request has for them. None if it can only
-    /// be filed from the next request on.
+    /// Files a decision with these reads, under the request's values for them. `None` if it can only be filed
+    /// from the next request on.
     fn file(
         &self,
         keys: &Keys,
@@ -257,8 +257,9 @@ impl<T: Weigh> Memory<T> {
     ) -> Option<Result<bool, NotKept>> {
         let changes = reads.iter().any(Fact::changes_in_a_visit);
         let put = |key| self.decisions.put(key, decision, until);
-        // By a list that is newer than the request, whose values are now found out. What the visit may have
-        // changed is not what the plugin saw: the next request is held against the list from its start.
+        // Files by a list that is newer than the request, whose values are computed now. Values that the
+        // visit may have changed are not those the plugin saw: then only the next request is checked against
+        // the list, before its visit.
         let put_late = |index, list: &[Fact]| {
             let mut left = RECALL_BYTES_MAX;
             let list = Some(list).filter(|_| !changes)?;
@@ -284,22 +285,22 @@ impl<T: Weigh> Memory<T> {
     }
 }
 
-/// Why the decisions of a plugin are not kept: it lies in the plugin, not in a request or in the store.
+/// Why a plugin's decisions are not kept. The cause is the plugin, not a request or the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotKept {
     TooLarge {
         bytes: usize,
         most: usize,
     },
-    /// Its ways of reading a request are more than are learned.
+    /// It reads requests in more ways than are learned.
     TooManyLists {
         most: usize,
     },
 }
 
 impl<T: Weigh> Asking<'_, T> {
-    /// Takes the plugin's decision, to be remembered for a time. `after` is the request as the call
-    /// left it, before anything else changes it; `reads` are all the getters that the call used.
+    /// Remembers the plugin's decision for a time. `after` is the request as the call left it, before
+    /// anything else changes it; `reads` are all the getters that the call used.
     ///
     /// # Errors
     /// If such a decision is never kept.
@@ -329,9 +330,9 @@ impl<T: Weigh> Asking<'_, T> {
         kept.map(|_| ())
     }
 
-    /// Notes that there is nothing to remember: the plugin said so, or faulted. Identical requests
-    /// will not wait for each other, until one teaches otherwise. `reads`, where the call hung on
-    /// nothing else, tell such requests from others.
+    /// Notes that there is nothing to remember: the plugin said so, or faulted. Identical requests do not
+    /// wait for each other until one has a decision to remember. `reads` tell such requests from others, if
+    /// the call depended on nothing else.
     pub fn decline(self, reads: Option<Vec<Fact>>) {
         let Some(keys) = &self.keys else { return };
         let memory = self.memory;
@@ -339,7 +340,7 @@ impl<T: Weigh> Asking<'_, T> {
             let nothing = |_, _: &[Fact]| {};
             memory.lists.learn(reads, FACT_LISTS_DECLINED_MAX, nothing)
         });
-        // Behind a list that is new to this request, it may be that others are not like it.
+        // A list that is new to this request may tell it from the others.
         let parted = match learned {
             Some(Learned::New(index) | Learned::Known(index)) => index >= keys.each.len(),
             Some(Learned::Not) | None => false,

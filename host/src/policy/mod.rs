@@ -1,5 +1,5 @@
-//! The mechanisms behind what plugins say: which limits are met, what is cached, what was decided
-//! before, which keys verify. A plugin decides; these do.
+//! The mechanisms behind policies: limits, cache, remembered decisions, key sets. A plugin decides; these
+//! carry it out.
 
 pub mod cache;
 pub mod decisions;

@@ -1,4 +1,4 @@
-//! A request's head, cleaned, and the route it goes.
+//! Cleaning a request's head, and finding its route.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::http::{fields, forwarded, hops};
 use crate::limits;
 use crate::route::Routed;
 
-/// Whom the client says it wants, for the record: not checked yet, so cut to what a host can have.
+/// Returns the host that the client asked for, for the record. It is not checked yet, so it is cut to the
+/// length that a host can have.
 pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
     let sent = match request.uri().authority() {
         Some(authority) => authority.as_str().as_bytes(),
@@ -29,7 +30,7 @@ pub(super) fn host_as_sent(request: &Request<RequestBody>) -> String {
     String::from_utf8_lossy(&sent[..sent.len().min(limits::logs::HOST_BYTES_SHOWN)]).into_owned()
 }
 
-/// Cleans a request's head and finds its route. The body is taken if there is one.
+/// Cleans a request's head and finds its route. Takes the body if there is one.
 pub(super) fn admit(
     gateway: &Gateway,
     listener: &Listener,
@@ -43,8 +44,7 @@ pub(super) fn admit(
     let authority = authority(&head.uri, head.version, &headers)?;
     fields::remove_hop_by_hop(&mut headers);
     fields::remove_expectation(&mut headers);
-    // The body's length is known from its framing; a field that says something else must not reach
-    // an upstream.
+    // The framing states the body's length; a field that says something else must not reach an upstream.
     headers.remove(CONTENT_LENGTH);
     let host = authority
         .as_ref()
@@ -108,8 +108,8 @@ pub(super) fn admit(
     Ok((route, exchange))
 }
 
-/// The method that a CORS preflight asks for (the Fetch standard, "CORS-preflight request"): it goes
-/// the route of that method, so that what guards the one also answers the other.
+/// Returns the method that a CORS preflight asks for (the Fetch standard, "CORS-preflight request"). It takes
+/// that method's route, so that the chain that guards the one also answers the other.
 fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
     if method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
         return None;
@@ -118,8 +118,8 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
     Method::from_bytes(asked.as_bytes()).ok()
 }
 
-/// Why a request without a path is served by nothing: one for the server as a whole (RFC 9112,
-/// section 3.2.4), or one that asks for a tunnel with another method.
+/// Returns the failure of a request without a path: it is for the server as a whole (RFC 9112, section
+/// 3.2.4), or asks for a tunnel with another method.
 fn no_target(method: &Method, uri: &http::Uri) -> Failure {
     if method == Method::OPTIONS && uri == "*" {
         return Failure::new(FailureKind::NoRoute, "no route");
@@ -128,7 +128,7 @@ fn no_target(method: &Method, uri: &http::Uri) -> Failure {
     Failure::new(FailureKind::BadRequest(text), text)
 }
 
-/// Refuses what no route may see.
+/// Refuses requests that no route may see.
 fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Result<(), Failure> {
     if method == Method::CONNECT {
         let text = "this is a gateway, not a tunnel";
@@ -171,8 +171,8 @@ fn acceptable(method: &Method, uri: &http::Uri, headers: &http::HeaderMap) -> Re
     Ok(())
 }
 
-/// Whom the client wants: of an absolute target its authority, else `Host`, of which HTTP/1.1 has
-/// exactly one (RFC 9112, section 3.2).
+/// Returns the host that the client asks for: the authority of an absolute target, else `Host`, of which
+/// HTTP/1.1 has exactly one (RFC 9112, section 3.2).
 fn authority(
     uri: &http::Uri,
     version: Version,

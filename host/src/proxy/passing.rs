@@ -1,4 +1,4 @@
-//! How a request passes its chain: inwards, to its end, and out again; by itself, for others who wait, or in the
+//! How a request passes its chain: inwards, to its end, and out again; for itself, for followers, or in the
 //! background.
 
 use std::pin::Pin;
@@ -20,15 +20,15 @@ use crate::observe::{Arrival, Record, UpstreamVisit};
 use crate::policy::cache::{Fill, Followers};
 use crate::upstream::OutgoingRequest;
 
-/// A request between its way in and its way out, with all that belongs to it.
+/// A request between its way in and its way out, with all its state.
 pub(super) struct Underway {
     pub exchange: Box<Exchange>,
     pub passage: Passage,
     pub held: Box<Held>,
 }
 
-/// The heart: the chain from an entry inwards, the route's end unless an entry answered, and the way
-/// out through what was entered, of this call or of the passage before it.
+/// The core: runs the chain from an entry inwards, the route's end unless an entry answered, and the way out
+/// through the entries entered in this call or before it.
 pub(super) async fn pass(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
@@ -79,7 +79,7 @@ pub(super) async fn pass(
                     held,
                 };
             }
-            // A cache entry asks again, once.
+            // A cache entry asks again, at most once.
             (again, Some(index)) => (exchange, from) = (again, index),
         }
     }
@@ -87,8 +87,8 @@ pub(super) async fn pass(
 
 type Going = Pin<Box<dyn Future<Output = Underway> + Send>>;
 
-/// The rest of a request that leads a fetch: from an entry inwards, and the way out. If its client goes away
-/// before that is done, and others wait for the fetch, it is done for them.
+/// Runs the rest of a request that leads a fetch: from an entry inwards, and the way out. If its client goes
+/// away first and followers wait for the fetch, it goes on for them.
 fn lead(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
@@ -101,8 +101,8 @@ fn lead(
     Led(Some((going, followers)))
 }
 
-/// A led fetch. Dropped on the way, it goes on beside, as long as somebody waits for it: those who do each
-/// have a permit, and so has it, so no more is asked of upstreams than by as many clients who stay.
+/// A led fetch. If dropped early, it goes on in a task of its own while it has followers. It and each
+/// follower hold a permit, so upstreams get no more requests than from as many clients that stay.
 struct Led(Option<(Going, Followers)>);
 
 impl Future for Led {
@@ -133,20 +133,20 @@ impl Drop for Led {
     }
 }
 
-/// Until those who wait have what they waited for, or have left, too.
+/// Runs a led fetch until its followers have its response or have left too.
 async fn go_on(going: Going, followers: Followers) {
     let done = tokio::select! {
         biased;
         done = going => done,
         () = followers.gone() => return,
     };
-    // While it is held its body has a reader: those who were told have yet to begin.
+    // Holding it keeps a reader on the body until the followers that were told begin to read.
     followers.told().await;
     drop(done);
 }
 
-/// Fetches in the background what a cache entry answered stale: the same exchange, from inside that
-/// entry. It has a permit as every request has, and is left for the next if there is none.
+/// Fetches in the background what a cache entry answered stale: the same exchange, from inside that entry. It
+/// needs a permit like every request; if none is free, it is left to a later request.
 fn refresh(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
@@ -188,10 +188,10 @@ fn refresh(
     })
 }
 
-/// Where a request goes that no entry answered.
+/// Answers a request that no entry answered, at the route's destination.
 async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Result<(), Failure> {
     if exchange.preflight.is_some() && !route.takes_options {
-        // Nobody in the chain speaks CORS, so as far as the browser goes there is nothing here.
+        // No entry in the chain speaks CORS, so for a browser the method is not allowed here.
         let kind = FailureKind::MethodNotAllowed(route.allowed());
         return Err(Failure::new(
             kind,
@@ -218,7 +218,7 @@ async fn end(route: &Route, exchange: &mut Exchange, record: &mut Record) -> Res
     Ok(())
 }
 
-/// The answer to an OPTIONS that may go no further: what may be asked of the route.
+/// Returns the answer to an OPTIONS that may go no further: the methods that the route allows.
 fn last_hop(route: &Route) -> ResponseHead {
     let mut headers = http::HeaderMap::new();
     if let Some(allow) = allow(&route.allowed()) {
@@ -255,7 +255,7 @@ async fn ask(
             uri: target.uri(),
             headers,
             keeps_headers: route.reads_on_way_out,
-            // A plugin of this chain reads the content.
+            // Whether a plugin of this chain reads the content.
             wants_identity: route.reads_responses,
             body,
         })

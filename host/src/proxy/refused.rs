@@ -1,4 +1,4 @@
-//! Heads that cannot be read: answered, and written down, as every other request.
+//! Unreadable heads: answered and recorded like every other request.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::gateway::{Gateway, Listener};
 use crate::http::peer::Peer;
 use crate::observe::{Arrival, Record, Unread};
 
-/// What is wrong with a head.
+/// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHead {
     /// It is not HTTP/1.1.
     Malformed,
     LongTarget,
-    /// Its target is no URI.
+    /// Its target is not a URI.
     Target,
     TooLarge,
-    /// It says a length that no body can have.
+    /// It states a length that no body can have.
     LargeLength,
     /// Its end did not come in time.
     Late,
@@ -45,8 +45,8 @@ impl Refusal {
     }
 }
 
-/// Answers a head that cannot be read. `seen` is how it begins, as far as that is known, and `detail` what the
-/// parser says of it.
+/// Answers a head that cannot be read. `seen` is its beginning, as far as it is known, and `detail` the
+/// parser's error.
 pub fn refuse_head(
     gateway: &Arc<Gateway>,
     listener: &Listener,
@@ -85,7 +85,7 @@ pub fn refuse_head(
 }
 
 fn kind(bad: BadHead, seen: &[u8]) -> FailureKind {
-    /// A record of TLS that has a handshake, of any version.
+    /// A TLS record with a handshake, of any version.
     const TLS: &[u8] = &[0x16, 0x03];
     match bad {
         BadHead::LongTarget => FailureKind::TargetTooLong,

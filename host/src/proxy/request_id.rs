@@ -1,4 +1,4 @@
-//! What a request is known by in logs, to its upstream and to its client.
+//! The identifier of a request in logs, to its upstream and to its client.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use http::HeaderName;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The identifier of a new request: a UUID of version 7, so that they sort by time (RFC 9562, section 5.7).
+/// Returns the identifier of a new request: a version 7 UUID, so that they sort by time (RFC 9562, section
+/// 5.7).
 pub fn new() -> Arc<str> {
     let mut text = uuid::Uuid::encode_buffer();
     let id = uuid::Uuid::now_v7();

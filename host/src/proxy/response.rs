@@ -1,4 +1,4 @@
-//! The answer's body, and what lives as long as the request does.
+//! The response's body, and the state that lives as long as the request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::policy::limit::Charge;
 pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Response<ResponseBody> {
     let mut headers = head.headers;
     if representation::is_bodiless(head.status) && !body.is_end_stream() {
-        // A plugin gave an answer with a body a status that has none.
+        // A plugin gave a response with a body a status that has none.
         body = Content::default();
     }
-    // What is whole has a length that hyper writes. An empty one may be that of a HEAD.
+    // hyper writes the length of a whole body. An empty one may belong to a HEAD, whose length stays.
     if body.is_whole() && !body.is_end_stream() || head.status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
     }
@@ -36,7 +36,7 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
     let mut response = Response::new(ResponseBody {
         left: body.size_hint().exact(),
         content: body,
-        // The head, which is written with the first data or when there is none yet.
+        // Starts with the head, which is written with the first data or when there is none yet.
         gave: true,
         broken: None,
         held: None,
@@ -46,22 +46,22 @@ pub(super) fn respond(head: ResponseHead, mut body: Content, id: &str) -> Respon
     response
 }
 
-/// What lives as long as the request does.
+/// State that lives as long as the request.
 pub(super) struct Held {
     pub record: Record,
     pub upload: Arc<Upload>,
     pub is_head: bool,
-    /// None for a request that found none free.
+    /// `None` for a request that found none free.
     pub permit: Option<OwnedSemaphorePermit>,
-    /// What limiters charged: of the limits on concurrency, held until the end.
+    /// The limiters' charges; those of concurrency are held until the end.
     pub charges: Vec<Charge>,
 }
 
 /// The body that the client gets. Its end is the end of the request.
 pub struct ResponseBody {
     content: Content,
-    /// Bytes still to be handed over, where that is known: hyper asks for no more after them, and not
-    /// every source knows that it has ended before it is asked again.
+    /// Bytes still to be handed over, if known: hyper does not poll after them, and not every source knows
+    /// that it has ended before it is polled again.
     left: Option<u64>,
     /// Whether anything was handed over since hyper last had to wait.
     gave: bool,
@@ -77,7 +77,7 @@ impl ResponseBody {
         }
     }
 
-    /// Ends the request: the record is written, the permit is free.
+    /// Ends the request: writes the record and frees the permit.
     fn end(&mut self, complete: bool, failure: Option<&Failure>) {
         let Some(mut held) = self.held.take() else {
             return;
@@ -91,7 +91,7 @@ impl ResponseBody {
     }
 }
 
-/// Whose fault it is that an answer ended early.
+/// Returns the failure behind a response that ended early.
 fn broke_off(error: &std::io::Error) -> Failure {
     if let Some(failure) = Failure::of_body(error) {
         return failure;
@@ -105,7 +105,7 @@ fn broke_off(error: &std::io::Error) -> Failure {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // hyper does not ask for a body that cannot have anything: of a HEAD, or an empty one.
+        // hyper does not poll a body that has no bytes: that of a HEAD, or an empty one.
         let is_head = self.held.as_ref().is_some_and(|held| held.is_head);
         self.end(is_head || self.is_end_stream(), None);
     }
@@ -124,7 +124,7 @@ impl Body for ResponseBody {
             None => Pin::new(&mut self.content).poll_frame(context),
         };
         let frame = match polled {
-            // hyper sends what it has when it has to wait, and throws it away for an error.
+            // hyper sends its buffer when it has to wait, but discards it on an error.
             Poll::Ready(Some(Err(error))) if self.gave => {
                 self.broken = Some(error);
                 context.waker().wake_by_ref();
@@ -145,7 +145,7 @@ impl Body for ResponseBody {
                     self.end(true, None);
                 }
             }
-            // The head is sent, so the client can only be told by a connection that breaks off.
+            // The head is sent, so only a broken connection can tell the client.
             Some(Err(error)) => {
                 let failure = broke_off(error);
                 self.end(false, Some(&failure));

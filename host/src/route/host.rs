@@ -1,4 +1,4 @@
-//! Host names: as a pattern in a route and as sent by a client.
+//! Host names, as patterns in routes and as sent by clients.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -49,7 +49,7 @@ impl HostPattern {
         })
     }
 
-    /// Whether it is this host, which is [`normal`].
+    /// Whether the pattern matches this host, which is [`normal`].
     pub(super) fn fits(&self, host: &str) -> bool {
         match self {
             HostPattern::Exact(name) => host == name,
@@ -71,8 +71,8 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// A host as patterns hold it: without a port and one trailing dot, in lower case. An IPv6 address has
-/// one form (RFC 5952).
+/// Returns a host as patterns hold it: without a port and one trailing dot, in lower case. An IPv6 address
+/// has one form (RFC 5952).
 pub(super) fn normal(host: &str) -> Cow<'_, str> {
     let address = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     if let Some((address, _port)) = address
@@ -92,7 +92,7 @@ pub(super) fn normal(host: &str) -> Cow<'_, str> {
     }
 }
 
-/// What follows the first label, the second, and so on.
+/// Returns the parts after the first label, after the second, and so on.
 pub(super) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
     let dots = host.match_indices('.').filter(|(at, _)| *at > 0);
     dots.filter_map(|(at, _)| host.get(at + 1..))

@@ -1,4 +1,4 @@
-//! The routes of one path shape, by the host and the method they ask for.
+//! The routes of one path shape, by host and method.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use super::matching::Match;
 
 #[derive(Debug, Default)]
 pub(super) struct Leaf {
-    /// Those for any host. Most paths have one route, which is found here.
+    /// Routes for any host. Most paths have one route, which is found here.
     any: Candidates,
-    /// Those that ask for a host.
+    /// Routes for certain hosts.
     hosts: Option<Box<Hosts>>,
 }
 
@@ -23,7 +23,7 @@ struct Hosts {
     wildcard: HashMap<String, Candidates>,
 }
 
-/// In the order in which they are tried: those that name methods first, then by priority.
+/// Routes in the order in which they are tried: those that name methods first, then by priority.
 #[derive(Debug, Default)]
 struct Candidates {
     first: Option<Candidate>,
@@ -37,7 +37,7 @@ struct Candidate {
     methods: Methods,
 }
 
-/// None: any.
+/// The methods that a route names; none means any.
 #[derive(Debug)]
 struct Methods {
     /// A bit for each of [`KNOWN`].
@@ -129,8 +129,8 @@ impl Leaf {
         });
     }
 
-    /// The route for a request. More predicates first: host and methods, then host alone, then methods
-    /// alone, then none.
+    /// Returns the route for a request. Routes with more conditions come first: host and methods, then host
+    /// alone, then methods alone, then neither.
     pub fn find(&self, method: &Method, host: Option<&str>) -> Option<u32> {
         let named = |one: &&Candidate| one.methods.name(method);
         let open = |one: &&Candidate| one.methods.is_any();
@@ -142,7 +142,7 @@ impl Leaf {
         found.map(|one| one.route)
     }
 
-    /// The methods that routes here name, for this host.
+    /// Returns the methods that the routes here name for this host.
     pub fn methods(&self, host: Option<&str>) -> impl Iterator<Item = &Method> {
         let candidates = self.of_host(host).chain([&self.any]);
         candidates
@@ -150,7 +150,7 @@ impl Leaf {
             .flat_map(|one| one.methods.iter())
     }
 
-    /// Those that ask for this host: by its whole name, then by ever shorter suffixes.
+    /// Returns the routes for this host: by its whole name, then by ever shorter suffixes.
     fn of_host(&self, host: Option<&str>) -> impl Iterator<Item = &Candidates> {
         let both = self.hosts.as_deref().zip(host);
         both.into_iter().flat_map(|(hosts, host)| {

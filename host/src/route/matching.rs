@@ -1,4 +1,4 @@
-//! What a route says of the requests that it is for.
+//! A route's conditions on requests.
 
 use http::Method;
 
@@ -13,6 +13,6 @@ pub struct Match {
     /// Empty: any.
     pub hosts: Vec<HostPattern>,
     pub path: PathTemplate,
-    /// Settles what the other rules leave open; higher wins.
+    /// Breaks ties of the other rules; higher wins.
     pub priority: i32,
 }

@@ -1,12 +1,12 @@
-//! What a route's parameters hold.
+//! The values of a route's parameters.
 
 use std::borrow::Cow;
 
 use super::path::decoded;
 use super::template::Capture;
 
-/// The parts of a path that a route's template names. They are cut out of the path when asked for,
-/// so that a route without use for them pays nothing.
+/// The parts of a path that a route's template names. They are cut out of the path on demand, so that a route
+/// that does not use them pays nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Parameters<'p> {
     captures: &'p [Capture],
@@ -18,18 +18,18 @@ impl<'p> Parameters<'p> {
         Parameters { captures, path }
     }
 
-    /// The value of a parameter, percent-decoded.
+    /// Returns the value of a parameter, percent-decoded.
     pub fn get(&self, name: &str) -> Option<Cow<'p, str>> {
         self.raw(name).map(decoded)
     }
 
-    /// The value of a parameter as it stands in the path.
+    /// Returns the value of a parameter as it is in the path.
     pub fn raw(&self, name: &str) -> Option<&'p str> {
         let capture = self.captures.iter().find(|capture| capture.name == name)?;
         self.cut(capture)
     }
 
-    /// Names and percent-decoded values, in the order of the template.
+    /// Returns names and percent-decoded values, in the order of the template.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'p, str>)> {
         let captures = self.captures.iter();
         captures.filter_map(|capture| Some((capture.name.as_str(), decoded(self.cut(capture)?))))

@@ -1,4 +1,4 @@
-//! Paths as clients send them: what is refused.
+//! Checks on the paths that clients send.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::limits::message::PATH_SEGMENTS_MAX;
 
-/// Percent-decoded. Of a checked path nothing is lost: [`check`] refuses what is not UTF-8.
+/// Returns the text percent-decoded. A checked path loses nothing: [`check`] refuses what is not UTF-8.
 pub(super) fn decoded(text: &str) -> Cow<'_, str> {
     if text.contains('%') {
         percent_decode_str(text).decode_utf8_lossy()
@@ -15,14 +15,14 @@ pub(super) fn decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a path is one of most: nothing that [`check`] refuses is in it, and nobody reads it in
-/// another way. Seen in one look at its bytes.
+/// Whether a path is plain: it has nothing that [`check`] refuses, and all servers read it alike. Most paths
+/// are. Takes one pass over the bytes.
 pub(super) fn is_plain(path: &str) -> bool {
     let mut segments = 0;
     let mut before = 0;
     for byte in path.bytes() {
         let plain = match (before, byte) {
-            // A dot segment may begin so.
+            // A dot segment may begin like this.
             (b'/', b'.' | b'/') => false,
             (_, b'/') => {
                 segments += 1;
@@ -39,8 +39,8 @@ pub(super) fn is_plain(path: &str) -> bool {
     path.starts_with('/') && segments <= PATH_SEGMENTS_MAX
 }
 
-/// Refuses every path that an upstream may read in another way than the router does: a policy would
-/// then guard one path while another is served.
+/// Refuses every path that an upstream may read differently from the router: a policy would then guard one
+/// path while another is served.
 pub fn check(path: &str) -> Result<(), &'static str> {
     let Some(rest) = path.strip_prefix('/') else {
         return Err("the path does not begin with a slash");
@@ -54,7 +54,7 @@ pub fn check(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Refuses what cannot be a segment of a path.
+/// Refuses a text that cannot be a segment of a path.
 pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     let decoded = if segment.contains('%') {
         check_escapes(segment)?;
@@ -66,8 +66,8 @@ pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     if decoded.chars().any(char::is_control) {
         return Err("the path contains a control character");
     }
-    // An encoded slash or any backslash may be a separator to an upstream, and servlet containers cut
-    // off what follows a semicolon before they resolve dots.
+    // An upstream may take an encoded slash or any backslash as a separator, and servlet containers cut off
+    // the part after a semicolon before they resolve dots.
     let dots = |part: &str| matches!(part.split(';').next(), Some("." | ".."));
     if decoded.split(['/', '\\']).any(dots) {
         return Err("the path contains a dot segment");

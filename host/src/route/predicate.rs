@@ -1,4 +1,4 @@
-//! Which requests a chain's entry is for.
+//! The conditions of a chain's entry on requests.
 
 #[cfg(test)]
 mod tests;
@@ -33,16 +33,16 @@ pub struct FieldTest {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// One of its values is this.
+    /// One of its values equals this.
     Equals(String),
     Present,
     Absent,
 }
 
 impl Predicate {
-    /// Of a CORS preflight, `asked` is the method that it asks for: it counts as that method as well as
-    /// `OPTIONS`, so that an entry for either is for it. The target's path is checked by
-    /// [`super::check_path`]. Where servers differ in how they read path or query, one reading is enough.
+    /// Whether all tests hold. For a CORS preflight, `asked` is the method that it asks for: it counts as
+    /// that method and as `OPTIONS`, so an entry for either is for it. [`super::check_path`] has checked the
+    /// target's path. If servers may read path or query differently, one matching reading is enough.
     pub fn holds(
         &self,
         method: &Method,

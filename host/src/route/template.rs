@@ -10,9 +10,8 @@ use crate::http::target::Target;
 use crate::limits::config::NAME_BYTES_MAX;
 use crate::limits::message::PATH_SEGMENTS_MAX;
 
-/// What a route's path looks like: literal segments, `{name}` for any one segment that is not
-/// empty, and at the end `{name+}` for all that is left, if anything is, or `{name*}` for all that is left,
-/// also nothing.
+/// The pattern of a route's path: literal segments, `{name}` for any one segment that is not empty, and at
+/// the end `{name+}` for all that is left, which must not be empty, or `{name*}`, which may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
     text: String,
@@ -20,7 +19,7 @@ pub struct PathTemplate {
     captures: Arc<[Capture]>,
 }
 
-/// Parameter names are no part of it: equal segments match the same requests.
+/// One segment of a template. It has no parameter name: equal segments match the same requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
     /// Percent-decoded.
@@ -30,14 +29,14 @@ pub(super) enum Segment {
     Rest(Rest),
 }
 
-/// Whether a parameter for all that is left may also be nothing.
+/// Whether a parameter for all that is left may also be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Rest {
     Some,
     Any,
 }
 
-/// Where in the path a parameter stands.
+/// The place of a parameter in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Capture {
     pub name: String,
@@ -46,7 +45,7 @@ pub(super) struct Capture {
 }
 
 impl PathTemplate {
-    /// The error completes "the path `...`".
+    /// Parses a template. The error completes "the path `...`".
     pub fn parse(text: &str) -> Result<PathTemplate, String> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err("must begin with a slash".to_owned());
@@ -93,19 +92,19 @@ impl PathTemplate {
         })
     }
 
-    /// As written.
+    /// Returns the template as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The names of its parameters, in order.
+    /// Returns the names of its parameters, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.captures.iter().map(|capture| capture.name.as_str())
     }
 
-    /// Whether the path of a target is one of this template: as the router reads it, or as some
-    /// lenient server does. Either is enough, so that no spelling leads a request past an entry that is
-    /// for this path. One that can be read in too many ways is every template's.
+    /// Whether the path of a target matches this template, as the router or some lenient server reads it.
+    /// Either is enough, so that no spelling gets a request past an entry for this path. A path that can be
+    /// read in too many ways matches every template.
     pub(super) fn fits(&self, target: &Target) -> bool {
         self.fits_as_written(target.path())
             || match target.readings() {
@@ -169,7 +168,7 @@ fn literal(part: &str, last: bool) -> Result<Segment, String> {
         }
         None => {}
     }
-    // What no request may contain, no template can match.
+    // A template cannot match what no request may contain.
     path::check_segment(part).map_err(|why| format!("matches no request: {why}"))?;
     Ok(Segment::Literal(path::decoded(part).into_owned()))
 }

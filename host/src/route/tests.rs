@@ -1,4 +1,4 @@
-//! Each rule as a table, and the trie against a matcher that only compares.
+//! Each rule as a table, and the trie against a naive matcher.
 
 use http::Method;
 use proptest::prelude::*;
@@ -346,7 +346,7 @@ fn templates() {
     }
 }
 
-/// How well a template matches: one kind per segment of the path, lower is better. `None`: not.
+/// How well a template matches: one kind per segment of the path, lower is better. `None` if it does not.
 fn kinds(template: &str, path: &str) -> Option<Vec<u8>> {
     let path: Vec<&str> = path.split('/').skip(1).collect();
     let template: Vec<&str> = template.split('/').skip(1).collect();
@@ -375,8 +375,8 @@ fn kinds(template: &str, path: &str) -> Option<Vec<u8>> {
     (template.len() == path.len()).then_some(kinds)
 }
 
-/// The length of the best host pattern that matches, after 1 for exact and 0 for a wildcard.
-/// `Some(None)`: no host is asked for.
+/// The length of the best host pattern that matches, after 1 for exact and 0 for a wildcard. `Some(None)` if
+/// the route names no host.
 fn host_rank(matches: &Match, host: &str) -> Option<Option<(u8, usize)>> {
     if matches.hosts.is_empty() {
         return Some(None);
@@ -479,7 +479,7 @@ proptest! {
         all in prop::collection::vec(any_route(), 1..14),
         requests in prop::collection::vec((0..3_usize, 0..6_usize, any_path()), 20),
     ) {
-        // Routes that conflict are left out one by one, as an operator would.
+        // Conflicting routes are removed one by one, as an operator would.
         let mut kept: Vec<Match> = Vec::new();
         for matches in all {
             kept.push(matches);
@@ -492,7 +492,7 @@ proptest! {
             let method: Method = METHODS[method].parse().unwrap();
             let found = router.find(&method, Some(REQUEST_HOSTS[host]), &path);
             match naive(&kept, &method, REQUEST_HOSTS[host], &path) {
-                // A path that a lenient server reads as another route's is nobody's.
+                // A path that a lenient server reads as another route's is refused.
                 Ok(best) if tollgate_readings::paths(&path).unwrap().iter()
                     .filter_map(|other| naive(&kept, &method, REQUEST_HOSTS[host], other).ok())
                     .any(|other| other != best) =>
@@ -515,7 +515,7 @@ proptest! {
         }
     }
 
-    /// A pair is in conflict exactly if some request fits both and the rules rank them alike.
+    /// Two routes conflict exactly if some request fits both and the rules rank them alike.
     #[test]
     fn conflicts_are_what_the_rules_leave_open(first in any_route(), second in any_route()) {
         let both = [first, second];

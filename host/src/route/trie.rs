@@ -1,10 +1,9 @@
-//! A trie over path segments. At each node a literal child is tried before the parameter child, and
-//! that before the one for all that is left; what fails further down comes back and tries the next. Every node is
-//! reached by one way only, so a search visits each node at most once, whatever the path.
+//! A trie over path segments. At each node a literal child is tried before the parameter child, and that before
+//! the one for all that is left; a search that fails further down backtracks to the next. Only one way leads to
+//! each node, so a search visits each at most once, whatever the path.
 //!
-//! Among thousands of routes a search costs what it has to fetch from memory, so the parts are small and
-//! each kind lies in one piece: a step down reads a line of the table, the text that it is compared
-//! with, and the node.
+//! With thousands of routes the cost of a search is its memory accesses, so the parts are small and each kind
+//! is contiguous: a step down reads a cache line of the table, the text to compare with, and the node.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
@@ -15,7 +14,7 @@ use super::leaf::Leaf;
 use super::path;
 use super::template::{Rest, Segment};
 
-/// The root, which is nobody's child: as a child it means none.
+/// The root. It is no node's child: as a child it means none.
 const ROOT: u32 = 0;
 /// A leaf without routes.
 const EMPTY: u32 = 0;
@@ -30,24 +29,25 @@ pub(super) struct Trie {
     texts: String,
 }
 
-/// What follows a prefix of segments, by index.
+/// What follows a prefix of segments, as indices.
 #[derive(Debug, Clone, Copy)]
 struct Node {
     parameter: u32,
     /// The routes whose template ends here.
     leaf: u32,
-    /// The routes whose template ends in a parameter for all that is left here, where something is.
+    /// The routes whose template ends here in a parameter for all that is left, for paths where something is
+    /// left.
     rest: u32,
-    /// Those of them whose parameter may be nothing, where nothing is.
+    /// Those of them whose parameter may be empty, for paths where nothing is left.
     nothing: u32,
 }
 
-/// The way from one node to another, by a segment.
+/// The step from one node to another, by a segment.
 #[derive(Debug, Clone, Copy)]
 struct Literal {
     from: u32,
     to: u32,
-    /// Where the segment begins in [`Trie::texts`], and how long it is.
+    /// The segment's start in [`Trie::texts`], and its length.
     at: u32,
     bytes: u32,
 }
@@ -73,13 +73,13 @@ impl Node {
     };
 }
 
-/// An index as it is kept. A configuration that is read into memory has fewer parts than that.
+/// Returns an index as it is stored. A configuration that fits in memory has fewer parts than 2^32.
 pub(super) fn index(number: usize) -> u32 {
     u32::try_from(number).expect("there are fewer than 2^32 segments of routes")
 }
 
 impl Trie {
-    /// Calls `insert` with each leaf of the requests that a template is for, made if there is none.
+    /// Calls `insert` with each leaf for a template's requests; creates missing ones.
     pub fn each_leaf(&mut self, segments: &[Segment], mut insert: impl FnMut(&mut Leaf)) {
         let mut at = ROOT as usize;
         let mut rest = None;
@@ -120,7 +120,7 @@ impl Trie {
         self.nodes.len() - 1
     }
 
-    /// The node that a literal segment leads to, made if there is none.
+    /// Returns the node that a literal segment leads to; creates a missing one.
     fn below(&mut self, from: usize, segment: &str) -> usize {
         let from = index(from);
         if let Some(to) = self.literal(from, segment) {
@@ -146,7 +146,7 @@ impl Trie {
         Some(self.literals.find(hash, is)?.to)
     }
 
-    /// Visits the leaves that a path leads to, best first, until one breaks.
+    /// Visits the leaves that a path leads to, best first, until `visit` breaks.
     pub fn walk<B>(
         &self,
         path: &str,

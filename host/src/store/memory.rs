@@ -1,12 +1,12 @@
-//! What plugins keep between calls (`kv` in `wit/host.wit`): values under keys, in a namespace of each
-//! plugin's own, in the memory of the process.
+//! The state that plugins keep between calls (`kv` in `wit/host.wit`): values under keys, in each plugin's
+//! own namespace, in the memory of the process.
 //!
-//! One bound in bytes holds for all. Over it, the namespace that has the most gives something up, so
-//! that one which has less than an equal share never loses anything to another. Within a namespace a
-//! hand goes round (CLOCK, second chance): what was read since it last passed stays once more.
+//! One bound in bytes covers all namespaces. When it is exceeded, the largest namespace evicts an entry, so
+//! one with less than an equal share never loses anything to another. Within a namespace a hand goes round
+//! (CLOCK, second chance): an entry that was read since it last passed stays once more.
 //!
-//! The namespaces are the shards: no two plugins share one, and the hand and the bytes of each are kept under its one
-//! lock, which the shards of a `dashmap` would not give.
+//! The namespaces are the shards: no two plugins share one, and one lock guards each one's hand and byte count, which
+//! a `dashmap`'s shards would not offer.
 
 mod entries;
 #[cfg(test)]
@@ -24,18 +24,18 @@ use indexmap::IndexMap;
 /// All namespaces.
 pub struct Kv {
     bytes_max: usize,
-    /// Of all namespaces. Between a write and its making room it may be over the bound by what is being
-    /// written.
+    /// The size of all namespaces. Between a write and making room for it, this may exceed the bound by the
+    /// size of the write.
     bytes: AtomicUsize,
     namespaces: RwLock<IndexMap<Arc<str>, Arc<Namespace>>>,
-    /// Whose turn it is to be swept.
+    /// The turn of the next namespace to sweep.
     turn: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Namespace {
     entries: Mutex<Entries>,
-    /// As in `entries`, to be read without the lock.
+    /// A copy of the count in `entries`, readable without the lock.
     bytes: AtomicUsize,
 }
 
@@ -55,7 +55,7 @@ impl Kv {
         self.get_at(plugin, key, Instant::now())
     }
 
-    /// Sets a value for a time; none is until it is evicted.
+    /// Sets a value for a time; `None` keeps it until it is evicted.
     ///
     /// # Errors
     /// If key or value are too long.
@@ -79,11 +79,11 @@ impl Kv {
         })
     }
 
-    /// Adds to a whole number, which is kept in decimal digits; answers the sum. The time holds if the
+    /// Adds to a whole number, which is kept in decimal digits; returns the sum. `ttl` only applies if the
     /// key is new.
     ///
     /// # Errors
-    /// If the key is too long, its value no such number, or the sum beyond 64 bits.
+    /// If the key is too long, its value is not such a number, or the sum exceeds 64 bits.
     pub fn add(
         &self,
         plugin: &str,
@@ -94,7 +94,7 @@ impl Kv {
         self.add_at(plugin, key, delta, ttl, Instant::now())
     }
 
-    /// Sets the value only if it is now `expected` (none: there is no value); answers whether it was.
+    /// Sets the value only if it is `expected` now (`None`: there is no value); returns whether it was.
     ///
     /// # Errors
     /// If key or value are too long.
@@ -109,7 +109,7 @@ impl Kv {
         self.replace_at(plugin, key, expected, value, ttl, Instant::now())
     }
 
-    /// What is kept now, in bytes.
+    /// Returns the size of all entries now, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -211,7 +211,7 @@ impl Kv {
         Ok(())
     }
 
-    /// Changes a plugin's entries as one step, then sweeps and makes room.
+    /// Changes a plugin's entries atomically, then sweeps and makes room.
     fn write<T>(
         &self,
         plugin: &str,
@@ -237,7 +237,7 @@ impl Kv {
         namespaces.get(plugin).cloned()
     }
 
-    /// There are as many as the configurations of this process had plugins with the grant.
+    /// Returns a plugin's namespace. There is one for each plugin that ever had the grant in this process.
     fn namespace(&self, plugin: &str) -> Arc<Namespace> {
         if let Some(namespace) = self.existing(plugin) {
             return namespace;
@@ -247,7 +247,8 @@ impl Kv {
         Arc::clone(namespaces.entry(Arc::from(plugin)).or_default())
     }
 
-    /// A plugin that writes no more, or is gone, has nobody else to take away what expired.
+    /// Sweeps the next namespace: expired entries of a plugin that is gone or no longer writes are not
+    /// removed otherwise.
     fn sweep_another(&self, now: Instant) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let namespace = {
@@ -257,7 +258,7 @@ impl Kv {
             namespaces.get_index(index).map(|(_, it)| Arc::clone(it))
         };
         let Some(namespace) = namespace else { return };
-        // One that is busy sweeps itself.
+        // A busy namespace sweeps itself.
         if let Ok(mut entries) = namespace.entries.try_lock() {
             entries.sweep(now);
             self.account(&namespace, &entries);
@@ -274,7 +275,7 @@ impl Kv {
             };
             let Some(largest) = largest else { return };
             let mut entries = largest.lock();
-            // Another may just have made the room.
+            // Another thread may just have made room.
             if self.bytes() <= self.bytes_max || !entries.evict(now) {
                 return;
             }
@@ -282,10 +283,10 @@ impl Kv {
         }
     }
 
-    /// Takes over what a namespace has now. Its lock is held.
+    /// Updates the byte counts for a namespace, whose lock the caller holds.
     fn account(&self, namespace: &Namespace, entries: &Entries) {
         let before = namespace.bytes.swap(entries.bytes, Ordering::Relaxed);
-        // Wraps round where less is kept than before; the sum over all namespaces is right.
+        // Wraps if the namespace shrank; the sum over all namespaces is right.
         let change = entries.bytes.wrapping_sub(before);
         self.bytes.fetch_add(change, Ordering::Relaxed);
     }
@@ -297,17 +298,17 @@ impl Namespace {
     }
 }
 
-/// None where the time is beyond what the clock can say: that is never.
+/// Returns when a value expires; `None` (never) also if the clock cannot represent the time.
 fn until(ttl: Option<Duration>, now: Instant) -> Option<Instant> {
     ttl.and_then(|ttl| now.checked_add(ttl))
 }
 
-/// Without room to spare, which nobody would count.
+/// Returns the value without spare capacity, which the byte count would miss.
 fn exact(value: Vec<u8>) -> Bytes {
     Bytes::from(value.into_boxed_slice())
 }
 
-/// A number as `add` writes it, and only so: `+1` and `01` are texts.
+/// Reads a number only in the form that `add` writes: `+1` and `01` are texts.
 fn whole(value: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(value).ok()?;
     let number: i64 = text.parse().ok()?;

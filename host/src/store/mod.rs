@@ -1,3 +1,3 @@
-//! Where state lives that outlasts a request. In this release that is the memory of the process.
+//! State that outlives a request. In this release it is in the memory of the process.
 
 pub mod memory;

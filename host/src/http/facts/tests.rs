@@ -179,7 +179,7 @@ fn values_are_told_apart_where_their_bytes_run_together() {
     for (index, value) in values.iter().enumerate() {
         let same = values.iter().filter(|other| *other == value).count();
         assert_eq!(same, 1, "{index}");
-        // None begins another, so that what stands behind it cannot be mistaken.
+        // None is a prefix of another, so that what follows it cannot be mistaken.
         let begun = values.iter().filter(|other| other.starts_with(value));
         assert_eq!(begun.count(), 1, "{index}");
     }

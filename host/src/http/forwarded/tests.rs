@@ -12,7 +12,7 @@ fn headers(lines: &[(&str, &[u8])]) -> HeaderMap {
     headers
 }
 
-/// What is settled of a request with these lines from this peer, and its fields then.
+/// What is settled for a request with these lines from this peer, and its fields afterwards.
 fn settled(peer: &str, lines: &[(&str, &[u8])]) -> (Settled, HeaderMap) {
     let mut headers = headers(lines);
     let trusted = TRUSTED.map(|net| net.parse().unwrap());
@@ -56,7 +56,7 @@ fn a_trusted_chain_is_walked_from_its_end() {
     let (client, list) = listed("10.0.0.1", &lists);
     assert_eq!(client, "203.0.113.1".parse().ok());
     assert_eq!(list, "198.51.100.9, 203.0.113.1, 10.9.9.9, 10.0.0.1");
-    // Where all are trusted, the first of them asks.
+    // If all are trusted, the first of them is the client.
     assert_eq!(
         listed("10.0.0.1", &[b"10.1.1.1, 10.2.2.2"]).0,
         "10.1.1.1".parse().ok()
@@ -207,7 +207,7 @@ fn of_a_trusted_proxy_all_names_of_the_client_say_the_same() {
     assert_eq!(headers.get("x-real-ip"), None);
 }
 
-/// The scheme and the host that these lines of a trusted proxy settle.
+/// The scheme and the host that are settled from these lines of a trusted proxy.
 fn asked(lines: &[(&str, &str)]) -> String {
     let lines: Vec<(&str, &[u8])> = lines
         .iter()

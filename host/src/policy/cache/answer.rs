@@ -1,10 +1,10 @@
-//! What the cache answers.
+//! The cache's answers.
 
 use http::{HeaderMap, StatusCode};
 
 use super::bodies::body::CacheBody;
 
-/// A response to send on, its head complete.
+/// A response to send, with a complete head.
 pub struct Served {
     pub status: StatusCode,
     pub headers: HeaderMap,

@@ -1,5 +1,5 @@
-//! A fetch on its way out: what becomes of the response, in the store, for the client that asked, and
-//! for those who wait (RFC 9111, sections 3 and 4.3).
+//! A fetch on its way out: handling the response for the store, for the client that asked, and for waiting
+//! requests (RFC 9111, sections 3 and 4.3).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,8 +23,8 @@ use super::serve::{Client, Whole};
 use super::shared::Cache;
 use crate::http::body::BoxBody;
 
-/// A fetch that the cache wants to see the response of. Dropped unanswered (the client has gone, a
-/// plugin failed), it lets one of those who wait take its place.
+/// A fetch whose response the cache wants to see. If it is dropped unanswered (the client has gone, a plugin
+/// failed), one of the waiting requests takes its place.
 pub struct Fill {
     pub(super) cache: Arc<Cache>,
     pub(super) watch: Watch,
@@ -33,23 +33,24 @@ pub struct Fill {
     pub(super) request: HeaderMap,
     pub(super) requested: SystemTime,
     pub(super) forward: Forward,
-    /// What is stored, and too old.
+    /// The stored response, which is too old.
     pub(super) stale: Option<StoredResponse>,
     /// The client's conditions and range go inwards as they are.
     pub(super) conditions_pass: bool,
     pub(super) lead: Option<Lead>,
 }
 
-/// What the way out comes to.
+/// The outcome of the way out.
 pub enum Filled {
     Served(Served),
-    /// The response is of no use to the client. It gets that of another request, which this one is of.
+    /// The response is of no use to the client: send the request of this [`Fill`] and answer with its
+    /// response.
     AskAgain(Fill),
 }
 
 impl Fill {
-    /// Changes the request that goes inwards: the client's conditions and range are taken off, as
-    /// they are met on the way out, and the validators of what is stored are put on.
+    /// Changes the request that goes inwards: removes the client's conditions and range, which are met on the
+    /// way out, and adds the validators of the stored response.
     pub fn prepare(&self, method: &mut Method, headers: &mut HeaderMap) {
         if !self.is_head {
             *method = Method::GET;
@@ -70,19 +71,19 @@ impl Fill {
         }
     }
 
-    /// Those who wait for this fetch, or may come to. None if it is for its own client alone.
+    /// Returns the requests that wait for this fetch, now or later; `None` if it is for its own client alone.
     pub fn followers(&self) -> Option<Followers> {
         self.lead.as_ref().map(Lead::followers)
     }
 
-    /// What is being validated: a success with a validator.
+    /// Returns the stored response that is being validated: a success with a validator.
     pub(super) fn validated(&self) -> Option<&StoredResponse> {
         let stale = self.stale.as_ref().filter(|_| !self.conditions_pass)?;
         is_validatable(stale).then_some(stale)
     }
 
-    /// The head that a 304 of the inner chain stands for: what is stored, freshened. For the plugin's
-    /// hook, which should judge that and not the 304. None where the response stands for itself.
+    /// Returns the head that a 304 of the inner chain stands for: the stored one, freshened. The plugin's
+    /// hook should judge that and not the 304. `None` if the response stands for itself.
     pub fn freshened(
         &self,
         status: StatusCode,
@@ -136,7 +137,7 @@ impl Fill {
         match judged {
             Some(head) => self.keep(head, response, body, now),
             None => {
-                // Else another leads: what befell this one need not befall those who wait.
+                // Otherwise another request leads: this failure need not befall the waiting requests.
                 if !gateway_error && storage != Storage::Unjudged {
                     self.note_unshared(status, now);
                 }
@@ -158,10 +159,10 @@ impl Fill {
         }
     }
 
-    /// Answers with what is stored where the upstream fails, if it may (RFC 9111, section 4.2.4; RFC
-    /// 5861, section 4).
+    /// Answers an upstream's failure with the stored response, if allowed (RFC 9111, section 4.2.4; RFC 5861,
+    /// section 4).
     fn stand_in(&self, status: StatusCode, now: SystemTime) -> Option<Served> {
-        // A failure of old says less than the one of now.
+        // A stored failure says less than the current one.
         let stale = self.stale.as_ref();
         let stale = stale.filter(|stale| !stale.head.status.is_server_error())?;
         let lifetime = &stale.head.lifetime;
@@ -169,7 +170,7 @@ impl Fill {
         if !lifetime.may_answer_for_failure(now, wish) {
             return None;
         }
-        // Others may not wish it.
+        // The waiting requests may not have that wish.
         if lifetime.may_answer_for_failure(now, None) {
             self.land(Landing::Shared(stale.clone()));
         }
@@ -182,7 +183,7 @@ impl Fill {
         stale.serve(self.client(), now, report)
     }
 
-    /// Sends the response on as it comes, unless the client is better served by its own range.
+    /// Sends the response on as it arrives, unless the client is better served by its own range.
     pub(super) fn pass_on(self, mut response: Whole, body: BoxBody, now: SystemTime) -> Filled {
         if self.is_far_off(&response, false) {
             return Filled::AskAgain(self.of_its_own(now));
@@ -203,7 +204,7 @@ impl Fill {
         Filled::Served(response.finish(self.client(), report))
     }
 
-    /// Whether the range that was taken off the request is too far off to be cut from this response.
+    /// Whether the range that was removed from the request is too far off to be cut from this response.
     pub(super) fn is_far_off(&self, response: &Whole, is_stored: bool) -> bool {
         let Whole {
             status, headers, ..
@@ -213,7 +214,7 @@ impl Fill {
             && range::is_far_off(&self.request, *status, headers, response.length, is_stored)
     }
 
-    /// The same request for its client alone, as the client made it.
+    /// Returns the same request for its client alone, as the client made it.
     pub(super) fn of_its_own(&self, now: SystemTime) -> Fill {
         Fill {
             cache: Arc::clone(&self.cache),
@@ -243,7 +244,7 @@ pub(super) fn is_validatable(kept: &StoredResponse) -> bool {
     kept.head.status.is_success() && has_validator
 }
 
-/// How long the body will be, where that is known.
+/// Returns the length of the body, if it is known.
 fn content_length(headers: &HeaderMap, body: &BoxBody) -> Option<u64> {
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse().ok());

@@ -1,4 +1,4 @@
-//! What is stored, made fresh again by a response without a body (RFC 9111, sections 4.3.4 and 4.3.5).
+//! Freshening a stored response by one without a body (RFC 9111, sections 4.3.4 and 4.3.5).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,8 +18,8 @@ use super::rules::storage::Storage;
 use super::serve::Whole;
 
 impl Fill {
-    /// A 304 to the condition that was made of what is stored. If it is about another response, what is
-    /// stored is not what the origin has, and the origin is asked without a condition.
+    /// Handles a 304 to a condition made from the stored response. If the 304 is about another response, the
+    /// origin no longer has the stored one, and is asked again without a condition.
     pub(super) fn not_modified(
         mut self,
         stale: &StoredResponse,
@@ -36,7 +36,7 @@ impl Fill {
         self.freshen(stale, merge(&stale.head.headers, headers), storage, now)
     }
 
-    /// The stored body, under a head that is up to date.
+    /// Answers with the stored body under the updated head.
     fn freshen(
         mut self,
         stale: &StoredResponse,
@@ -64,7 +64,7 @@ impl Fill {
             self.cache.store.drop_variant(&self.watch.key, stale);
             self.land(Landing::Alone);
         }
-        // In the store all is complete.
+        // Never `None`: stored bodies are complete.
         let (body, length) = stale
             .content
             .open()
@@ -79,7 +79,7 @@ impl Fill {
         Filled::Served(whole.finish(self.client(), report))
     }
 
-    /// A cookie that is set with a 304 or an answer to HEAD is this client's: the rest is judged without.
+    /// Judges the head without cookies: one set by a 304 or an answer to HEAD is for this client only.
     fn judge_freshened(
         &self,
         status: StatusCode,
@@ -94,7 +94,7 @@ impl Fill {
         self.judge(status, &storable, storage, now)
     }
 
-    /// An answer to HEAD tells whether the stored response to GET is still what the origin has.
+    /// Freshens or drops the stored response to GET: an answer to HEAD tells whether the origin still has it.
     pub(super) fn freshen_by_head(
         &self,
         status: StatusCode,
@@ -121,9 +121,9 @@ impl Fill {
     }
 }
 
-/// Whether a 304 is about what is stored. Without a validator, or with one that the stored response does
-/// not have, it can only be about what was asked. An entity tag is compared weakly: servers that compress
-/// make it weak in a 200, and not in a 304.
+/// Whether a 304 is about the stored response. Without a validator, or with one that the stored response
+/// lacks, it can only be about what was asked. An entity tag is compared weakly: servers that compress make
+/// it weak in a 200, and not in a 304.
 fn is_about(stored: &HeaderMap, update: &HeaderMap) -> bool {
     match (stored.get(ETAG), update.get(ETAG)) {
         (Some(stored), Some(updated)) => weakly_equal(stored.as_bytes(), updated.as_bytes()),
@@ -132,7 +132,7 @@ fn is_about(stored: &HeaderMap, update: &HeaderMap) -> bool {
     }
 }
 
-/// Whether an answer to HEAD is about what is stored: all that it says of validators and length fits.
+/// Whether an answer to HEAD is about the stored response: its validators and length all match.
 fn is_same(stale: &StoredResponse, update: &HeaderMap) -> bool {
     let stored = &stale.head.headers;
     let tags = match (stored.get(ETAG), update.get(ETAG)) {

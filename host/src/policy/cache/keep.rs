@@ -1,4 +1,4 @@
-//! What a fetch brings is kept: in the store, and for those who wait (RFC 9111, sections 3 and 4).
+//! Keeps what a fetch brings: in the store, and for waiting requests (RFC 9111, sections 3 and 4).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,7 +24,7 @@ use super::serve::Whole;
 use crate::http::body::BoxBody;
 
 impl Fill {
-    /// The head to store, if the response may be.
+    /// Returns the head to store, or `None` if the response may not be stored.
     pub(super) fn judge(
         &self,
         status: StatusCode,
@@ -55,7 +55,7 @@ impl Fill {
         })
     }
 
-    /// Stores the response as it comes, and lets all who wait read along.
+    /// Stores the response as it arrives, and lets all waiting requests read along.
     pub(super) fn keep(
         mut self,
         head: StoredHead,
@@ -70,7 +70,7 @@ impl Fill {
             return self.pass_on(response, body, now);
         }
         if response.length == Some(0) || body.is_end_stream() {
-            // A body that has ended before its length is broken, and passed on as such.
+            // A body that ends before its stated length is broken, and is passed on as broken.
             if response.length.is_some_and(|length| length > 0) {
                 return self.pass_on(response, body, now);
             }
@@ -82,13 +82,13 @@ impl Fill {
             return self.pass_on(response, body, now);
         };
         let growing = Growing::new(response.length, room);
-        // It is stored all the same, for others.
+        // The response is stored for other clients all the same.
         let own = self
             .is_far_off(&response, true)
             .then(|| self.of_its_own(now));
         response.body = match growing.subscribe() {
             Some(reader) if own.is_none() => CacheBody::growing(reader),
-            // Else it has only just begun.
+            // `subscribe` cannot fail here: the body has only just begun.
             _ => CacheBody::empty(),
         };
         let kept = StoredResponse {
@@ -111,8 +111,8 @@ impl Fill {
                 .store
                 .put_for(&watch, StoredResponse { content, ..kept }, stale.as_ref());
         };
-        // Those who come while it grows are told to read along, until the lead is dropped: with this,
-        // at the end of the pump.
+        // Requests that come while the body grows read along until the lead is dropped: here, or when the
+        // pump ends.
         let give_up = move || {
             flights.note_unshared(&key, now);
             drop(lead);
@@ -144,8 +144,8 @@ impl Fill {
         }
     }
 
-    /// Tells those who wait, if it may answer them. One that was fresh when it was made, and is not any
-    /// more, is for them and for nobody who comes later: they waited since before.
+    /// Hands the response to the waiting requests, if it may answer them. One that was fresh when it was made
+    /// but no longer is answers only them, since they have waited since before; later requests do not get it.
     pub(super) fn share(&mut self, kept: StoredResponse, now: SystemTime) {
         let lifetime = &kept.head.lifetime;
         let flights = &self.cache.flights;
@@ -163,7 +163,8 @@ impl Fill {
         }
     }
 
-    /// Remembers that the key's responses are each for one, and drops what this one replaces.
+    /// Remembers that the key's responses cannot be shared, and drops the stored variant that this one
+    /// replaces.
     pub(super) fn note_unshared(&self, status: StatusCode, now: SystemTime) {
         if self.lead.is_some() {
             self.cache.flights.note_unshared(&self.watch.key, now);

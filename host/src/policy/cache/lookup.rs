@@ -1,4 +1,4 @@
-//! The way in: whether a request can be answered, must wait, or goes inwards (RFC 9111, section 4).
+//! The way in: whether a request is answered, waits, or goes inwards (RFC 9111, section 4).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,7 +33,7 @@ pub struct CacheRequest<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// What the plugin said on the way in.
+/// The plugin's answer on the way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMode {
     /// Neither read nor fill. An unsafe method still invalidates its URI.
@@ -48,8 +48,8 @@ pub enum KeyMode {
 pub enum Found {
     /// Send this; the request goes no further inwards.
     Served(Served),
-    /// Send this, which is stale, and run the inner chain beside it for the [`Fill`], whose answer
-    /// nobody gets: drop it.
+    /// Send this stale response, and run the inner chain beside it for the [`Fill`]; drop the fill's answer,
+    /// which no client gets.
     AnswerAndRevalidate(Served, Fill),
     /// Go inwards; the response belongs to the [`Fill`].
     Fetch(Fill),
@@ -62,24 +62,24 @@ struct Wanted<'a> {
     key: StoreKey,
     client: Client<'a>,
     wishes: RequestDirectives,
-    /// The plugin vouches for the key, also where the request has `Authorization`.
+    /// The plugin vouches for the key, even if the request has `Authorization`.
     is_keyed: bool,
-    /// A response that was fetched for others, and is of another variant.
+    /// The head of a response that another request fetched, of another variant.
     other: Option<Arc<StoredHead>>,
 }
 
-/// A request that it cannot answer.
+/// A request that the cache cannot answer.
 struct Miss {
     forward: Forward,
     stale: Option<StoredResponse>,
-    /// What the responses of this key vary by, and this request has for it.
+    /// The secondary key: the fields that this key's responses vary by, with this request's values.
     secondary: Vec<u8>,
-    /// Only a fetch of its own will do.
+    /// The request must fetch for itself.
     alone: bool,
 }
 
 impl Cache {
-    /// The way in. May wait, for a bounded time, for another request's fetch of the same.
+    /// The way in. May wait, for a bounded time, for another request's fetch of the same key.
     pub async fn lookup(
         self: &Arc<Self>,
         request: &CacheRequest<'_>,
@@ -123,7 +123,7 @@ impl Cache {
                     }
                     wanted.other = Some(kept.head);
                 }
-                // All leaders gave up: now another leads.
+                // All leaders gave up: join again, and perhaps lead.
                 Waited::Landed(Landing::Waiting) => {}
                 Waited::Landed(Landing::Alone) => {
                     return self.fetch(&wanted, miss, watch, None, now);
@@ -150,7 +150,7 @@ impl Cache {
         let wishes = RequestDirectives::of(request.headers);
         let (key, is_keyed) = match mode {
             KeyMode::Bypass => return Err(pass(Forward::Bypass)),
-            // What a body asks for is not in the key.
+            // A request body is not part of the key.
             _ if wishes.no_store
                 || conditions::is_for_origin(request.headers)
                 || has_body(request.headers)
@@ -174,7 +174,7 @@ impl Cache {
         })
     }
 
-    /// For a method that nothing is stored of.
+    /// Returns the pass for a method whose responses are never stored.
     fn pass(self: &Arc<Self>, request: &CacheRequest<'_>, mode: KeyMode, namespace: &str) -> Pass {
         let is_safe = [Method::OPTIONS, Method::TRACE].contains(request.method);
         let (forward, keyed) = match mode {
@@ -197,7 +197,7 @@ impl Cache {
         }
     }
 
-    /// Answers from the store, if it can.
+    /// Answers from the store, if possible.
     fn hit(self: &Arc<Self>, wanted: &Wanted<'_>, now: SystemTime) -> Result<Found, Miss> {
         let variants = self.store.get(&wanted.key);
         let variants = variants.as_deref().unwrap_or_default();
@@ -224,8 +224,8 @@ impl Cache {
             },
             stale: best.cloned(),
             secondary: secondary.unwrap_or_default(),
-            // A response to one who is authorized is seldom for others, so that waiting for it would
-            // be in vain; and one that has to be validated now is not one that was asked for before.
+            // A response to a request with `Authorization` can seldom be shared, so waiting for it would be
+            // in vain; and a fetch that began earlier is not the validation that this request demands now.
             alone: insists
                 || wanted.wishes.no_cache
                 || wanted.client.is_head
@@ -241,7 +241,7 @@ impl Cache {
         self.without_hit(wanted, miss, now)
     }
 
-    /// Answers with what is stale, and has it fetched anew unless somebody does already.
+    /// Answers with the stale response, and has it fetched anew unless another request already does.
     fn revalidate(
         self: &Arc<Self>,
         wanted: &Wanted<'_>,
@@ -256,7 +256,7 @@ impl Cache {
             Role::Leads(lead) => {
                 let mut fill = self.fill(wanted, miss, watch, Some(lead), now);
                 fill.is_head = false;
-                // It outlives the request, and its client has an answer already.
+                // The fill outlives the request, whose client already has an answer.
                 for name in conditions::CLIENTS_OWN {
                     fill.request.remove(name);
                 }
@@ -333,8 +333,8 @@ impl Cache {
             request: wanted.client.headers.clone(),
             requested: now,
             forward: miss.forward,
-            // For one alone there is nothing to gain by fetching more than was asked for, unless
-            // what is stored can be validated so.
+            // A fetch for one client gains nothing by fetching more than the client asked for, unless that
+            // validates the stored response.
             conditions_pass: lead.is_none() && !miss.stale.as_ref().is_some_and(is_validatable),
             stale: miss.stale,
             lead,
@@ -353,13 +353,14 @@ impl Wanted<'_> {
         head.selection.selects(self.client.headers, &head.headers)
     }
 
-    /// The same, and may have it. What was stored for all may not be what its origin has for one who
-    /// is known to it, so `Authorization` asks for what says that it may be shared nevertheless.
+    /// Whether the request selects this variant and may have it. The origin may have something else for a
+    /// caller that it knows, so a request with `Authorization` only gets a response that says it may be
+    /// shared with one.
     fn selects(&self, kept: &StoredResponse) -> bool {
         self.is_like(kept) && (kept.head.for_authorized || !self.is_authorized())
     }
 
-    /// Whether the client would wait long for the part that it wants of this one.
+    /// Whether the client would wait long for the part of this response that it wants.
     fn is_far_off(&self, kept: &StoredResponse) -> bool {
         let StoredContent::Growing(growing) = &kept.content else {
             return false;
@@ -369,14 +370,14 @@ impl Wanted<'_> {
         self.selects(kept) && range::is_far_off(request, head.status, &head.headers, length, true)
     }
 
-    /// Whether the client will have this one although it is stale.
+    /// Whether the client accepts this response although it is stale.
     fn takes_stale(&self, kept: &StoredResponse, now: SystemTime) -> bool {
         let lifetime = &kept.head.lifetime;
         let max_stale = self.wishes.max_stale;
         max_stale.is_some_and(|max| lifetime.may_answer_stale_on_request(now, max))
     }
 
-    /// Whether the client will not have this one as it is (RFC 9111, section 5.2.1).
+    /// Whether the client refuses this response as it is (RFC 9111, section 5.2.1).
     fn insists(&self, kept: &StoredResponse, now: SystemTime) -> bool {
         let lifetime = &kept.head.lifetime;
         let older = |max| lifetime.age(now) > Duration::from_secs(max);
@@ -387,7 +388,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether a server may take it for another method than it is: what that answers is not for a GET.
+/// Whether a server may treat the request as another method: its answer would not be one to a GET.
 fn asks_for_another_method(headers: &HeaderMap) -> bool {
     METHOD_OVERRIDES
         .iter()

@@ -1,4 +1,5 @@
-//! The mechanism of the HTTP cache: what is stored, when it answers, and who waits for whom.
+//! The mechanism of the HTTP cache: what is stored, when it may answer, and which requests wait for which
+//! fetch.
 //!
 //! A shared cache (RFC 9111) in memory. A plugin says whether and under which key a request may be
 //! answered from it; everything else is decided here. It does no I/O: the host asks [`Cache::lookup`]
@@ -6,8 +7,8 @@
 //! the way out.
 
 //!
-//! In three rooms: `rules` is RFC 9111 as functions, `bodies` is what is sent while it comes, `kept` is what is stored
-//! and who waits for it. Above them are the two ways of a request.
+//! Three submodules: `rules` is RFC 9111 as functions, `bodies` sends bodies while they arrive, `kept` holds stored
+//! responses and the requests waiting for a fetch. The files beside them are the way in and the way out.
 
 mod answer;
 mod bodies;

@@ -1,5 +1,5 @@
-//! Requests that the cache has no part in, save that unsafe ones make obsolete what it has (RFC 9111,
-//! section 4.4).
+//! Requests that the cache does not answer or store; unsafe ones invalidate what it has (RFC 9111, section
+//! 4.4).
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use super::rules::key::{self, Target};
 use super::rules::status::{Forward, Report};
 use super::shared::Cache;
 
-/// A request that the cache has no part in.
+/// A request that the cache does not answer or store.
 pub struct Pass {
     pub(super) forward: Forward,
     pub(super) invalidates: Option<Box<Invalidates>>,
 }
 
-/// What an unsafe method makes obsolete.
+/// What an unsafe method invalidates.
 pub(super) struct Invalidates {
     pub cache: Arc<Cache>,
     pub namespace: String,
-    /// Others in which the same target may be stored.
+    /// Other namespaces in which the same target may be stored.
     pub others: Vec<Arc<str>>,
     pub target: Target,
     /// The plugin's own key for the request.
@@ -28,7 +28,7 @@ pub(super) struct Invalidates {
 }
 
 impl Pass {
-    /// Lets an unsafe method also make obsolete what other namespaces have of its target.
+    /// Lets an unsafe method also invalidate its target in other namespaces.
     pub fn also_in(mut self, namespaces: &[Arc<str>]) -> Pass {
         if let Some(invalidates) = &mut self.invalidates {
             invalidates.others.extend_from_slice(namespaces);
@@ -37,7 +37,7 @@ impl Pass {
     }
 
     /// The way out: writes `Cache-Status`, and after an unsafe method that did not fail drops what it
-    /// made obsolete.
+    /// invalidates.
     pub fn answer(self, status: StatusCode, headers: &mut HeaderMap) {
         if let Some(invalidates) = self.invalidates
             && (status.is_success() || status.is_redirection())

@@ -1,4 +1,4 @@
-//! From what is stored, or came, to what this client gets (RFC 9111, section 4; RFC 9110, section 13).
+//! From a stored or fetched response to what this client gets (RFC 9111, section 4; RFC 9110, section 13).
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use super::rules::conditions::is_not_modified;
 use super::rules::range::{self, Asked};
 use super::rules::status::Report;
 
-/// Who asks.
+/// The client's part of a request.
 #[derive(Clone, Copy)]
 pub struct Client<'a> {
     pub is_head: bool,
@@ -27,13 +27,13 @@ pub struct Whole {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: CacheBody,
-    /// The body's length, where it is known.
+    /// The body's length, if known.
     pub length: Option<u64>,
     pub received: SystemTime,
 }
 
 impl StoredContent {
-    /// A body to send, from its beginning, and its length. None if the beginning has gone by.
+    /// Returns a body to send, from its beginning, and its length; `None` if the beginning is no longer kept.
     pub fn open(&self) -> Option<(CacheBody, Option<u64>)> {
         match self {
             StoredContent::Stored(stored) => {
@@ -48,7 +48,7 @@ impl StoredContent {
 }
 
 impl StoredResponse {
-    /// Answers with this. None if its body has gone by.
+    /// Answers with this response; `None` if the beginning of its body is no longer kept.
     pub fn serve(&self, client: Client<'_>, now: SystemTime, mut report: Report) -> Option<Served> {
         let head = &self.head;
         let (body, length) = self.content.open()?;
@@ -67,7 +67,7 @@ impl StoredResponse {
 }
 
 impl Whole {
-    /// Meets the client's conditions and range, and says so.
+    /// Applies the client's conditions and range, and writes the report.
     pub fn finish(mut self, client: Client<'_>, mut report: Report) -> Served {
         if is_not_modified(client.headers, self.status, &self.headers, self.received) {
             for name in REPRESENTATION {

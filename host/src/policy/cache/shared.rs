@@ -1,4 +1,4 @@
-//! The cache of a process: what all its parts are, what goes out of it at an operator's word, and how it stands.
+//! The cache of a process: its parts, purging, and its statistics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,16 +20,16 @@ pub struct Settings {
     pub entry_bytes_max: u64,
 }
 
-/// What is to be purged.
+/// What to purge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PurgeKey {
-    /// What was stored under [`KeyMode::Standard`] for this URI.
+    /// Responses stored under [`KeyMode::Standard`] for this URI.
     Uri {
         scheme: String,
         authority: String,
         path_and_query: String,
     },
-    /// What was stored under [`KeyMode::Keyed`] with these parts.
+    /// Responses stored under [`KeyMode::Keyed`] with these parts.
     Parts(Vec<String>),
     Tag(String),
     All,
@@ -43,7 +43,7 @@ pub struct Stats {
     pub misses: u64,
     /// Requests answered by another request's fetch.
     pub collapsed: u64,
-    /// Weight of what is stored, in bytes.
+    /// Weight of all stored responses, in bytes.
     pub bytes: u64,
     /// Keys that have something stored.
     pub entries: u64,
@@ -54,9 +54,9 @@ pub struct Cache {
     pub(super) settings: Settings,
     pub(super) store: Arc<Store>,
     pub(super) flights: Arc<Flights>,
-    /// What bodies may hold.
+    /// The memory that bodies may hold.
     pub(super) budgets: Budgets,
-    /// Who may read a body that nobody else reads.
+    /// Permits to go on reading bodies that no client reads any more.
     pub(super) alone: Arc<Semaphore>,
     pub(super) counters: Counters,
 }
@@ -73,7 +73,7 @@ impl Cache {
         // A body that fills the store would push out all others.
         settings.entry_bytes_max = settings.entry_bytes_max.min(settings.bytes_max / 2);
         let filling = settings.bytes_max / FILLING_PART;
-        // In pieces of a usual size.
+        // Bookkeeping for pieces of a usual size included.
         let largest = settings.entry_bytes_max + settings.entry_bytes_max / 8;
         Arc::new(Cache {
             settings,
@@ -85,8 +85,8 @@ impl Cache {
         })
     }
 
-    /// Drops what is stored under a key, with all its variants, in one namespace or in all. Answers
-    /// how many keys went.
+    /// Drops what is stored under a key, with all its variants, in one namespace or in all. Returns how many
+    /// keys were dropped.
     pub fn purge(&self, namespace: Option<&str>, what: &PurgeKey) -> usize {
         let key = |namespace: &str| match what {
             PurgeKey::Uri {

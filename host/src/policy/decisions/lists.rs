@@ -1,4 +1,4 @@
-//! The lists of getters that a policy's decisions hang on, and digests of what a request gives them.
+//! The lists of getters that a policy's decisions depend on, and digests of a request's values for them.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -10,15 +10,15 @@ use crate::limits::decisions::{FACT_LISTS_MAX, FACT_NAME_BYTES_MAX, FACTS_MAX};
 /// SHA-256 (FIPS 180-4).
 pub type Digest = [u8; 32];
 
-/// What a request is filed under.
+/// The keys that a request is filed under.
 pub struct Keys {
-    /// By each list that was known when it came.
+    /// One for each list that was known when the request came.
     pub each: Vec<Digest>,
-    /// By all of them: equal for requests that nothing known tells apart.
+    /// One for all of them: equal for requests that no known list tells apart.
     pub all: Digest,
 }
 
-/// Lists are added and never change, so that their readers need no lock.
+/// Lists are added and never change, so reading them needs no lock.
 pub struct Lists {
     memory: u64,
     slots: [OnceLock<Box<[Fact]>>; FACT_LISTS_MAX],
@@ -30,7 +30,7 @@ pub enum Learned {
     Known(usize),
     /// The list is new, and is known from now on.
     New(usize),
-    /// There is no room for it, or it is beyond the bounds.
+    /// There is no room for it, or it exceeds the bounds.
     Not,
 }
 
@@ -53,10 +53,10 @@ impl Lists {
         self.iter().count()
     }
 
-    /// Adds a list, unless there are so many. The order of a call's questions does not matter, since
-    /// the same values lead to the same questions in the same order. `file` is called with the index of a
-    /// new list and with the list before a request can be held against it: what is filed by then is found by
-    /// every request that is.
+    /// Adds a list, unless there are `lists_max` already. The order of a call's questions does not matter,
+    /// since the same values lead to the same questions in the same order. `file` is called with a new list
+    /// and its index before any request is checked against it, so every such request finds what `file` has
+    /// filed.
     pub fn learn(
         &self,
         mut facts: Vec<Fact>,
@@ -88,7 +88,7 @@ impl Lists {
         }
     }
 
-    /// What a request gives a list. None once more than `left` bytes were looked at.
+    /// Returns the digest of a request's values for a list; `None` once more than `left` bytes were read.
     pub fn digest(
         &self,
         index: usize,
@@ -131,7 +131,7 @@ impl Lists {
 
 fn finish(context: Context) -> Digest {
     let mut digest = Digest::default();
-    // The lengths are equal by the algorithm; a panic for it would still be ours to answer for.
+    // The algorithm makes the lengths equal; `zip` spares us a panic if not.
     for (to, from) in digest.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;
     }

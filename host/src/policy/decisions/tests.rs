@@ -1,4 +1,4 @@
-//! Plugins are stood in for by functions of what they read; no time passes but by command.
+//! Functions of their reads stand in for plugins; time only passes when a test says so.
 
 mod crowds;
 mod model;
@@ -35,7 +35,7 @@ fn decided(text: &str) -> Arc<Decided> {
     Arc::new(Decided(text.to_owned()))
 }
 
-/// What is known of a request, if anything is; the turn to ask is given back.
+/// The known decision on a request, if any; otherwise gives the turn to ask back.
 async fn known(memory: &Memory<Decided>, exchange: &Exchange) -> Option<String> {
     match memory.recall(Facts::of(exchange)).await {
         Recalled::Known(decision) => Some(decision.0.clone()),
@@ -90,7 +90,7 @@ async fn equal_values_share_and_others_do_not() {
     type Lines = &'static [(&'static str, &'static str)];
     let known_request = exchange("/a?q=1", &[("x-key", "k"), ("x-other", "1")]);
     let cases: &[(&[Fact], &str, Lines, bool)] = &[
-        // What was not read may differ.
+        // Values that were not read may differ.
         (&[header("x-key")], "/b?q=2", &[("x-key", "k")], true),
         (&[header("x-key")], "/a?q=1", &[("x-key", "l")], false),
         (&[header("x-key")], "/a?q=1", &[], false),
@@ -144,7 +144,7 @@ async fn memories_share_nothing_but_their_bound() {
     let request = exchange("/", &[]);
     let before = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     teach(&before, &request, &[Fact::Path], "before").await;
-    // As a new configuration does, while the old one still serves.
+    // Like a new configuration while the old one still serves.
     let after = Memory::new(&decisions, Arc::from("policy"), REMEMBER_MAX);
     assert_eq!(known(&after, &request).await, None);
     teach(&after, &request, &[Fact::Path], "after").await;

@@ -24,7 +24,7 @@ pub enum Hash {
     Sha512,
 }
 
-/// Each with the one hash that RFC 7518, section 3.4, gives it.
+/// A curve, with the one hash that RFC 7518, section 3.4, assigns to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Curve {
     P256,
@@ -35,7 +35,7 @@ pub enum Curve {
 impl Hash {
     pub const ALL: [Hash; 3] = [Hash::Sha256, Hash::Sha384, Hash::Sha512];
 
-    /// The least size of an HMAC key (RFC 7518, section 3.2).
+    /// Returns the smallest size of an HMAC key (RFC 7518, section 3.2).
     pub fn bytes(self) -> usize {
         match self {
             Hash::Sha256 => 32,
@@ -46,7 +46,7 @@ impl Hash {
 }
 
 impl Algorithm {
-    /// By its name in `alg`, which is case-sensitive. `none` is not a name.
+    /// Finds an algorithm by its name in `alg`, which is case-sensitive. `none` is not a name.
     pub fn named(name: &str) -> Option<Algorithm> {
         Some(match name {
             "HS256" => Algorithm::Hmac(Hash::Sha256),
@@ -61,7 +61,7 @@ impl Algorithm {
             "ES256" => Algorithm::Ecdsa(Curve::P256),
             "ES384" => Algorithm::Ecdsa(Curve::P384),
             "ES512" => Algorithm::Ecdsa(Curve::P521),
-            // RFC 9864 renames it; Ed448, which the old name also covered, nothing here supports.
+            // RFC 9864 renames it; Ed448, which the old name also covers, is not supported.
             "EdDSA" | "Ed25519" => Algorithm::Ed25519,
             _ => return None,
         })
@@ -69,7 +69,7 @@ impl Algorithm {
 }
 
 impl Curve {
-    /// By its name in `crv` (RFC 7518, section 6.2.1.1).
+    /// Finds a curve by its name in `crv` (RFC 7518, section 6.2.1.1).
     pub fn named(name: &str) -> Option<Curve> {
         match name {
             "P-256" => Some(Curve::P256),
@@ -103,7 +103,7 @@ pub enum Verifier {
 }
 
 impl Verifier {
-    /// The key must be at least as long as the hash, which the caller has checked.
+    /// Makes an HMAC verifier. The caller has checked that the key is at least as long as the hash.
     pub fn mac(hash: Hash, key: &[u8]) -> Verifier {
         let algorithm = match hash {
             Hash::Sha256 => hmac::HMAC_SHA256,
@@ -113,21 +113,21 @@ impl Verifier {
         Verifier::Mac(Box::new(hmac::Key::new(algorithm, key)))
     }
 
-    /// The key is a point in uncompressed form (SEC 1, section 2.3.3).
+    /// Makes an ECDSA verifier from a point in uncompressed form (SEC 1, section 2.3.3).
     pub fn ecdsa(curve: Curve, point: &[u8]) -> Result<Verifier, &'static str> {
         ParsedPublicKey::new(curve.ecdsa(), point)
             .map(Verifier::Signature)
             .map_err(|_| "the point is not on its curve")
     }
 
-    /// The key is 32 bytes (RFC 8032, section 5.1.5).
+    /// Makes an Ed25519 verifier from a key of 32 bytes (RFC 8032, section 5.1.5).
     pub fn ed25519(key: &[u8]) -> Result<Verifier, &'static str> {
         ParsedPublicKey::new(&signature::ED25519, key)
             .map(Verifier::Signature)
             .map_err(|_| "it is not a key of Ed25519")
     }
 
-    /// The key is a SubjectPublicKeyInfo in DER.
+    /// Makes a verifier from a SubjectPublicKeyInfo in DER.
     pub fn public(algorithm: Algorithm, key: &[u8]) -> Result<Verifier, &'static str> {
         let (head, parameters): (&[u8], &'static dyn VerificationAlgorithm) = match algorithm {
             Algorithm::Hmac(_) => return Err("the algorithm has no public key"),
@@ -172,7 +172,7 @@ fn pss(hash: Hash) -> &'static RsaParameters {
 }
 
 fn check_rsa(key: &[u8]) -> Result<(), &'static str> {
-    // Reading it is what checks exponent and modulus.
+    // Parsing the key checks exponent and modulus.
     let bits = RsaSubjectPublicKey::from_der(key)
         .ok()
         .and_then(|key| RsaParameters::public_modulus_len(key.as_ref()).ok())
@@ -184,14 +184,14 @@ fn check_rsa(key: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// What a SubjectPublicKeyInfo (RFC 5280, section 4.1) of RSA holds up to its key: the algorithm
+/// The content of an RSA SubjectPublicKeyInfo (RFC 5280, section 4.1) before its key: the algorithm
 /// `rsaEncryption` with NULL (RFC 3279, section 2.3.1).
 const RSA_INFO: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03";
-/// The same of Ed25519 (RFC 8410, section 4).
+/// The same for Ed25519 (RFC 8410, section 4).
 const ED25519_INFO: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
 impl Curve {
-    /// The same of ECDSA: `ecPublicKey` with the curve, and a point in uncompressed form (RFC 5480,
+    /// Returns the same for ECDSA: `ecPublicKey` with the curve, and a point in uncompressed form (RFC 5480,
     /// sections 2.1.1 and 2.2).
     fn info(self) -> &'static [u8] {
         match self {
@@ -211,8 +211,9 @@ impl Curve {
     }
 }
 
-/// The library reads a key in any of several encodings and with other algorithms' names, and nothing
-/// behind it. The contract names one form: a sequence that fills all of the bytes, with this head.
+/// Whether `der` is the one form that the contract names: a sequence that fills all of the bytes, with this
+/// head. The library also reads other encodings and other algorithms' names, and does not look at what
+/// follows.
 fn is_info_of(der: &[u8], head: &[u8]) -> bool {
     const SEQUENCE: u8 = 0x30;
     let (length, content) = match der {
@@ -226,11 +227,12 @@ fn is_info_of(der: &[u8], head: &[u8]) -> bool {
     content.len() == length && content.starts_with(head)
 }
 
-/// Verifies a raw signature. The algorithm is a JWA name, the public key a SubjectPublicKeyInfo in DER
-/// (a point of a curve in uncompressed form), and the signature has JWA's form: ECDSA's is its two numbers at full length (RFC 7518, section 3.4).
+/// Verifies a raw signature. The algorithm is a JWA name, the public key a SubjectPublicKeyInfo in DER (a curve's
+/// point in uncompressed form), and the signature has JWA's form: for ECDSA its two numbers at full length (RFC 7518,
+/// section 3.4).
 ///
 /// # Errors
-/// Says what cannot be used: the algorithm or the key.
+/// Says which is unusable: the algorithm or the key.
 pub fn verify(
     algorithm: &str,
     public_key: &[u8],

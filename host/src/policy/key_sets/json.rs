@@ -1,11 +1,11 @@
-//! JSON whose objects name each member once. RFC 7515, section 4, and RFC 7517, section 4, let a reader
-//! take the last of several: then two readers may see two different headers, or two different keys.
+//! JSON whose objects name each member only once. RFC 7515, section 4, and RFC 7517, section 4, let a parser
+//! take the last of several: then two parsers may see different headers, or different keys.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// # Errors
-/// Says what is wrong and where, never what stands there.
+/// Says what is wrong and where, without quoting the text.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
     match serde_json::from_slice::<Unique>(text) {
         Ok(Unique(value)) => Ok(value),

@@ -1,8 +1,8 @@
 //! Key sets: JSON Web Keys (RFC 7517; RFC 7518, section 6; RFC 8037, section 2) made ready to verify.
 //!
 //! A key that cannot be used is left out with a warning, as RFC 7517, section 5, advises: issuers publish
-//! keys of newer kinds, and keys for encryption, beside those that are needed here. Warnings name the
-//! place, never what stands in a key.
+//! keys of newer kinds, and keys for encryption, beside those that are needed here. Warnings name the place,
+//! never a key's content.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::RsaPublicKeyComponents;
@@ -14,7 +14,7 @@ use super::json;
 use super::name::shown;
 use crate::limits::key_sets::{KEY_ID_BYTES_MAX, KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
-/// The keys of one set, none of which is empty.
+/// The keys of one set, of which there is at least one.
 pub struct KeySet {
     pub(super) keys: Vec<Key>,
     warnings: Vec<String>,
@@ -33,7 +33,7 @@ impl Key {
     }
 }
 
-/// Key material appears in no dump.
+/// Shows no key material.
 impl std::fmt::Debug for KeySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
@@ -43,7 +43,7 @@ impl std::fmt::Debug for KeySet {
 }
 
 impl KeySet {
-    /// A JWK Set, a list of JWKs, or one JWK.
+    /// Reads a JWK Set, a list of JWKs, or one JWK.
     ///
     /// # Errors
     /// In words for the operator, if there is no usable key.
@@ -57,7 +57,7 @@ impl KeySet {
         KeySet::from_json(&value)
     }
 
-    /// As [`KeySet::parse`], from what is parsed already.
+    /// As [`KeySet::parse`], from parsed JSON.
     ///
     /// # Errors
     /// In words for the operator, if there is no usable key.
@@ -122,12 +122,12 @@ impl KeySet {
         }
     }
 
-    /// What an operator should know of this set: keys that are not used, and why.
+    /// Returns warnings for the operator: keys that are not used, and why.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// How many keys can be used.
+    /// Returns the number of usable keys.
     pub fn usable(&self) -> usize {
         self.keys.len()
     }
@@ -148,7 +148,7 @@ fn read(written: &Value) -> Result<Key, String> {
         ),
         None => None,
     };
-    // RFC 8725, section 3.1: a key is used with the algorithm that it names; one that names none, with
+    // RFC 8725, section 3.1: a key is used with the algorithm that it names; a key that names none, with
     // those of its kind.
     let fits = |possible: Algorithm| algorithm.is_none_or(|named| named == possible);
     let verifiers = match kind {
@@ -167,7 +167,7 @@ fn read(written: &Value) -> Result<Key, String> {
     })
 }
 
-/// RFC 7517, sections 4.2 and 4.3: where both are written, they must agree.
+/// Checks `use` and `key_ops`. RFC 7517, sections 4.2 and 4.3: if both are present, they must agree.
 fn check_use(members: &Map<String, Value>) -> Result<(), String> {
     match text(members, "use")? {
         None | Some("sig") => {}
@@ -188,7 +188,7 @@ fn rsa(
     fits: impl Fn(Algorithm) -> bool,
 ) -> Result<Verifiers, String> {
     let [n, e] = [number(members, "n")?, number(members, "e")?];
-    // Through DER, since only reading a key from there checks its numbers.
+    // Through DER, since only parsing a key from DER checks its numbers.
     let key: PublicKeyX509Der<'_> = RsaPublicKeyComponents { n, e }
         .as_der()
         .map_err(|_| "`n` and `e` are not a key of RSA")?;
@@ -291,8 +291,8 @@ fn octets(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
         .map_err(|_| format!("`{name}` is not base64url without padding"))
 }
 
-/// A Base64urlUInt (RFC 7518, section 2), without zeros before it: some issuers write them, and the number
-/// is the same.
+/// Returns a Base64urlUInt (RFC 7518, section 2) without leading zeros: some issuers write them, and the
+/// number is the same.
 fn number(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
     let bytes = octets(members, name)?;
     match bytes.iter().position(|byte| *byte != 0) {
@@ -301,8 +301,8 @@ fn number(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The numbers of a usable key that have zeros before them where RFC 7518 has none (`n` and `e`), or not as
-/// many as it has (the coordinates of a curve, section 6.2.1.2), with what is wrong.
+/// Describes the numbers of a usable key that have leading zeros where RFC 7518 has none (`n` and `e`), or
+/// not as many as it has (the coordinates of a curve, section 6.2.1.2).
 fn oddities(written: &Value) -> Vec<String> {
     let bytes = |name: &str| {
         let text = written.get(name).and_then(Value::as_str)?;

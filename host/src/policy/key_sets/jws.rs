@@ -1,5 +1,5 @@
-//! JSON Web Signatures in compact form (RFC 7515, sections 3.1 and 5.2), with RFC 8725's advice: the key
-//! says which algorithms it is for, and nothing in the header can bring another key.
+//! JSON Web Signatures in compact form (RFC 7515, sections 3.1 and 5.2), with RFC 8725's advice: the key says
+//! which algorithms it is for, and the header cannot supply another key.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::jwk::{Key, KeySet};
 use super::name::shown;
 use crate::limits::key_sets::{JWS_BYTES_MAX, KEYS_TRIED_MAX};
 
-/// A JWS that was verified.
+/// A verified JWS.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The protected header, as the JSON text that was signed. No object in it names a member twice.
@@ -18,7 +18,7 @@ pub struct Verified {
     pub payload: Vec<u8>,
 }
 
-/// Why a token is not accepted, for the log. Of the token it tells `alg` and `kid` at most.
+/// Why a token is not accepted, for the log. It shows at most the token's `alg` and `kid`.
 #[derive(Debug)]
 pub struct Refusal {
     pub reason: String,
@@ -35,7 +35,7 @@ impl<T: Into<String>> From<T> for Refusal {
     }
 }
 
-/// What of the header matters here.
+/// The header members that matter here.
 struct Header {
     /// As text, and parsed.
     algorithm: (String, Algorithm),
@@ -50,7 +50,7 @@ pub fn verify(token: &str, set: &KeySet) -> Result<Verified, Refusal> {
     if token.len() > JWS_BYTES_MAX {
         return Err(format!("the token has more than {JWS_BYTES_MAX} bytes").into());
     }
-    // The signature covers what stands before the last dot.
+    // The signature covers everything before the last dot.
     let parts = token.rsplit_once('.').and_then(|(signed, signature)| {
         let (header, payload) = signed.split_once('.')?;
         (!payload.contains('.')).then_some((signed, header, payload, signature))
@@ -80,8 +80,8 @@ pub fn verify(token: &str, set: &KeySet) -> Result<Verified, Refusal> {
     })
 }
 
-/// The keys to try: those that the token names, if it names one and the set's keys have names; of these
-/// the ones that allow its algorithm.
+/// Returns the keys to try: those that the token names, if it names one and the set's keys have names; of
+/// these, the ones that allow its algorithm.
 fn candidates<'a>(set: &'a KeySet, header: &Header) -> Result<Vec<&'a Verifier>, Refusal> {
     let wanted = header
         .key_id
@@ -121,11 +121,11 @@ impl Header {
         };
         let algorithm = Algorithm::named(name)
             .ok_or_else(|| format!("the token's algorithm {} is not supported", shown(name)))?;
-        // RFC 7515, section 4.1.11: who does not understand what is critical must refuse.
+        // RFC 7515, section 4.1.11: a verifier that does not understand a critical extension must refuse.
         if members.contains_key("crit") {
             return Err("the token has a `crit`, and no extension is supported".into());
         }
-        // RFC 7797 wants it listed in `crit`, and a verifier that overlooks it reads another payload.
+        // RFC 7797 wants it listed in `crit`; a verifier that overlooks it reads another payload.
         if members.get("b64").is_some_and(|value| value != true) {
             return Err(
                 "the token's payload is not encoded (`b64`), which is not supported".into(),
@@ -153,7 +153,7 @@ impl std::fmt::Display for Header {
     }
 }
 
-/// Strict: each value has one encoding, so that no second token has the signature of a first.
+/// Decodes strictly: each value has one encoding, so that no second token shares a first one's signature.
 fn octets(part: &str, name: &str) -> Result<Vec<u8>, String> {
     BASE64URL_NOPAD
         .decode(part.as_bytes())

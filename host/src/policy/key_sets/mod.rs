@@ -1,9 +1,9 @@
 //! Key sets: the keys that signatures are verified against, by name, kept fresh in the background.
 //!
-//! A plugin says which set a token is held against; the keys never leave the host. Verifying takes what
-//! is there and never waits: files are read again by [`KeySets::run`], at their interval, or within a
-//! second when a token names a key that the set does not have. A file that has become unreadable or
-//! wrong changes nothing but the log, and is read again each second.
+//! A plugin says which set a token is checked against; the keys never leave the host. Verifying uses the
+//! current keys and never waits: [`KeySets::run`] reads files again at their interval, or within a second
+//! when a token names a key that the set does not have. A file that has become unreadable or wrong changes
+//! nothing but the log, and is read again each second.
 
 mod algorithm;
 mod json;
@@ -33,7 +33,7 @@ pub use algorithm::verify;
 pub use jwk::KeySet;
 pub use jws::Verified;
 
-/// Where the keys of a set are written.
+/// The source of a set's keys.
 #[derive(Clone, PartialEq)]
 pub enum KeysFrom {
     /// In the configuration: a JWK Set, a list of JWKs, or one JWK.
@@ -44,7 +44,7 @@ pub enum KeysFrom {
     File { path: PathBuf, reload: Duration },
 }
 
-/// What happened to one set, in words for the operator. Key material is not among them.
+/// A message about one set for the operator, without key material.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     pub set: String,
@@ -68,22 +68,22 @@ struct LiveSet {
 struct File {
     path: PathBuf,
     reload: Duration,
-    /// A token named a key that was not there since the file was last read.
+    /// Whether a token has named a missing key since the file was last read.
     wanted: AtomicBool,
     last: Mutex<Reading>,
 }
 
-/// What the last reading of a file found.
+/// The result of the last reading of a file.
 struct Reading {
     at: Instant,
     found: FileFound,
-    /// Whether it could be used. What could not may have been read in the middle of being written.
+    /// Whether it could be used. A file that could not may have been read while it was being written.
     usable: bool,
 }
 
 #[derive(PartialEq, Eq)]
 enum FileFound {
-    /// The SHA-256 of what stands there, whether it could be used or not.
+    /// The SHA-256 of the content, usable or not.
     Content([u8; 32]),
     Failure(String),
 }
@@ -101,13 +101,13 @@ impl KeySets {
         KeySets::load_after(None, sources, now)
     }
 
-    /// Reads every source, but those that sets of the same name had before: these go on as they are, and
-    /// both have each new key. `now` is when: the first interval of a file begins there. Blocks on files.
+    /// Reads every source, except where a set of the same name already had it: such a set goes on as it is,
+    /// shared by both, so both see each new key. A file's first interval begins at `now`. Blocks on files.
     ///
-    /// Also answers what the operator should know of each set, such as keys that are not used.
+    /// Also returns notices for the operator about each set, such as unused keys.
     ///
     /// # Errors
-    /// All sets that have no usable key, and why.
+    /// Lists all sets that have no usable key, and why.
     pub fn load_after(
         previous: Option<&KeySets>,
         sources: BTreeMap<String, KeysFrom>,
@@ -144,7 +144,7 @@ impl KeySets {
             && pairs.all(|(ours, others)| ours.0 == others.0 && Arc::ptr_eq(ours.1, others.1))
     }
 
-    /// The current keys of a set.
+    /// Returns the current keys of a set.
     pub fn get(&self, name: &str) -> Option<Arc<KeySet>> {
         Some(self.sets.get(name)?.current.load_full())
     }
@@ -152,7 +152,7 @@ impl KeySets {
     /// Verifies a JWS in compact form against the set of this name. Never waits.
     ///
     /// # Errors
-    /// Says why, for the log.
+    /// If it is not verified; says why, for the log.
     pub fn verify_jws(&self, token: &str, name: &str) -> Result<Verified, String> {
         let Some(entry) = self.sets.get(name) else {
             let name = shown(name);
@@ -176,7 +176,7 @@ impl KeySets {
         }
     }
 
-    /// Keeps the sets that come from files fresh, until the last other handle to `self` is dropped.
+    /// Keeps the sets from files fresh until the last other handle to `self` is dropped.
     pub async fn run(self: Arc<Self>) {
         let wake = Arc::clone(&self.wake);
         let sets = Arc::downgrade(&self);
@@ -200,7 +200,7 @@ impl KeySets {
         }
     }
 
-    /// When the next file is due to be read. None if there are no files.
+    /// Returns when the next file is due to be read; `None` if there are no files.
     fn next_reading(&self) -> Option<Instant> {
         self.files().map(|(_, _, file)| file.due()).min()
     }
@@ -211,7 +211,7 @@ impl KeySets {
             .filter_map(|(name, entry)| Some((name, &entry.current, entry.file.as_ref()?)))
     }
 
-    /// Reads the files that are due, and takes over the keys of those that changed. Blocks on files.
+    /// Reads the files that are due, and takes over the keys of changed ones. Blocks on files.
     pub fn refresh(&self, now: Instant) -> Vec<(Change, Notice)> {
         let mut changes = Vec::new();
         for (name, current, file) in self.files().filter(|(_, _, file)| file.due() <= now) {
@@ -233,14 +233,14 @@ impl KeySets {
     }
 }
 
-/// So that [`KeySets::run`] ends at once, not at the next interval.
+/// Makes [`KeySets::run`] end at once, not at the next interval.
 impl Drop for KeySets {
     fn drop(&mut self) {
         self.wake.notify_one();
     }
 }
 
-/// What a refresh did.
+/// The effect of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// The set has new keys.
@@ -312,12 +312,12 @@ impl File {
         }
     }
 
-    /// None if what stands there is what stood there the last time, so that nothing is said twice. Read
-    /// whole each time: a file can change without its time or length telling, and it is small.
+    /// Reads the file; `None` if it is as it was last time, so that nothing is reported twice. Reads it whole
+    /// each time: it is small, and can change while its time and length stay the same.
     fn read_again(&self, now: Instant) -> Option<Result<KeySet, String>> {
-        // Held while reading, so that of two readings the later one is the later one to be taken over.
+        // Held while reading, so that of two readings the later one is also taken over later.
         let mut last = self.last();
-        // Before the reading: a token that comes while it runs may need another one.
+        // Reset before reading: a token that comes while it runs may need another reading.
         self.wanted.store(false, Ordering::Relaxed);
         let text = read_bounded(&self.path);
         let found = match &text {

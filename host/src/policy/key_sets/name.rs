@@ -1,9 +1,8 @@
-//! Names from outside, in messages.
+//! Untrusted names in our messages.
 
 use crate::limits;
 
-/// A name from outside, for a message: quoted, without control characters, and not longer than a
-/// message can bear.
+/// Returns an untrusted name for a message: quoted, without control characters, cut to a bearable length.
 pub fn shown(name: &str) -> String {
     let mut start: String = name
         .chars()

@@ -11,8 +11,7 @@ const MS_PER_MINUTE: i64 = 60_000;
 const MS_PER_HOUR: i64 = 60 * MS_PER_MINUTE;
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
 
-/// The years that windows are computed for. A clock outside of them is not set and counts as the
-/// nearer end.
+/// The time range that windows are computed for. A clock outside it is not set, and counts as the nearer end.
 const FROM_MS: i64 = 0;
 const TO_MS: i64 = 253_370_764_799_999; // the end of year 9998; jiff's calendar ends a year later
 
@@ -25,13 +24,13 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whole, since every period is made of whole minutes.
+    /// Returns its length in seconds, a whole number since every period is made of whole minutes.
     pub fn seconds(&self) -> u64 {
         u64::try_from(self.end_ms.saturating_sub(self.start_ms) / 1_000).unwrap_or(0)
     }
 }
 
-/// Computes windows, and remembers the current ones of those that take a calendar to find.
+/// Computes windows, and remembers the current ones that need a calendar.
 #[derive(Default)]
 pub struct Calendar {
     week: Days,
@@ -43,7 +42,7 @@ impl Calendar {
     pub fn window(&self, period: Period, unix_ms: i64) -> Window {
         let unix_ms = unix_ms.clamp(FROM_MS, TO_MS);
         match period {
-            // UTC as computers count it has no leap seconds, so these are all of one length.
+            // UTC as computers count it has no leap seconds, so each of these has a fixed length.
             Period::Minute => fixed(unix_ms, MS_PER_MINUTE),
             Period::Hour => fixed(unix_ms, MS_PER_HOUR),
             Period::Day => fixed(unix_ms, MS_PER_DAY),
@@ -62,8 +61,8 @@ fn fixed(unix_ms: i64, length: i64) -> Window {
     }
 }
 
-/// A range of days since 1970, the first in the upper half: in one word, so that a reader never sees
-/// one half of an old window and one of a new.
+/// A range of days since 1970, the first in the upper half. It is one word so that another thread never sees
+/// half of an old window and half of a new one.
 #[derive(Default)]
 struct Days(AtomicU64);
 
@@ -73,7 +72,7 @@ impl Days {
         let packed = self.0.load(Ordering::Relaxed);
         let (mut from, mut to) = ((packed >> 32) as i64, (packed & 0xFFFF_FFFF) as i64);
         if !(from..to).contains(&day) {
-            // Beyond the years above nothing fails; were it so, one window without an end would count on.
+            // Never fails within the range above; if it did, one endless window would go on counting.
             (from, to) = days(period, unix_ms).unwrap_or((0, u32::MAX.into()));
             let packed = (from as u64) << 32 | to as u64;
             self.0.store(packed, Ordering::Relaxed);
@@ -85,7 +84,7 @@ impl Days {
     }
 }
 
-/// The first day of the period that has this moment, and the first after it.
+/// Returns the first day of the period that contains this moment, and the first day after it.
 fn days(period: Period, unix_ms: i64) -> Result<(i64, i64), jiff::Error> {
     let today = TimeZone::UTC
         .to_datetime(Timestamp::from_millisecond(unix_ms)?)
@@ -104,7 +103,7 @@ fn days(period: Period, unix_ms: i64) -> Result<(i64, i64), jiff::Error> {
 }
 
 fn since_1970(day: Date) -> Result<i64, jiff::Error> {
-    // The week of the first day of 1970 began before it, which an unsigned half cannot hold.
+    // The week of 1970's first day began before 1970, which an unsigned half cannot hold.
     let days = day.since(date(1970, 1, 1))?.get_days();
     Ok(i64::from(days).max(0))
 }

@@ -1,4 +1,4 @@
-//! What was charged for one request: kept until its response's body has ended.
+//! The charges of one request, kept until its response's body has ended.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ impl Limiter {
     }
 }
 
-/// The counts of one request. Dropping it lets go of what it holds at once; so it goes where the body
-/// goes, and however that ends, by error, panic or a client that left, the places are free again.
+/// The charges of one request. Dropping it releases what it holds at once. It travels with the body, so
+/// however that ends, by error, panic or a client that left, the places are free again.
 #[must_use = "dropping a charge releases what is held"]
 pub struct Charge {
     pub(super) limiter: Arc<Limiter>,
@@ -29,22 +29,22 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Whether an enforced limit refused. Then nothing was charged.
+    /// Whether an enforced limit refused, so that nothing was charged.
     pub fn refused(&self) -> bool {
         self.standings().any(Standing::refuses)
     }
 
-    /// One for each limit, in their order.
+    /// Returns one standing for each limit, in their order.
     pub fn standings(&self) -> impl Iterator<Item = &Standing> {
         self.counted.iter().map(|counted| &counted.standing)
     }
 
-    /// Corrects what a limit was charged to what the request really costs. Where it was not charged,
-    /// and where its window has ended, there is nothing to correct.
+    /// Corrects a limit's charge to the request's real cost. Does nothing if it was not charged or its window
+    /// has ended.
     pub fn settle(&mut self, name: &str, cost: u64, now: Now) -> Result<(), String> {
         let mut all = self.counted.iter_mut();
         let Some(counted) = all.find(|counted| counted.standing.name == name) else {
-            // What is no name is not repeated: it may be of any length.
+            // The wrong name is not repeated: it may be of any length.
             return Err("a settlement names a limit that was not asked for".into());
         };
         self.limiter.settle(counted, cost, now);

@@ -1,11 +1,11 @@
-//! One limit of a request: how it was judged, and what was taken.
+//! One limit of a request: its judgement and its charge.
 
 use super::calendar::{Calendar, Window};
 use super::counter::{Counter, Finding};
 use super::digest::KeyDigest;
 use super::{Bound, Limit, Now};
 
-/// How a limit stands after the request was judged and, if it passed, charged.
+/// A limit's state after the request was judged and, if it passed, charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub name: String,
@@ -14,10 +14,10 @@ pub struct Standing {
     pub finding: Finding,
     /// How much more may be used, in units of cost.
     pub left: u64,
-    /// Seconds, rounded up: for a limit that is over, until this request would pass; else those in
-    /// which no more than `left` should be used. `None` where waiting does not decide it.
+    /// Seconds, rounded up: if the limit is over, until this request would pass; otherwise, those in which no
+    /// more than `left` should be used. `None` if it does not depend on time.
     pub more_seconds: Option<u64>,
-    /// The window of a quota that this is about.
+    /// The quota's window that this refers to.
     pub(super) window: Option<Window>,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct Counted {
     pub standing: Standing,
     pub digest: KeyDigest,
     pub cost: u64,
-    /// What the counter was last seen at.
+    /// The counter as last seen.
     pub counter: Counter,
-    /// What of it is ours. `None` if it was not charged, which settling leaves so.
+    /// How much of it this request took; `None` if nothing was charged (settling then does nothing).
     pub charged: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Counted {
         }
     }
 
-    /// Whether it is charged when no limit refuses.
+    /// Whether this limit is charged when no limit refuses.
     pub fn is_charged(&self) -> bool {
         match (self.standing.finding, self.standing.bound) {
             (Finding::Within, _) => true,
@@ -78,7 +78,7 @@ impl Counted {
         self.charged = Some(self.counter.take(&self.standing.bound, self.cost));
     }
 
-    /// Writes down how it stands.
+    /// Fills in the standing.
     pub fn report(&mut self, now: Now) {
         let standing = &mut self.standing;
         standing.left = self.counter.left(&standing.bound);

@@ -1,5 +1,5 @@
-//! What is counted under one key: arithmetic on values, no storage. Every number may come from a
-//! plugin, so every sum is bounded and nothing is rounded but for display.
+//! The counter of one key: arithmetic on values, no storage. Every number may come from a plugin, so every
+//! sum is bounded, and numbers are only rounded for display.
 
 use super::calendar::{Calendar, Window};
 use super::{Bound, Now};
@@ -8,24 +8,25 @@ use crate::limits::limiter::CLOCK_SKEW_MS;
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_SECOND: u128 = 1_000_000_000;
 
-/// What a limit says of a request.
+/// A limit's verdict on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     Within,
     Over,
-    /// The cost alone is more than the bound ever allows: it can never pass.
+    /// The cost alone exceeds the bound: the request can never pass.
     Never,
-    /// It cannot be counted: as many keys as the gateway may keep hold requests in flight.
+    /// It cannot be counted: all the keys that the gateway may keep hold requests in flight.
     NoRoom,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
     Rate {
-        /// Of the amount that was asked for last.
+        /// The bucket of the amount that was asked for last.
         own: Bucket,
-        /// Of another one, where limits of different amounts count the same. Each flows by its own:
-        /// else the loose limit would fill up the tight one, or the tight one hold up the loose one.
+        /// The bucket of another amount, if limits of different amounts share the counter. Each flows at its
+        /// own amount: otherwise the loose limit would refill the tight one, or the tight one hold up the
+        /// loose one.
         other: Bucket,
         at_ns: u64,
     },
@@ -38,14 +39,13 @@ pub enum Counter {
     },
 }
 
-/// A token bucket, by what is missing from it: in units of which a token has as many as the period has
-/// nanoseconds, so that `amount` units flow in each nanosecond, exactly. So a change of `burst` keeps what
-/// is used.
+/// A token bucket, stored as what is missing from it. A token has as many units as the period has
+/// nanoseconds, so exactly `amount` units flow in each nanosecond. A change of `burst` keeps what is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// In two words, upper first: as one it would be aligned to 16 bytes.
+    /// Two words, upper first: a `u128` would be aligned to 16 bytes.
     missing: [u64; 2],
-    /// 0: there is none.
+    /// 0 if there is no bucket.
     amount: u64,
 }
 
@@ -55,7 +55,7 @@ impl Bucket {
         amount: 0,
     };
 
-    /// As it is when this much time has passed.
+    /// Returns the bucket after the time since `at_ns` has passed.
     fn flow(self, at_ns: u64, now: Now) -> Bucket {
         let elapsed = u128::from(now.monotonic_ns.saturating_sub(at_ns));
         let missing = join(self.missing).saturating_sub(elapsed * u128::from(self.amount));
@@ -69,13 +69,13 @@ impl Bucket {
         self.missing == [0, 0]
     }
 
-    /// Nanoseconds until it is full.
+    /// Returns the nanoseconds until it is full.
     fn rest(self) -> u128 {
         join(self.missing) / u128::from(self.amount.max(1))
     }
 
-    /// Takes what was used under another amount: at most a period's worth, so that whoever uses a loose
-    /// limit has not used up a tight one for longer than that.
+    /// Takes what was used under another amount: at most a period's worth, so that use of a loose limit does
+    /// not use up a tight one for longer than that.
     fn share(&mut self, more: u128, period_ms: u64) {
         let missing = join(self.missing);
         let most = u128::from(self.amount) * units(period_ms);
@@ -83,8 +83,8 @@ impl Bucket {
     }
 }
 
-/// The buckets as a limit of this amount sees them, its own first. One that was not asked for before begins
-/// with what is used, so that a caller whose amount changes keeps that; of three the tightest two are kept.
+/// Returns the buckets as a limit of this amount sees them, its own first. A new amount begins with what is
+/// used, so that a caller whose amount changes keeps that; of three buckets the tightest two are kept.
 fn seen_by(amount: u64, own: Bucket, other: Bucket) -> [Bucket; 2] {
     let begun = |missing| Bucket { missing, amount };
     if own.is_full() && other.is_full() {
@@ -102,8 +102,8 @@ fn seen_by(amount: u64, own: Bucket, other: Bucket) -> [Bucket; 2] {
     }
 }
 
-/// Units of one token. The greatest period in nanoseconds is below 2^55, so products with any number
-/// of tokens fit.
+/// Returns the units of one token. The longest period in nanoseconds is below 2^55, so products with any
+/// number of tokens fit.
 fn units(period_ms: u64) -> u128 {
     u128::from(period_ms) * u128::from(NS_PER_MS)
 }
@@ -117,8 +117,8 @@ fn split(units: u128) -> [u64; 2] {
 }
 
 impl Counter {
-    /// The counter as it is now, seen by this bound; a full bucket, an untouched window or no holder if
-    /// there is none yet.
+    /// Returns the counter as it is now for this bound; without a stored one, a full bucket, an untouched
+    /// window or no holder.
     pub fn at(stored: Option<Counter>, bound: &Bound, calendar: &Calendar, now: Now) -> Counter {
         match (*bound, stored) {
             (Bound::Rate { amount, .. }, Some(Counter::Rate { own, other, at_ns })) => {
@@ -158,7 +158,7 @@ impl Counter {
         }
     }
 
-    /// What the bound leaves, in whole units of cost.
+    /// Returns what the bound leaves, in whole units of cost.
     pub fn left(&self, bound: &Bound) -> u64 {
         match (*self, *bound) {
             (
@@ -178,7 +178,7 @@ impl Counter {
     }
 
     pub fn find(&self, bound: &Bound, cost: u64) -> Finding {
-        // A cost of nothing is within any bound, also beside a debt.
+        // A cost of 0 is within any bound, even in debt.
         if cost > bound.most() {
             Finding::Never
         } else if cost > self.left(bound) {
@@ -188,7 +188,7 @@ impl Counter {
         }
     }
 
-    /// Takes this much, whether it is there or not; says how much could be written down.
+    /// Takes this much, even into debt; returns how much could be recorded.
     pub fn take(&mut self, bound: &Bound, cost: u64) -> u64 {
         match (self, *bound) {
             (Counter::Rate { own, other, .. }, Bound::Rate { period_ms, .. }) => {
@@ -206,7 +206,7 @@ impl Counter {
         }
     }
 
-    /// To the own bucket alone: the other may have been charged less than it would get back.
+    /// Gives back to its own bucket only: the other may have been charged less than it would get back.
     pub fn give_back(&mut self, bound: &Bound, cost: u64) {
         match (self, *bound) {
             (Counter::Rate { own, .. }, Bound::Rate { period_ms, .. }) => {
@@ -220,7 +220,7 @@ impl Counter {
         }
     }
 
-    /// Seconds, rounded up, until this cost would pass, if waiting helps and time alone decides.
+    /// Returns the seconds, rounded up, until this cost would pass, if waiting helps and time alone decides.
     pub fn wait_seconds(&self, bound: &Bound, cost: u64, now: Now) -> Option<u64> {
         match (*self, *bound) {
             _ if cost > bound.most() => None,
@@ -242,10 +242,10 @@ impl Counter {
         }
     }
 
-    /// The effective window of the draft (section 4.1.2): seconds, rounded up, in which a client should
-    /// use no more than what is left. Of a rate these are as many as it takes to flow: then what is
-    /// left, by this window, is the policy's own rate, as section 8.5 asks; a few seconds beside a full
-    /// bucket of an hour's tokens would read as leave to send them each few seconds.
+    /// Returns the draft's effective window (section 4.1.2): the seconds, rounded up, in which a client
+    /// should use no more than what is left. For a rate it is the time in which that much flows: what is left
+    /// per window is then the policy's own rate, as section 8.5 asks. A few seconds beside a full bucket of
+    /// an hour's tokens would read as permission to send that many every few seconds.
     pub fn effective_seconds(&self, bound: &Bound, now: Now) -> Option<u64> {
         match (*self, *bound) {
             (
@@ -262,7 +262,7 @@ impl Counter {
         }
     }
 
-    /// Whether it is as good as none.
+    /// Whether dropping it makes no difference.
     pub fn idle(&self, now: Now) -> bool {
         match *self {
             Counter::Rate { own, other, at_ns } => {
@@ -275,8 +275,8 @@ impl Counter {
         }
     }
 
-    /// What loses least when it is displaced comes first: nanoseconds until it is idle, then what is
-    /// used in its window. `None` if it must not be displaced.
+    /// Returns the rank for displacement, lowest first: nanoseconds until it is idle, then what is used in
+    /// its window. `None` if it must not be displaced.
     pub fn worth(&self, now: Now) -> Option<(u128, u64)> {
         if self.idle(now) {
             return Some((0, 0));
@@ -296,13 +296,13 @@ impl Counter {
     }
 }
 
-/// Whether what was used in this window counts in the current one: it is the same, or a little ahead
-/// of a clock that another thread read later.
+/// Whether use in this window counts in the current one: it is the same, or a little ahead because another
+/// thread read its clock later.
 fn holds(window: Window, current: Window, now: Now) -> bool {
     window == current || (window.start_ms > current.start_ms && !is_reset(window, now))
 }
 
-/// Whether the clock was set back since.
+/// Whether the clock was set back since then.
 fn is_reset(window: Window, now: Now) -> bool {
     window.start_ms.saturating_sub(now.unix_ms) > CLOCK_SKEW_MS
 }

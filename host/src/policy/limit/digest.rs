@@ -1,8 +1,8 @@
-//! What a counter is stored under: a digest of its identity, 128 bits of SipHash-2-4 under a random
-//! key that never leaves the process.
+//! The key of a counter: a digest of its identity, 128 bits of SipHash-2-4 under a random key that never
+//! leaves the process.
 //!
-//! Two keys share a counter with a probability of 2^-128; of a million live ones, any two do with
-//! 2^-89. Who does not know the key can do no better than chance, and sees no digest to learn from.
+//! Two keys share a counter with a probability of 2^-128; of a million live ones, any two do with 2^-89. A
+//! client that does not know the random key can do no better than chance, and sees no digest to learn from.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
@@ -10,7 +10,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::{Bound, Limit, Scope, ScopeNames};
 
-/// The first word finds the counter in its shard, the second the shard.
+/// The first word selects the counter in its shard, the second the shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyDigest([u64; 2]);
 
@@ -26,7 +26,7 @@ impl Hash for KeyDigest {
     }
 }
 
-/// Takes the digest for what it is: a hash already.
+/// Uses the digest as it is, since it already is a hash.
 #[derive(Clone, Default)]
 pub struct ByDigest(u64);
 
@@ -69,8 +69,8 @@ impl Digester {
         }
     }
 
-    /// Every part is preceded by its length or has a fixed one, so no two identities are written as the
-    /// same bytes: `["a", "bc"]` is not `["ab", "c"]`.
+    /// Digests a counter's identity. Every part has a fixed length or is preceded by its length, so no two
+    /// identities are written as the same bytes: `["a", "bc"]` is not `["ab", "c"]`.
     pub fn digest(&self, place: ScopeNames<'_>, limit: &Limit) -> KeyDigest {
         let mut hasher = self.keyed;
         match limit.scope {

@@ -1,4 +1,4 @@
-//! What a limiter asks for, and whether it can be had.
+//! The limits that a limiter asks for, and their validation.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Limit {
     pub key: Vec<String>,
     pub scope: Scope,
     pub cost: u64,
-    /// Over the bound, the request is refused; else it is only counted as over.
+    /// Whether a request over the bound is refused; otherwise it is only counted as over.
     pub enforce: bool,
 }
 
@@ -33,7 +33,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The greatest cost that can ever pass.
+    /// Returns the greatest cost that can ever pass.
     pub fn most(&self) -> u64 {
         match *self {
             Bound::Rate { burst, .. } => burst,
@@ -61,7 +61,7 @@ pub enum Period {
     Year,
 }
 
-/// Where a limiter asks: what the scopes refer to.
+/// The names that the scopes refer to.
 #[derive(Debug, Clone, Copy)]
 pub struct ScopeNames<'a> {
     /// Names the chain entry, unique in the gateway.
@@ -69,7 +69,7 @@ pub struct ScopeNames<'a> {
     pub route: &'a str,
 }
 
-/// A list that no request can be judged by. It is the plugin's fault; the text is for its author.
+/// An invalid list of limits. It is the plugin's fault; the text is for its author.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLimits(pub String);
 
@@ -81,7 +81,7 @@ impl fmt::Display for BadLimits {
 
 impl std::error::Error for BadLimits {}
 
-/// Everything that a list can be judged by alone.
+/// Checks everything about a list that does not depend on the counters.
 pub fn check(limits: &[Limit]) -> Result<(), BadLimits> {
     if limits.len() > LIMITS_MAX {
         let count = limits.len();
@@ -103,7 +103,7 @@ pub fn check(limits: &[Limit]) -> Result<(), BadLimits> {
     Ok(())
 }
 
-/// What a String of structured fields can hold (RFC 9651, section 3.3.3).
+/// Checks that a String of structured fields can hold the name (RFC 9651, section 3.3.3).
 fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("the name is empty".into());

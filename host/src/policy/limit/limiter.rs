@@ -1,8 +1,8 @@
-//! All counters of a gateway. See the module above for what is decided.
+//! All counters of a gateway. The parent module explains the design.
 //!
-//! Shards by hand, and not `dashmap`: one request locks the shards of all of its counters at once, in ascending order,
-//! where two locked entries of a `dashmap` may be of one shard, and stop each other for good. And a shard is gone round
-//! by place, which a map without an order of its own does not have.
+//! Our own shards, not `dashmap`: one request locks the shards of all of its counters at once, in ascending order,
+//! whereas two locked entries of a `dashmap` may be in one shard and deadlock. And the hand goes round a shard by
+//! index, which a map without an order does not have.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,15 +16,15 @@ use super::{BadLimits, Limit, Now, ScopeNames};
 use crate::limits::limiter::{LIMIT_SHARD_KEYS_MIN, LIMIT_SHARDS_MAX};
 
 pub struct Limiter {
-    /// A power of two of them.
+    /// Their number is a power of two.
     shards: Box<[Mutex<Shard>]>,
     digester: Digester,
     calendar: Calendar,
 }
 
 impl Limiter {
-    /// Keeps at most this many keys, and at least one. Each shard has its share of them, so chance lets
-    /// a shard displace a little before all are full: at some 98% of a million keys, 94% of 100,000.
+    /// Creates a limiter for at most this many keys, and at least one. Each shard gets an equal share, so by
+    /// chance one displaces a little before all are full: at some 98% of a million keys, 94% of 100,000.
     pub fn new(keys_max: usize) -> Self {
         let keys_max = keys_max.max(1);
         let most = (keys_max / LIMIT_SHARD_KEYS_MIN).clamp(1, LIMIT_SHARDS_MAX);
@@ -37,7 +37,7 @@ impl Limiter {
         }
     }
 
-    /// Judges a request by all limits, and takes what it costs from all of them if none refuses.
+    /// Judges a request by all limits, and charges its cost to all of them if none refuses.
     pub(super) fn count(
         &self,
         place: ScopeNames<'_>,
@@ -91,8 +91,7 @@ impl Limiter {
             return;
         }
         if cost > charged {
-            // The key may have expired since, or been displaced. Without room there is nothing to
-            // write the debt on.
+            // The key may have expired or been displaced since. Without room the debt cannot be recorded.
             if !shard.place(counted.digest, counter, now, &[counted.digest]) {
                 return;
             }
@@ -115,15 +114,15 @@ impl Limiter {
         }
     }
 
-    /// Drops every idle key. For a timer, since without traffic no charge does; a shard is locked for
-    /// some 10 ns per key of it.
+    /// Drops every idle key. Called by a timer, since without traffic no charge drops any; a shard is locked
+    /// for some 10 ns per key.
     pub fn sweep(&self, now: Now) {
         for shard in &self.shards {
             lock(shard).sweep(now);
         }
     }
 
-    /// How many keys there are, idle ones included.
+    /// Returns the number of keys, idle ones included.
     pub fn keys(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
@@ -136,8 +135,7 @@ impl Limiter {
         digest.shard_bits() as usize & (self.shards.len() - 1)
     }
 
-    /// Locks the shards of these, each once and in ascending order, so that no two requests wait for
-    /// each other.
+    /// Locks the shards of these digests, each once and in ascending order, so that no two requests deadlock.
     fn lock(&self, digests: &[KeyDigest]) -> Locked<'_> {
         let bits = digests.iter().map(|&digest| 1_u64 << self.index(digest));
         let set = bits.fold(0, |set, bit| set | bit);
@@ -150,7 +148,7 @@ impl Limiter {
     }
 }
 
-/// Nothing panics while a shard is locked; were it so, a count off by one is better than no answers.
+/// Nothing panics while a shard is locked; if it did, a count off by one would be better than no answers.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -174,11 +172,11 @@ fn refused(counted: &[Counted]) -> bool {
     counted.iter().any(|counted| counted.standing.refuses())
 }
 
-/// Gives every counter that will be charged a place, before any is. Those that got one when another
-/// did not are idle, and go as such.
+/// Gives every counter that will be charged a place, before any is charged. If one gets no place, those
+/// already placed are idle, and expire.
 fn make_room(locked: &mut Locked<'_>, counted: &mut [Counted], keep: &[KeyDigest], now: Now) {
     for counted in counted {
-        // What takes nothing needs no place.
+        // A counter that nothing is taken from needs no place.
         if counted.cost == 0 || !counted.is_charged() {
             continue;
         }
@@ -192,8 +190,8 @@ fn make_room(locked: &mut Locked<'_>, counted: &mut [Counted], keep: &[KeyDigest
     }
 }
 
-/// Writes a counter where it has a place. What nobody holds needs none, and the next holder brings it
-/// back; other idle ones wait for the hand.
+/// Writes a counter if it has a place. A `concurrent` one without holders is removed, and the next holder
+/// brings it back; other idle ones wait for the hand.
 fn store(shard: &mut Shard, digest: KeyDigest, counter: Counter) {
     if counter == (Counter::Concurrent { held: 0 }) {
         shard.remove(digest);
@@ -202,7 +200,7 @@ fn store(shard: &mut Shard, digest: KeyDigest, counter: Counter) {
     }
 }
 
-/// Two limits on one counter would count each request twice.
+/// Refuses two limits on one counter, which would count each request twice.
 fn check_distinct(limits: &[Limit], digests: &[KeyDigest]) -> Result<(), BadLimits> {
     for (index, digest) in digests.iter().enumerate() {
         if let Some(other) = digests[..index].iter().position(|other| other == digest) {

@@ -1,14 +1,14 @@
-//! What the client is told: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers
-//! (revision 11, May 2026, the latest), `Retry-After` (RFC 9110, section 10.2.3), and a problem document
-//! (RFC 9457) of the draft's types (section 5).
+//! The limits in responses: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers
+//! (revision 11, May 2026, the latest), `Retry-After` (RFC 9110, section 10.2.3), and a problem document (RFC
+//! 9457) of the draft's types (section 5).
 //!
-//! - Count-only limits are not shown: they bind nobody, and their numbers are the operator's trial.
+//! - Count-only limits are not shown: they restrict no client, and their numbers are the operator's trial.
 //! - `concurrent` is shown in the draft's unit `concurrent-requests`, without a window: it has none.
-//! - No partition key (`pk`) is sent; the draft has it optional, and keys stay in the gateway.
-//! - In a refusal `RateLimit` names only the limits that refused. `Retry-After` should not be before the
-//!   end of an effective window (section 6), and the month of a quota with room would hold back a client
-//!   whom one second helps. `RateLimit-Policy` stays the same in every response, as section 3 asks.
-//! - Where waiting never helps, because the cost alone is more than a bound, there is no `Retry-After`.
+//! - No partition key (`pk`) is sent; it is optional in the draft, and keys stay in the gateway.
+//! - In a refusal `RateLimit` names only the limits that refused. `Retry-After` should not be before the end of
+//!   an effective window (section 6), and a monthly quota that still has room would hold back a client that need
+//!   only wait a second. `RateLimit-Policy` stays the same in every response, as section 3 asks.
+//! - If waiting never helps, because the cost alone exceeds a bound, there is no `Retry-After`.
 
 use std::fmt::Write;
 
@@ -23,10 +23,10 @@ use crate::limits::limiter::RETRY_CONCURRENT_SECONDS;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// The greatest Integer of structured fields (RFC 9651, section 3.3.1).
+/// The largest Integer of structured fields (RFC 9651, section 3.3.1).
 const INTEGER_MAX: u64 = 999_999_999_999_999;
 
-/// What a list usually has, in bytes, so that it is written without growing.
+/// The usual size of a list in bytes, so that it is written without growing.
 const LIST_BYTES: usize = 128;
 
 const QUOTA_EXCEEDED: (&str, &str) = (
@@ -39,11 +39,11 @@ const REDUCED_CAPACITY: (&str, &str) = (
 );
 
 impl Charge {
-    /// The fields for the response, as the limits stood when they were charged or last settled.
+    /// Returns the fields for the response, as the limits stood when they were charged or last settled.
     pub fn fields(&self) -> Vec<(HeaderName, HeaderValue)> {
         let refused = self.refused();
         let shown = || self.standings().filter(|standing| standing.enforce);
-        // A limit that could not be counted has nothing to say of what is left.
+        // A limit that could not be counted does not know what is left.
         let refusing = |one: &&Standing| one.refuses() && one.finding != Finding::NoRoom;
         let current = shown().filter(|one| !refused || refusing(one));
         let lists = [
@@ -51,14 +51,14 @@ impl Charge {
             (LIMIT, list(current, write_limit)),
         ];
         let fields = lists.into_iter().filter_map(|(name, list)| {
-            // Names were checked and the rest is ours, so every list is a value.
+            // Names were checked and the rest is ours, so every list is a valid value.
             let value = HeaderValue::try_from(list).ok()?;
             (!value.is_empty()).then_some((name, value))
         });
         fields.collect()
     }
 
-    /// The whole answer to a request that was refused; nothing for one that was not.
+    /// Returns the whole response to a refused request; `None` if it was not refused.
     pub fn refusal(&self, request_id: &str) -> Option<(StatusCode, HeaderMap, Bytes)> {
         let refusing: Vec<&Standing> = self.standings().filter(|one| one.refuses()).collect();
         let found = |finding| refusing.iter().any(|one| one.finding == finding);
@@ -103,7 +103,8 @@ impl Charge {
     }
 }
 
-/// When all that refuse would let the request pass, if that is ever: whole seconds, at least one.
+/// Returns the seconds, at least one, until all refusing limits would let the request pass, if they ever
+/// would.
 fn retry_after(refusing: &[&Standing]) -> Option<u64> {
     let waits = refusing.iter().map(|one| match one.finding {
         Finding::Never => None,
@@ -115,7 +116,7 @@ fn retry_after(refusing: &[&Standing]) -> Option<u64> {
     waits.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
-/// A List of structured fields (RFC 9651, section 3.1).
+/// Returns a List of structured fields (RFC 9651, section 3.1).
 fn list<'a>(
     standings: impl Iterator<Item = &'a Standing>,
     write: fn(&mut String, &Standing),
@@ -131,7 +132,7 @@ fn list<'a>(
     list
 }
 
-/// A String of structured fields (RFC 9651, section 3.3.3): what needs an escape gets one.
+/// Writes a String of structured fields (RFC 9651, section 3.3.3), with escapes.
 fn write_string(list: &mut String, text: &str) {
     list.push('"');
     for char in text.chars() {
@@ -143,13 +144,13 @@ fn write_string(list: &mut String, text: &str) {
     list.push('"');
 }
 
-/// The parameters of a quota policy (section 3.1 of the draft).
+/// Writes the parameters of a quota policy (section 3.1 of the draft).
 fn write_policy(list: &mut String, standing: &Standing) {
     match standing.bound {
         Bound::Rate {
             amount, period_ms, ..
         } => {
-            // Windows are whole seconds; the amount is that of as many, rounded down.
+            // Windows are whole seconds; the amount is scaled to the window, rounded down.
             let seconds = period_ms.div_ceil(1_000);
             let of_window = u128::from(amount) * u128::from(seconds) * 1_000;
             let amount = of_window / u128::from(period_ms.max(1));
@@ -169,7 +170,7 @@ fn write_policy(list: &mut String, standing: &Standing) {
     }
 }
 
-/// The parameters of a service limit (section 4.1 of the draft).
+/// Writes the parameters of a service limit (section 4.1 of the draft).
 fn write_limit(list: &mut String, standing: &Standing) {
     write_parameter(list, "r", standing.left);
     if let Some(seconds) = standing.more_seconds {

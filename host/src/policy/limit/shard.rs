@@ -1,5 +1,5 @@
-//! A part of the counters, with its share of the bound. A hand goes around it like a clock's and drops
-//! what is idle.
+//! A part of the counters, with its share of the bound. A hand goes around it like a clock's and drops idle
+//! counters.
 
 use indexmap::IndexMap;
 
@@ -10,10 +10,10 @@ use crate::limits::limiter::{DISPLACE_SAMPLE, DISPLACE_STEPS_MAX, EXPIRE_STEPS};
 
 pub struct Shard {
     counters: IndexMap<KeyDigest, Counter, ByDigest>,
-    /// The place that is looked at next. May lie behind the last, which means the first.
+    /// The index that is checked next. May be past the last, which means the first.
     hand: usize,
     keys_max: usize,
-    /// State of the lot that chooses among keys to displace.
+    /// State of the generator that draws keys to displace.
     lot: u64,
 }
 
@@ -35,15 +35,15 @@ impl Shard {
         self.counters.get(&digest).copied()
     }
 
-    /// Writes a counter that has its place, or would be idle without one.
+    /// Writes a counter if it has a place; one without is idle and need not be written.
     pub fn set(&mut self, digest: KeyDigest, counter: Counter) {
         if let Some(stored) = self.counters.get_mut(&digest) {
             *stored = counter;
         }
     }
 
-    /// Makes sure that this key has a place. Keys in `keep` stay where they are. False if there is no
-    /// room, and of those looked at none can be displaced.
+    /// Makes sure that this key has a place. Keys in `keep` are not displaced. Returns false if there is no
+    /// room and none of the keys looked at can be displaced.
     pub fn place(
         &mut self,
         digest: KeyDigest,
@@ -55,7 +55,7 @@ impl Shard {
             return true;
         }
         if self.counters.len() >= self.keys_max {
-            // Nobody outside knows a digest, so nobody foresees the lot.
+            // No client knows a digest, so none can predict the draw.
             self.lot ^= digest.shard_bits();
             if !self.displace(now, keep) {
                 return false;
@@ -69,8 +69,8 @@ impl Shard {
         self.counters.swap_remove(&digest);
     }
 
-    /// Looks at keys drawn by lot, or at all if they are few. Neighbours would not do: they came at one
-    /// time, so who used up some keys and then floods with others would find them side by side.
+    /// Looks at keys drawn at random, or at all if they are few. Neighbours would not do: they came at one
+    /// time, so a client that used up some keys and then floods with others would find them side by side.
     fn displace(&mut self, now: Now, keep: &[KeyDigest]) -> bool {
         let count = self.counters.len();
         let few = count <= DISPLACE_STEPS_MAX;
@@ -98,19 +98,19 @@ impl Shard {
         least.is_some_and(|(_, index)| self.counters.swap_remove_index(index).is_some())
     }
 
-    /// A number below this one (SplitMix64).
+    /// Returns a pseudo-random number below this one (SplitMix64).
     fn draw(&mut self, below: usize) -> usize {
         self.lot = self.lot.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.lot;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^= mixed >> 31;
-        // Scaled, so below it and a usize.
+        // Scaled to be below `below`, so it fits a usize.
         ((u128::from(mixed) * below as u128) >> 64) as usize
     }
 
-    /// Drops what is idle among the next few. What takes the place of a dropped one came from the end
-    /// and is looked at next.
+    /// Drops the idle ones among the next few. The last counter takes a dropped one's place and is checked
+    /// next.
     pub fn expire(&mut self, now: Now) {
         for _ in 0..EXPIRE_STEPS {
             let index = self.under_hand();
@@ -125,7 +125,7 @@ impl Shard {
         }
     }
 
-    /// Drops all that is idle, and gives memory back where most of it is unused.
+    /// Drops all idle counters, and gives memory back if most of it is unused.
     pub fn sweep(&mut self, now: Now) {
         self.counters.retain(|_, counter| !counter.idle(now));
         if self.counters.capacity() / 4 > self.counters.len() {

@@ -1,4 +1,4 @@
-//! What limits do, one rule at a time. `model` holds the whole against a naive one.
+//! The rules of limits, one at a time. `model` compares the whole with a naive one.
 
 mod calendar;
 mod hostile;
@@ -21,7 +21,7 @@ const PLACE: ScopeNames<'static> = ScopeNames {
 /// 2026-05-23 12:00:00 UTC, a Saturday.
 const NOON: i64 = 1_779_537_600_000;
 
-/// So many milliseconds after noon.
+/// This many milliseconds after noon.
 fn at(ms: u64) -> Now {
     Now {
         monotonic_ns: ms * 1_000_000,
@@ -99,7 +99,7 @@ impl Bench {
         charge.unwrap_or_else(|bad| panic!("{bad}"))
     }
 
-    /// What each limit says, and what it leaves.
+    /// Each limit's finding, and what it leaves.
     fn ask(&self, limits: &[Limit], now: Now) -> Vec<(Finding, u64)> {
         let charge = self.charge(limits, now);
         let standings = charge.standings();
@@ -139,7 +139,7 @@ fn a_rate_lets_a_burst_pass_and_then_what_flows() {
 #[test]
 fn a_rate_that_is_no_whole_number_of_nanoseconds_does_not_drift() {
     let bench = Bench::new();
-    // A token each 333.3 ms; asked each millisecond, so that any rounding would add up.
+    // A token every 333.3 ms; asked every millisecond, so that any rounding would add up.
     let third = [rate("third", 3, 1_000, 2)];
     let passed = (0..=200_000).filter(|&ms| bench.passes(&third, at(ms)));
     assert_eq!(passed.count(), 2 + 600);
@@ -176,7 +176,7 @@ fn a_quota_ends_with_its_window() {
     assert_eq!(bench.ask(&two, at(59_998)), [(Within, 0)]);
     assert_eq!(bench.ask(&two, at(59_999)), [(Over, 0)]);
     assert_eq!(bench.ask(&two, at(60_000)), [(Within, 1)]);
-    // A thread that read the clock just before counts where the others do.
+    // A thread that read the clock just before counts in the same window as the others.
     assert_eq!(bench.ask(&two, at(59_999)), [(Within, 0)]);
     assert_eq!(bench.ask(&two, at(60_000)), [(Over, 0)]);
 }
@@ -368,7 +368,7 @@ fn what_is_settled_for_an_ended_window_is_dropped() {
     let mut charge = bench.charge(&minute, at(0));
     charge.settle("minute", 9, at(60_000)).expect("a name");
     assert_eq!(bench.left(&minute[0], at(60_000)), 5);
-    // Also if others count in the new one by now.
+    // Even if others already count in the new one.
     assert!(bench.passes(&minute, at(60_000)));
     charge.settle("minute", 0, at(60_000)).expect("a name");
     assert_eq!(bench.left(&minute[0], at(60_000)), 3);

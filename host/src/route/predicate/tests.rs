@@ -121,7 +121,7 @@ fn paths() {
     );
 }
 
-/// What a lenient server takes for the path of the template does not get around the entry.
+/// A path that a lenient server reads as the template's does not get around the entry.
 #[test]
 fn paths_as_others_read_them() {
     let spellings = [
@@ -201,7 +201,7 @@ fn query() {
     check(&one(Wanted::Absent), &without, &with);
 }
 
-/// What a server sees that also divides queries at semicolons does not get around the entry.
+/// A query for a server that also splits at semicolons does not get around the entry.
 #[test]
 fn queries_as_others_read_them() {
     let one = |wanted| Predicate {
@@ -216,7 +216,7 @@ fn queries_as_others_read_them() {
     check(&one(Wanted::Present), &hidden, &["GET - /?a=;b"]);
     check(&one(equals("1")), &hidden, &["GET - /?a=1;debug=2"]);
     check(&one(equals("1;b=2")), &["GET - /?debug=1;b=2"], &[]);
-    // To the one reader it is there, to the other it is not.
+    // One server sees the parameter, another does not.
     check(
         &one(Wanted::Absent),
         &hidden,
@@ -225,7 +225,7 @@ fn queries_as_others_read_them() {
     check(&one(Wanted::Absent), &["GET - /?debug;a"], &[]);
 }
 
-/// A preflight is one of the method that it asks for, and an OPTIONS request.
+/// A preflight counts as the method that it asks for, and as an OPTIONS request.
 #[test]
 fn preflights() {
     let holds = |methods: &[Method]| {
@@ -269,8 +269,8 @@ fn all_must_hold() {
 }
 
 proptest! {
-    /// A predicate holds where a router with one such route finds it. It also holds where only a
-    /// lenient server would read the path so.
+    /// A predicate holds if a router with one such route finds it, and also if only a lenient server would
+    /// read the path that way.
     #[test]
     fn as_the_router(
         template in "(/(a|%61|\\{x\\}|b;|\\{y\\})){0,3}(/|/\\{z\\+\\}|/a)",

@@ -1,5 +1,5 @@
-//! The entries of one namespace: found by key, and gone round by two hands, one to make room and one
-//! to take away what expired.
+//! The entries of one namespace: found by key, and visited by two hands, one to make room and one to remove
+//! expired entries.
 
 use std::time::Instant;
 
@@ -10,25 +10,25 @@ use crate::limits::kv::{KV_ENTRY_OVERHEAD_BYTES, KV_SPARED_MAX, KV_SWEPT_PER_WRI
 
 #[derive(Default)]
 pub struct Entries {
-    /// By key, and by place, for the hands.
+    /// Found by key, and by index for the hands.
     map: IndexMap<Box<str>, KvValue>,
     pub bytes: usize,
-    /// The place that is looked at next to make room.
+    /// The index that is checked next to make room.
     evicting: usize,
-    /// The place that is looked at next for having expired.
+    /// The index that is checked next for expiry.
     sweeping: usize,
 }
 
 pub struct KvValue {
     pub value: Bytes,
-    /// None: never.
+    /// When it expires; `None` for never.
     pub until: Option<Instant>,
-    /// Since the hand last passed.
+    /// Whether it was read since the hand last passed.
     pub was_read: bool,
 }
 
 impl Entries {
-    /// The entry of this key, unless it has expired.
+    /// Returns the entry of this key, unless it has expired.
     pub fn live(&mut self, key: &str, now: Instant) -> Option<&mut KvValue> {
         let index = self.map.get_index_of(key)?;
         if self.expired(index, now) {
@@ -61,9 +61,9 @@ impl Entries {
         }
     }
 
-    /// The last entry takes its place.
+    /// Removes the entry at this index; the last entry takes its place.
     fn remove_at(&mut self, index: usize) {
-        /// Tables of this size are not worth being made smaller.
+        /// Tables of this size are not worth shrinking.
         const SMALL: usize = 64;
         if let Some((key, entry)) = self.map.swap_remove_index(index) {
             self.bytes -= weight(&key, entry.value.len());
@@ -74,7 +74,7 @@ impl Entries {
         }
     }
 
-    /// How many there is room for without new tables.
+    /// Returns how many entries fit without new tables.
     #[cfg(test)]
     pub fn capacity(&self) -> usize {
         self.map.capacity()
@@ -91,7 +91,7 @@ impl Entries {
                 self.sweeping = 0;
             }
             if self.expired(self.sweeping, now) {
-                // What takes its place is looked at next.
+                // The entry that takes its place is checked next.
                 self.remove_at(self.sweeping);
             } else {
                 self.sweeping += 1;
@@ -99,21 +99,21 @@ impl Entries {
         }
     }
 
-    /// Removes one entry; answers whether there was one.
+    /// Removes one entry; returns whether there was one.
     pub fn evict(&mut self, now: Instant) -> bool {
-        // One step more, for the newest.
+        // One step more, to skip the newest.
         for step in 0..=KV_SPARED_MAX + 1 {
             if self.evicting >= self.map.len() {
                 self.evicting = 0;
             }
             let expired = self.expired(self.evicting, now);
-            // Who writes must find what it wrote.
+            // A plugin must find what it has just written.
             let newest = self.evicting > 0 && self.evicting + 1 == self.map.len();
             let Some((_, entry)) = self.map.get_index_mut(self.evicting) else {
                 return false;
             };
             let place = self.evicting;
-            // What takes the place of a removed entry is the newest, whose turn is not now.
+            // The newest entry takes a removed one's place; its turn has not come.
             self.evicting += 1;
             if newest && !expired {
                 continue;
@@ -128,7 +128,7 @@ impl Entries {
     }
 }
 
-/// What an entry counts, in bytes.
+/// Returns the counted size of an entry, in bytes.
 pub fn weight(key: &str, value_bytes: usize) -> usize {
     key.len() + value_bytes + KV_ENTRY_OVERHEAD_BYTES
 }

@@ -1,4 +1,4 @@
-//! Time is given, and threads are real only where steps at once are the question.
+//! Time is a parameter, and only tests of concurrency use real threads.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ fn values_live_as_long_as_was_said() {
     kv.set_at("p", "k", b"1".to_vec(), Some(Duration::MAX), now)
         .unwrap();
     assert!(get(1_000_000 * SECOND).is_some());
-    // A later write says anew how long.
+    // A later write sets the time anew.
     kv.set_at("p", "k", b"2".to_vec(), Some(SECOND), now)
         .unwrap();
     assert!(get(SECOND).is_none());
@@ -56,7 +56,7 @@ fn numbers_are_added_to() {
     assert_eq!(add(5, Duration::ZERO), Ok(5));
     assert_eq!(add(-7, SECOND / 2), Ok(-2));
     assert_eq!(text(kv.get_at("p", "k", now)).as_deref(), Some("-2"));
-    // The time began with the key.
+    // The time runs from the key's creation.
     assert_eq!(add(1, SECOND), Ok(1));
     assert_eq!(add(i64::MAX - 1, SECOND), Ok(i64::MAX));
     assert!(add(1, SECOND).unwrap_err().contains("64 bits"));
@@ -147,7 +147,7 @@ fn a_plugin_that_writes_much_takes_nothing_from_one_that_writes_little() {
     assert!(kv.bytes() > STORE as usize - 2_000);
     let kept = (0..100).filter(|key| kv.get("small", &key.to_string()).unwrap().is_some());
     assert_eq!(kept.count(), 100);
-    // Where both write much they share.
+    // If both write much, they share the room.
     for key in 0..5_000 {
         kv.set("small", &key.to_string(), vec![0; 1_000], None)
             .unwrap();
@@ -166,7 +166,7 @@ fn what_is_read_stays_longer() {
         kv.set("p", &key.to_string(), vec![0; 1_000], None).unwrap();
         assert!(kv.get("p", "0").unwrap().is_some(), "gone after {key}");
     }
-    // Where all are read, some go nevertheless.
+    // If all are read, some are evicted nevertheless.
     for key in 0..5_000 {
         kv.set("p", &key.to_string(), vec![0; 1_000], None).unwrap();
         kv.get("p", &key.to_string()).unwrap();
@@ -191,7 +191,7 @@ fn what_has_expired_is_swept_by_those_who_write() {
     }
     assert_eq!(kv.bytes(), weight("one", 0));
     assert!(full > 1_000 * KV_ENTRY_OVERHEAD_BYTES);
-    // The tables are given back too.
+    // The tables shrink too.
     for plugin in ["gone", "busy"] {
         assert!(kv.existing(plugin).unwrap().lock().capacity() <= 64);
     }
@@ -208,7 +208,7 @@ fn writes_at_once_are_single_steps() {
             scope.spawn(move || {
                 for round in 0..rounds {
                     kv.add("p", "sum", 1, None).unwrap();
-                    // The same by compare and set.
+                    // The same with compare-and-set.
                     loop {
                         let old = kv.get("p", "swapped").unwrap();
                         let number = old.as_deref().map_or(0, |old| whole(old).unwrap());
@@ -263,7 +263,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// With room for all, it is a map whose entries end.
+    /// With room for all, it is a map whose entries expire.
     #[test]
     fn it_is_a_map_whose_entries_end(steps in prop::collection::vec(step(), 1..60)) {
         let kv = Kv::new(STORE);

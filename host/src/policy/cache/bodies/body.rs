@@ -1,4 +1,4 @@
-//! The body that is sent on: from the store, from a growing one, or straight through.
+//! The body to send: from the store, from a growing body, or straight through.
 
 use std::io;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use super::growing::BodyReader;
 use super::object::Stored;
 use crate::http::body::BoxBody;
 
-/// The body of an [`super::Served`]. It shares what is stored, and copies nothing.
+/// The body of an [`super::Served`]. It shares the stored bytes and copies nothing.
 pub struct CacheBody {
     source: Supply,
-    /// Bytes to leave out first.
+    /// Bytes to skip first.
     skip: u64,
-    /// Bytes to send then. None: all.
+    /// Bytes to send after that; `None` for all.
     take: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ impl CacheBody {
         }
     }
 
-    /// Only `count` bytes from `from` on.
+    /// Restricts the body to `count` bytes from `from` on.
     pub fn part(mut self, from: u64, count: u64) -> Self {
         match &mut self.source {
             Supply::Stored(_, at) => *at = from,
@@ -63,7 +63,7 @@ impl CacheBody {
         self
     }
 
-    /// How many bytes the source still has, where that is known.
+    /// Returns how many bytes the source still has, if known.
     fn source_left(&self) -> Option<u64> {
         match &self.source {
             Supply::Empty => Some(0),
@@ -89,7 +89,7 @@ impl CacheBody {
         }
     }
 
-    /// What of a frame is to be sent, if anything.
+    /// Returns the part of a frame to send, if any.
     fn cut(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         let Some(take) = &mut self.take else {
             return Some(frame);

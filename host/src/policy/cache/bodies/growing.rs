@@ -1,9 +1,9 @@
 //! Bodies that are read while they are fetched.
 //!
-//! One task fills such a body, the pump; the client that asked first reads it, and all who wait for
-//! the same. While it may still be stored all of it is kept, and neither a slow reader nor one that
-//! left holds it up. Once it is known to be too large only a window is kept, and the slowest reader
-//! sets the pace, if it has one: who hardly moves while others wait is broken off.
+//! One task, the pump, fills such a body; the client that asked first and all followers read it. While it may
+//! still be stored all of it is kept, and neither a slow reader nor one that left holds it up. Once it is
+//! known to be too large only a window is kept, and the slowest reader sets the pace: a reader that hardly
+//! moves while others wait is cut off.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -19,33 +19,33 @@ use crate::limits::cache::{PACE_BYTES, RECEIVED_OVERHEAD_BYTES, WINDOW_BYTES};
 /// A body on its way.
 pub struct Growing {
     state: Mutex<Growth>,
-    /// How long it will be, where the head said so.
+    /// Its full length, if the head stated it.
     expected: Option<u64>,
 }
 
 #[derive(Default)]
 struct Growth {
     pieces: VecDeque<Piece>,
-    /// How much has come.
+    /// How many bytes have arrived.
     length: u64,
-    /// What `pieces` cost, in bytes.
+    /// The cost of `pieces`, in bytes.
     kept: usize,
-    /// Where each reader is, by its number.
+    /// Each reader's position, by its number.
     readers: HashMap<u64, Reach>,
-    /// Readers that have all there is, by their numbers.
+    /// Readers that have everything so far, by their numbers.
     waiting: HashMap<u64, Waker>,
     next_reader: u64,
     pump: Option<Waker>,
-    /// It will not be stored: pieces go when all readers have them.
+    /// It will not be stored: pieces are dropped once all readers have them.
     window: bool,
-    /// For what is kept, until that is within the window.
+    /// The reservation for what is kept, until that fits the window.
     room: Option<Room>,
     end: Option<Result<(), io::Error>>,
-    /// All of it, once it is stored; `pieces` is empty then.
+    /// The whole body once it is stored; `pieces` is empty then.
     stored: Option<Arc<Stored>>,
 }
 
-/// How far a reader is, and was when its pace began to count.
+/// A reader's position now, and when its pace began to count.
 struct Reach {
     at: u64,
     mark: u64,
@@ -61,10 +61,10 @@ struct Piece {
 /// What the pump may do.
 pub enum Leave {
     Read,
-    /// Read, but nobody listens.
+    /// Read, but there is no reader.
     ReadAlone,
     Wait,
-    /// Wait for a reader that another one waits for, too.
+    /// Wait for a reader that other readers wait for too.
     WaitForSlowest,
     Stop,
 }
@@ -85,7 +85,7 @@ impl Growing {
         self.expected
     }
 
-    /// A reader from the beginning on. None once the beginning is gone, or where it broke off.
+    /// Returns a reader from the beginning; `None` once the beginning is gone or the body broke off.
     pub fn subscribe(self: &Arc<Self>) -> Option<BodyReader> {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -112,11 +112,11 @@ impl Growing {
     }
 
     fn lock(&self) -> MutexGuard<'_, Growth> {
-        // Nothing below panics half-way.
+        // No code here panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the pump may do now; it is woken when that may have changed.
+    /// Returns what the pump may do now; the pump is woken when that may have changed.
     pub fn leave(&self, context: &Context<'_>) -> Leave {
         let mut state = self.lock();
         state.pump = Some(context.waker().clone());
@@ -130,7 +130,7 @@ impl Growing {
         }
     }
 
-    /// From here on the pace of each reader counts.
+    /// Starts measuring the pace of each reader.
     pub fn mark_places(&self) {
         let mut state = self.lock();
         state
@@ -139,8 +139,8 @@ impl Growing {
             .for_each(|place| place.mark = place.at);
     }
 
-    /// Breaks off those who hardly moved while others waited for them: they are not served any more.
-    /// Who has all there is was not waited for.
+    /// Cuts off readers that hardly moved while others waited for them. A reader that has everything so far
+    /// held up no other.
     pub fn break_off_idle(&self) {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -160,7 +160,7 @@ impl Growing {
         state.trim();
     }
 
-    /// Whether there is room to keep this, too.
+    /// Reserves room to keep this piece too; returns whether there was any.
     pub fn reserve(&self, data: &Bytes) -> bool {
         let mut state = self.lock();
         let bytes = (state.kept + cost(data)) as u64;
@@ -184,7 +184,7 @@ impl Growing {
         state.trim();
     }
 
-    /// All of it, and its room. None if it is not to be stored.
+    /// Returns the whole body and its room; `None` if it is not to be stored.
     pub fn received(&self) -> Option<(Vec<Bytes>, Room)> {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -193,7 +193,7 @@ impl Growing {
         Some((pieces.map(|piece| piece.data.clone()).collect(), room))
     }
 
-    /// The body is complete, and readers go on in what was stored of it.
+    /// Marks the body complete: readers go on in its stored form.
     pub fn end_stored(&self, stored: Arc<Stored>) {
         let mut state = self.lock();
         state.length = stored.length();
@@ -212,25 +212,25 @@ impl Growing {
     }
 }
 
-/// Wakes all readers that wait, with the lock released.
+/// Releases the lock and wakes all waiting readers.
 fn wake(mut state: MutexGuard<'_, Growth>) {
     let waiting = std::mem::take(&mut state.waiting);
     drop(state);
     waiting.into_values().for_each(Waker::wake);
 }
 
-/// What keeping a piece costs, in bytes.
+/// Returns the cost of keeping a piece, in bytes.
 fn cost(data: &Bytes) -> usize {
     data.len() + RECEIVED_OVERHEAD_BYTES
 }
 
 impl Growth {
-    /// The slowest reader must take something before more can be kept.
+    /// Whether the slowest reader must take a piece before more can be kept.
     fn is_full(&self) -> bool {
         self.window && self.kept >= WINDOW_BYTES
     }
 
-    /// Lets go of what every reader has, and of the room that is not needed any more.
+    /// Drops the pieces that every reader has, and the room once it is no longer needed.
     fn trim(&mut self) {
         if !self.window {
             return;
@@ -246,7 +246,7 @@ impl Growth {
     }
 }
 
-/// One who reads a growing body, from its beginning.
+/// A reader of a growing body, from its beginning.
 pub struct BodyReader {
     number: u64,
     growing: Arc<Growing>,
@@ -283,7 +283,7 @@ impl BodyReader {
             Some(Err(error)) => Poll::Ready(Some(Err(again(error)))),
             None => {
                 state.waiting.insert(self.number, context.waker().clone());
-                // From now on somebody waits for the slowest.
+                // From now on a reader waits for the slowest.
                 let is_full = state.is_full();
                 let pump = state.pump.take_if(|_| is_full);
                 drop(guard);
@@ -293,7 +293,7 @@ impl BodyReader {
         }
     }
 
-    /// How much is left, where that is known.
+    /// Returns how many bytes are left, if known.
     pub fn left(&self) -> Option<u64> {
         Some(self.growing.expected?.saturating_sub(self.at))
     }

@@ -1,4 +1,4 @@
-//! Bodies: stored ones, those that still grow while they are read, and what drives them.
+//! Bodies: stored ones, growing ones that are read while they arrive, and the pump that fills those.
 
 pub mod body;
 pub mod growing;

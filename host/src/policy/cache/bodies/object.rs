@@ -1,4 +1,4 @@
-//! Complete bodies, and the room for those on their way.
+//! Complete bodies, and the room for growing ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use crate::limits::cache::{COPIED_BYTES, PIECE_BYTES, RECEIVED_OVERHEAD_BYTES};
 
-/// A complete body: pieces of [`PIECE_BYTES`], the last one shorter. They hold no memory beside
-/// their bytes, as slices of a connection's buffer would.
+/// A complete body: pieces of [`PIECE_BYTES`], the last one shorter. They hold no memory beyond their bytes,
+/// unlike slices of a connection's buffer.
 #[derive(Debug, Default)]
 pub struct Stored {
     pieces: Vec<Bytes>,
     length: u64,
-    /// Its part of the budget, also while it is only sent and no longer stored. Nothing is empty.
+    /// Its part of the budget, held even while it is only sent and no longer stored. `None` if it is empty.
     _room: Option<Reservation>,
 }
 
@@ -22,12 +22,12 @@ impl Stored {
         self.length
     }
 
-    /// What it costs, in bytes.
+    /// Returns its cost in bytes.
     pub fn bytes(&self) -> u64 {
         self.length + (self.pieces.len() * RECEIVED_OVERHEAD_BYTES) as u64
     }
 
-    /// The rest of the piece in which byte `at` lies. Empty at the end.
+    /// Returns the rest of the piece that contains byte `at`; empty at the end.
     pub fn from(&self, at: u64) -> Bytes {
         let piece = usize::try_from(at / PIECE_BYTES as u64).unwrap_or(usize::MAX);
         let within = (at % PIECE_BYTES as u64) as usize;
@@ -37,7 +37,7 @@ impl Stored {
         }
     }
 
-    /// Copies what was received, giving way to other tasks after each piece.
+    /// Copies the received pieces, yielding to other tasks after each piece.
     pub async fn copy(received: &[Bytes], room: Room) -> Stored {
         let length: usize = received.iter().map(Bytes::len).sum();
         if let [only] = received
@@ -79,13 +79,13 @@ impl Stored {
     }
 }
 
-/// Whether a piece of so many bytes is copied as it comes ([`receive`]).
+/// Whether [`receive`] copies a piece of this length.
 fn is_copied(length: usize) -> bool {
     length <= COPIED_BYTES
 }
 
-/// A piece as it is kept until the body is complete. One is a slice of the buffer that it was read into,
-/// and a small one would hold far more than it is counted as.
+/// Returns a piece as it is kept until the body is complete. A piece is a slice of its read buffer, so a
+/// small one would hold far more memory than is counted for it.
 pub fn receive(data: Bytes) -> Bytes {
     if is_copied(data.len()) {
         Bytes::copy_from_slice(&data)
@@ -94,12 +94,12 @@ pub fn receive(data: Bytes) -> Bytes {
     }
 }
 
-/// The bytes that bodies may hold together.
+/// The bytes that all bodies together may hold.
 #[derive(Debug)]
 pub struct Budgets {
-    /// Those on their way into the store.
+    /// For bodies on their way into the store.
     filling: Arc<Budget>,
-    /// These, those that are stored, and those that were and are still read.
+    /// For these, stored bodies, and bodies no longer stored but still read.
     bodies: Arc<Budget>,
 }
 
@@ -119,7 +119,7 @@ impl Budgets {
     }
 }
 
-/// What a body on its way has of both budgets.
+/// A growing body's part of both budgets.
 #[derive(Debug)]
 pub struct Room {
     filling: Reservation,
@@ -127,7 +127,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Makes it this large, if there is room.
+    /// Grows both parts to this size, if there is room.
     pub fn grow_to(&mut self, bytes: u64) -> bool {
         self.filling.grow_to(bytes) && self.body.grow_to(bytes)
     }
@@ -162,7 +162,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Makes it at least this large, if there is room.
+    /// Grows it to at least this size, if there is room.
     pub fn grow_to(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         let left = &self.budget.left;

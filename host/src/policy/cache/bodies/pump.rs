@@ -1,4 +1,4 @@
-//! The task that fills a growing body, and stores what is complete.
+//! The task that fills a growing body, and stores it once complete.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,16 +16,16 @@ use super::object::{Stored, receive};
 use crate::http::body::BoxBody;
 use crate::limits::cache::{FILL_ALONE, STALL_MAX};
 
-/// What reading once gave.
+/// The result of one read.
 enum Next {
     Data(Bytes),
     End,
     Broken(io::Error),
-    /// Nobody wants it any more.
+    /// No reader wants it any more.
     Abandoned,
 }
 
-/// The time during which a body is read for the store only, and the right to do so.
+/// The permit and time limit for reading a body for the store only.
 pub struct Alone {
     permits: Arc<Semaphore>,
     now: Option<(OwnedSemaphorePermit, Pin<Box<Sleep>>)>,
@@ -39,7 +39,7 @@ impl Alone {
         }
     }
 
-    /// Whether it is over, or too many others do so.
+    /// Whether the time is over, or too many other bodies are read this way.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         if self.now.is_none() {
             let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
@@ -53,8 +53,7 @@ impl Alone {
     }
 }
 
-/// The time during which readers of one body wait for slower ones, since somebody's pace was last
-/// judged.
+/// How long readers of one body have waited for slower ones since the readers' pace was last judged.
 struct Stalls {
     left: Duration,
     now: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -68,12 +67,12 @@ impl Stalls {
         }
     }
 
-    /// Whether this is the first since then.
+    /// Whether no reader has waited since then.
     fn is_first(&self) -> bool {
         self.now.is_none() && self.left == STALL_MAX
     }
 
-    /// Whether it is time to judge again; then it begins anew.
+    /// Whether it is time to judge again; if so, starts anew.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         let begin = || (Instant::now(), Box::pin(tokio::time::sleep(self.left)));
         let (_, sleep) = self.now.get_or_insert_with(begin);
@@ -91,9 +90,9 @@ impl Stalls {
     }
 }
 
-/// Reads a body to its end into `growing`. If all of it came, and it stayed within `bytes_max` and the
-/// budget, `keep` gets it, before any reader can see its end: who has read a response finds it stored.
-/// `give_up` is called if it turns out that this cannot be.
+/// Reads a body to its end into `growing`. If it came completely and stayed within `bytes_max` and the
+/// budget, `keep` gets it before any reader sees its end, so a client that has read a response finds it
+/// stored. `give_up` is called once the body turns out not to be storable.
 pub async fn pump(
     mut body: BoxBody,
     growing: Arc<Growing>,
@@ -136,7 +135,7 @@ pub async fn pump(
             growing.keep_only_window();
             give_up.take().into_iter().for_each(|give_up| give_up());
         }
-        // The last bytes wait for the end to be seen.
+        // Hold back the last bytes until the end is seen.
         if growing.expected() == Some(length) {
             last = Some(data)
         } else {
@@ -159,7 +158,7 @@ pub async fn pump(
     growing.end(end);
 }
 
-/// Waits until more may be read. False if nobody wants it any more.
+/// Waits until more may be read; false if no reader wants it any more.
 fn may_read(
     growing: &Growing,
     alone: &mut Alone,

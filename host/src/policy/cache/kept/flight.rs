@@ -1,11 +1,11 @@
 //! One fetch for many (RFC 9111, section 4, "collapsed requests").
 //!
-//! The first request for a key leads; those that come while it is fetched wait for its head, and read
-//! the body as it grows. Where the head takes long, one of them fetches, too, and then two, and then
-//! four: a fetch that hangs holds up nobody for ever, and an origin that is slow never meets all at once.
+//! The first request for a key leads; requests that come while it fetches wait for the head, and read the
+//! body as it grows. If the head takes long, one of them fetches too, then two, then four: a hanging fetch
+//! holds up no request for ever, and a slow origin never meets them all at once.
 //!
-//! What turns out not to be shareable is remembered for a while, so that such requests do not wait for
-//! each other in vain.
+//! A key whose response turns out not to be shareable is remembered for a while, so that such requests do not
+//! wait for each other in vain.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -19,32 +19,32 @@ use super::store::{Generation, StoredResponse};
 use crate::limits::cache::{COLLAPSE_WAIT, COLLAPSE_WAITERS_MAX, UNSHARED, UNSHARED_KEYS_MAX};
 use crate::policy::cache::rules::key::StoreKey;
 
-/// What has become of a fetch. If its leaders give up the channel closes instead.
+/// The outcome of a fetch. If its leaders give up, the channel closes instead.
 #[derive(Clone)]
 pub enum Landing {
     Waiting,
-    /// Here is the response, for those that it fits.
+    /// The response, for the requests that it fits.
     Shared(StoredResponse),
     /// Not shared: each request fetches for itself.
     Alone,
 }
 
-/// The response that is fetched: its key, and the secondary key of the variant, as far as it is known
-/// what it varies by.
+/// The key of the fetched response, and the secondary key of the variant, as far as it is known what it
+/// varies by.
 pub type FlightKey = (StoreKey, Vec<u8>);
 
-/// What a request is to a fetch.
+/// The role of a request in a fetch.
 pub enum Role {
     Leads(Lead),
     Follows(Follower),
-    /// Too many wait already.
+    /// Too many requests wait already.
     Crowded,
 }
 
 pub struct Flights {
     table: Mutex<Table>,
-    /// By the hashes of keys, which may be long. Two of one hash share a remark, and so at worst do
-    /// not wait where they could.
+    /// By hash, since keys may be long. Two keys with one hash share an entry: at worst, requests do not wait
+    /// where they could.
     unshared: quick_cache::sync::Cache<u64, SystemTime>,
     hasher: RandomState,
 }
@@ -59,10 +59,10 @@ struct Flight {
     number: u64,
     generation: Generation,
     landing: Arc<watch::Sender<Landing>>,
-    /// Leaders that there are, and that there were.
+    /// Leaders now, and leaders so far.
     leads: usize,
     led: usize,
-    /// Since when nobody has begun to lead beside others, and how many may without further waiting.
+    /// When the last waiting time began, and how many more followers may lead without further waiting.
     since: Instant,
     open: usize,
 }
@@ -76,7 +76,8 @@ impl Flights {
         })
     }
 
-    /// What began in another generation is not what is wanted, and what has landed may be `too_old`.
+    /// Follows the flight for this key, or begins one if its generation is another or what landed is
+    /// `too_old`.
     pub fn join(
         self: &Arc<Self>,
         key: FlightKey,
@@ -111,8 +112,8 @@ impl Flights {
             since: Instant::now(),
             open: 0,
         };
-        // What it replaces began before something was made obsolete: those who wait for it may
-        // have it, those who come now may not.
+        // The flight it replaces began before an invalidation: requests that wait for it may have its
+        // response, requests that come now may not.
         table.flights.insert(key.clone(), flight);
         Role::Leads(Lead {
             flights: Arc::clone(self),
@@ -143,21 +144,21 @@ impl Flights {
     }
 }
 
-/// One who waits for a fetch.
+/// A request that waits for a fetch.
 pub struct Follower {
     flights: Arc<Flights>,
     key: FlightKey,
     number: u64,
     landing: watch::Receiver<Landing>,
-    /// When to see whether to lead, too.
+    /// When to check whether to lead too.
     until: Instant,
 }
 
-/// What waiting came to.
+/// The outcome of waiting.
 pub enum Waited {
     /// `Waiting` if all leaders gave up.
     Landed(Landing),
-    /// It takes long: fetch, too.
+    /// The fetch takes long: fetch too.
     Lead(Lead),
 }
 
@@ -178,11 +179,12 @@ impl Follower {
         }
     }
 
-    /// After each time of waiting as many may begin to fetch as have begun before.
+    /// Returns a lead if this follower may fetch too. After each waiting time as many may begin as have begun
+    /// before.
     fn lead_too(&mut self) -> Option<Lead> {
         let mut table = self.flights.lock();
         let flight = table.flights.get_mut(&self.key);
-        // One that has ended or was replaced tells so by its channel.
+        // A flight that has ended or was replaced says so through its channel.
         let flight = flight.filter(|flight| flight.number == self.number);
         let Some(flight) = flight else {
             self.until = Instant::now() + COLLAPSE_WAIT;
@@ -206,8 +208,8 @@ impl Follower {
     }
 }
 
-/// The right and the duty to fetch for others. When the last one of a flight is dropped, the flight ends:
-/// those who still wait for a landing see it closed, and one of them leads next.
+/// The right and the duty to fetch for others. Dropping the last lead ends the flight: followers that still
+/// wait see the channel closed, and one of them leads next.
 pub struct Lead {
     flights: Arc<Flights>,
     key: FlightKey,
@@ -216,8 +218,8 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// Tells those who wait. Those who come later are told the same until the flight ends. What one
-    /// leader brought for all, another cannot take back.
+    /// Tells the followers, and until the flight ends also those that join later. A response that one leader
+    /// shared cannot be taken back by another.
     pub fn land(&self, landing: Landing) {
         self.landing.send_if_modified(|landed| {
             let keeps = matches!((&*landed, &landing), (Landing::Shared(_), Landing::Alone));
@@ -232,7 +234,7 @@ impl Lead {
         Followers(Arc::downgrade(&self.landing))
     }
 
-    /// Tells those who wait, and nobody who comes later.
+    /// Tells the current followers, and no later request.
     pub fn land_and_end(self, landing: Landing) {
         let mut table = self.flights.lock();
         if table
@@ -247,8 +249,8 @@ impl Lead {
     }
 }
 
-/// Those who wait for a fetch, seen from beside it. It is none of the leaders: the channel closes all the same
-/// when they give up.
+/// The followers of a fetch, seen from outside. This is no lead: it does not keep the channel open when the
+/// leaders give up.
 pub struct Followers(Weak<watch::Sender<Landing>>);
 
 impl Followers {
@@ -257,14 +259,15 @@ impl Followers {
         landing.is_some_and(|landing| landing.receiver_count() > 0)
     }
 
-    /// Waits until nobody waits any more: all have left, or have what landed.
+    /// Waits until no follower is left: all have gone, or have what landed.
     pub async fn gone(&self) {
         if let Some(landing) = self.0.upgrade() {
             landing.closed().await;
         }
     }
 
-    /// The same, if anything landed. Those who wait in vain are to see the channel closed.
+    /// As [`Followers::gone`], if anything landed. Otherwise returns at once, so that followers see the
+    /// channel closed.
     pub async fn told(&self) {
         let Some(landing) = self.0.upgrade() else {
             return;

@@ -1,4 +1,5 @@
-//! What is kept between requests: stored responses, and who waits for which fetch. A second tier would be here.
+//! State kept between requests: stored responses, and the fetches that requests wait for. A second tier would
+//! go here.
 
 pub mod flight;
 pub mod store;

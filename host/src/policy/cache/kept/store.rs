@@ -1,8 +1,8 @@
-//! What is stored: responses by key, each with its variants, within a bound of bytes.
+//! The stored responses by key, each with its variants, within a bound of bytes.
 //!
-//! `quick_cache` decides what goes: a key that is used once does not push out those used often
-//! (S3-FIFO and CLOCK-Pro, so a scan does no harm). All variants of a key are one entry of it, which
-//! is why one removal drops them all.
+//! `quick_cache` decides what to evict: a key that is used once does not push out those used often (S3-FIFO
+//! and CLOCK-Pro, so a scan does no harm). All variants of a key are one entry of it, which is why one
+//! removal drops them all.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -33,7 +33,7 @@ pub struct StoredResponse {
 #[derive(Clone)]
 pub enum StoredContent {
     Stored(Arc<Stored>),
-    /// Only among those who wait for it: in the store all is complete.
+    /// Only shared among followers: in the store all bodies are complete.
     Growing(Arc<Growing>),
 }
 
@@ -46,7 +46,7 @@ pub struct StoredHead {
     pub tags: Vec<String>,
     pub requested: SystemTime,
     pub received: SystemTime,
-    /// Its `Date`, by which the most recent of several is found.
+    /// Its `Date`, which tells the most recent of several.
     pub dated: SystemTime,
 }
 
@@ -69,9 +69,9 @@ impl StoredResponse {
 /// The variants under one key, the latest last.
 type Variants = Arc<[StoredResponse]>;
 
-/// The one to answer with, of those that a request selects (RFC 9111, section 4.1): a fresh one before a
-/// stale one; one that was chosen by `Vary` before one whose origin left that out, which would else hide
-/// the others; then the most recent.
+/// Returns the best of the variants that a request selects (RFC 9111, section 4.1): a fresh one before a
+/// stale one; one chosen by `Vary` before one without a `Vary`, which would hide the others; then the most
+/// recent.
 pub fn best(
     variants: &[StoredResponse],
     selects: impl Fn(&StoredResponse) -> bool,
@@ -91,7 +91,7 @@ pub fn best(
         .max_by_key(rank)
 }
 
-/// By what the responses of a key vary, as far as is known: what the latest says that varies.
+/// Returns what a key's responses vary by, as far as is known: by the latest one that varies.
 pub fn varies_as(variants: &[StoredResponse]) -> Option<&Selection> {
     let mut selections = variants.iter().rev().map(|kept| &kept.head.selection);
     selections.find(|selection| !selection.is_default())
@@ -107,8 +107,7 @@ impl Weighter<StoreKey, Variants> for Bytes {
     }
 }
 
-/// Responses asked for in one generation of a key are of the same worth: nothing made them obsolete in
-/// between.
+/// Responses requested in one generation of a key are equally valid: no invalidation came in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation(u64);
 
@@ -118,7 +117,7 @@ pub struct Store {
     /// The keys that are being fetched, by their hash. Locked for each change of an entry, too.
     stripes: Vec<Mutex<HashMap<StoreKey, Fetched>>>,
     next_generation: AtomicU64,
-    /// The heaviest entry that is taken.
+    /// The weight of the heaviest entry accepted.
     entry_weight_max: u64,
 }
 
@@ -127,7 +126,7 @@ struct Fetched {
     generation: Generation,
 }
 
-/// A fetch for a key, which notices if what it asked for is made obsolete before it is stored.
+/// A fetch for a key, which notices an invalidation before its response is stored.
 pub struct Watch {
     store: Arc<Store>,
     pub key: StoreKey,
@@ -147,13 +146,13 @@ impl Drop for Watch {
 }
 
 impl Store {
-    /// `entry_bytes_max` is the largest body that is to fit.
+    /// Creates a store in which bodies of up to `entry_bytes_max` fit.
     pub fn new(bytes_max: u64, entry_bytes_max: u64) -> Store {
         // Each shard should hold several of the largest bodies.
         let room = bytes_max / entry_bytes_max.saturating_mul(8).max(1);
         let shards = (room as usize).clamp(1, SHARDS_MAX);
-        // How many items there will be sizes only what is remembered of evicted keys, by which a key
-        // that is asked for again is told from one that never is.
+        // The number of items only sizes the memory of evicted keys, which tells keys that are requested
+        // again from those that never are.
         let items = (bytes_max / USUAL_BYTES).clamp(1 << 10, 1 << 22) as usize;
         let mut options = OptionsBuilder::new();
         options
@@ -165,7 +164,7 @@ impl Store {
             Ok(options) => {
                 Cache::with_options(options, Bytes, hasher.clone(), DefaultLifecycle::default())
             }
-            // Both that it asks for are set above.
+            // Cannot happen: both required options are set above.
             Err(_) => Cache::with(
                 items,
                 bytes_max,
@@ -188,7 +187,7 @@ impl Store {
         self.items.get(key)
     }
 
-    /// To be called before a response for `key` is asked for.
+    /// Registers a fetch. Call this before requesting a response for `key`.
     pub fn watch(self: &Arc<Self>, key: &StoreKey) -> Watch {
         let mut stripe = self.stripe(key);
         let fetched = stripe.entry(Arc::clone(key)).or_insert_with(|| Fetched {
@@ -203,8 +202,8 @@ impl Store {
         }
     }
 
-    /// Stores a response in place of the one that the same requests select, unless it was made
-    /// obsolete meanwhile.
+    /// Stores a response in place of the one that the same requests select, unless it was invalidated
+    /// meanwhile.
     pub fn put(&self, watch: &Watch, kept: StoredResponse) -> bool {
         let key = &watch.key;
         let stripe = self.stripe(key);
@@ -237,8 +236,8 @@ impl Store {
         true
     }
 
-    /// The same with what came in place of this one. If its origin does not vary any more, no request needs
-    /// the old one.
+    /// As [`Store::put`], for a response that replaces another. If the new one no longer varies, no request
+    /// needs the old one.
     pub fn put_for(
         &self,
         watch: &Watch,
@@ -276,7 +275,7 @@ impl Store {
         }
     }
 
-    /// Drops all variants of a key, and what is being fetched for it. Answers whether there were any.
+    /// Drops all variants of a key, and what is being fetched for it. Returns whether there were any.
     pub fn invalidate(&self, key: &StoreKey) -> bool {
         let mut stripe = self.stripe(key);
         if let Some(fetched) = stripe.get_mut(key) {
@@ -285,8 +284,8 @@ impl Store {
         self.items.remove(key).is_some()
     }
 
-    /// The same for all keys that `wanted` says yes to, looking at each; whatever is being fetched is
-    /// not stored either, since it might be one of them. Answers how many there were.
+    /// Does the same for all keys that `wanted` accepts, checking each; no response being fetched is stored,
+    /// since it might be one of them. Returns how many keys were dropped.
     pub fn invalidate_all(&self, wanted: impl Fn(&StoreKey, &[StoredResponse]) -> bool) -> usize {
         for stripe in &self.stripes {
             let mut stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);

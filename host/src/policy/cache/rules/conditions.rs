@@ -1,4 +1,4 @@
-//! Conditions of clients, met by a stored response (RFC 9110, section 13; RFC 9111, section 4.3.2).
+//! Clients' conditions, evaluated against a stored response (RFC 9110, section 13; RFC 9111, section 4.3.2).
 
 use std::time::{Duration, SystemTime};
 
@@ -11,22 +11,22 @@ use http::{HeaderValue, StatusCode};
 use super::date::date;
 use super::directives::members;
 
-/// Conditions that only the origin can judge.
+/// Whether the request has conditions that only the origin can judge.
 pub fn is_for_origin(request: &HeaderMap) -> bool {
     request.contains_key(IF_MATCH) || request.contains_key(IF_UNMODIFIED_SINCE)
 }
 
-/// What a client asks on top of a GET, and the cache answers itself.
+/// Conditions and ranges of a client's GET that the cache answers itself.
 pub const CLIENTS_OWN: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// Whether the client has what the response would bring.
+/// Whether the client already has this representation.
 pub fn is_not_modified(
     request: &HeaderMap,
     status: StatusCode,
     response: &HeaderMap,
     received: SystemTime,
 ) -> bool {
-    // Conditions are for what would be a success (RFC 9110, section 13.2.1).
+    // Conditions only apply to an otherwise successful response (RFC 9110, section 13.2.1).
     if !status.is_success() {
         return false;
     }
@@ -47,14 +47,14 @@ pub fn is_not_modified(
     changed <= since
 }
 
-/// RFC 9110, section 8.8.3.2. What is no entity tag is compared as it stands.
+/// RFC 9110, section 8.8.3.2. A value that is no entity tag is compared as it is.
 pub fn weakly_equal(one: &[u8], other: &[u8]) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     opaque(one) == opaque(other)
 }
 
-/// Whether a range may be taken of the response (RFC 9110, section 13.1.5): without `If-Range`, or
-/// where it is the very same.
+/// Whether a range may be cut from the response (RFC 9110, section 13.1.5): there is no `If-Range`, or it
+/// matches exactly.
 pub fn range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
     let Some(wanted) = request.get(IF_RANGE) else {
         return true;

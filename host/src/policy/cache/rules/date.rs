@@ -1,4 +1,4 @@
-//! HTTP dates (RFC 9110, section 5.6.7), read as robustly as that asks for.
+//! HTTP dates (RFC 9110, section 5.6.7), read as leniently as that section asks for.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,12 +18,12 @@ const DAYS: [&[u8]; 7] = [
 ];
 const DAY_SECONDS: i64 = 86_400;
 
-/// A date in any of its three forms. Names are of any case (RFC 9111, section 4.2), and the name of the
-/// day need not be that of the date, which says the same in numbers.
+/// Reads a date in any of its three forms. Names may be in any case (RFC 9111, section 4.2), and the name of
+/// the day need not fit the date, whose numbers decide.
 pub fn date(value: &HeaderValue) -> Option<SystemTime> {
     let this_year = || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        // To the year is close enough for what is fifty of them away.
+        // Accurate enough: only dates fifty years away depend on it.
         1970 + now.unwrap_or_default().as_secs() as i64 / 31_556_952
     };
     read(value.as_bytes(), this_year)
@@ -89,7 +89,7 @@ fn rfc850(text: &[u8], end: usize, this_year: impl Fn() -> i64) -> Option<Writte
     let this_year = this_year();
     let year = this_year / 100 * 100 + number(&[*y0, *y1])?;
     Some(Written {
-        // More than fifty years ahead is the past.
+        // A date more than fifty years ahead means the past.
         year: if year > this_year + 50 {
             year - 100
         } else {
@@ -136,7 +136,8 @@ fn number(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Of the day. `60` is a leap second, which clocks here do not have: the next second.
+/// Returns the second of the day. `60` is a leap second, which clocks here do not have: it is read as the
+/// next second.
 fn seconds(clock: &[u8]) -> Option<i64> {
     let [h0, h1, b':', m0, m1, b':', s0, s1] = clock else {
         return None;
@@ -165,7 +166,7 @@ impl Written {
         if !(1..=days_of_month).contains(&day) {
             return None;
         }
-        // Days since 1970-01-01, of years that begin in March, so that a leap day is the last of one.
+        // Days since 1970-01-01, in years that begin in March, so that a leap day is the last of its year.
         let (year, month) = match month {
             1 | 2 => (year - 1, month + 9),
             _ => (year, month - 3),

@@ -1,4 +1,4 @@
-//! `Cache-Control`, of requests and of responses (RFC 9111, sections 4.2.1 and 5.2).
+//! `Cache-Control` of requests and responses (RFC 9111, sections 4.2.1 and 5.2).
 //!
 //! Where it is malformed, repeated or contradicts itself, the most restrictive reading holds.
 
@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
 
 use crate::limits::cache::SECONDS_MAX;
 
-/// What a response says about being stored.
+/// A response's directives about storing it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
     pub no_store: bool,
@@ -51,7 +51,7 @@ impl ResponseDirectives {
     }
 }
 
-/// What a request asks of the cache. What is malformed here is ignored: it can only be a wish.
+/// A request's directives. Malformed ones are ignored, since they only express wishes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
     pub no_store: bool,
@@ -88,7 +88,7 @@ impl RequestDirectives {
     }
 }
 
-/// What stands after a directive's name.
+/// A directive's value.
 #[derive(Debug, PartialEq, Eq)]
 enum Value<'a> {
     None,
@@ -96,8 +96,8 @@ enum Value<'a> {
     Malformed,
 }
 
-/// Keeps the shorter of two times. One that cannot be read is none at all: RFC 9111, section 4.2.1
-/// has such responses be stale.
+/// Keeps the shorter of two times. An unreadable one counts as 0: RFC 9111, section 4.2.1 makes such
+/// responses stale.
 fn shorter(old: &mut Option<u64>, value: Value<'_>) {
     let value = seconds(value).unwrap_or(0);
     *old = Some(old.map_or(value, |old| old.min(value)));
@@ -118,8 +118,8 @@ fn seconds(value: Value<'_>) -> Option<u64> {
     Some(number.min(SECONDS_MAX))
 }
 
-/// Takes the fields that `no-cache` or `private` names. False if the directive stands for the whole
-/// response: it names none, or cannot be read.
+/// Adds the fields that `no-cache` or `private` names. Returns false if the directive covers the whole
+/// response: it names none, or is unreadable.
 fn withhold(value: Value<'_>, withheld: &mut Vec<HeaderName>) -> bool {
     let Value::Text(list) = value else {
         return false;
@@ -137,7 +137,7 @@ fn withhold(value: Value<'_>, withheld: &mut Vec<HeaderName>) -> bool {
     true
 }
 
-/// Calls back with each directive, its name in lower case.
+/// Calls `directive` with each directive, its name in lower case.
 fn each<'h>(headers: &'h HeaderMap, mut directive: impl FnMut(&str, Value<'h>)) {
     for line in headers.get_all(CACHE_CONTROL) {
         for member in members(line.as_bytes()) {
@@ -145,7 +145,7 @@ fn each<'h>(headers: &'h HeaderMap, mut directive: impl FnMut(&str, Value<'h>)) 
                 Some(at) => (&member[..at], read(&member[at + 1..])),
                 None => (member, Value::None),
             };
-            // A name that is no token, such as one with a space before the `=`, is no directive.
+            // Skip a name that is no token, such as one with a space before the `=`.
             if let Ok(name) = HeaderName::from_bytes(name) {
                 directive(name.as_str(), value);
             }
@@ -153,8 +153,8 @@ fn each<'h>(headers: &'h HeaderMap, mut directive: impl FnMut(&str, Value<'h>)) 
     }
 }
 
-/// The members of a comma-separated list, without white space around them and without empty ones. A
-/// comma within a quoted string does not separate; a string that does not end takes the rest.
+/// Returns the members of a comma-separated list, trimmed, without empty ones. A comma within a quoted string
+/// does not separate; a string that does not end takes the rest.
 pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     list.split(move |byte| {
@@ -171,7 +171,7 @@ pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|member| !member.is_empty())
 }
 
-/// A token or a quoted string.
+/// Reads a token or a quoted string.
 fn read(value: &[u8]) -> Value<'_> {
     let Some(inside) = value.strip_prefix(b"\"") else {
         let plain = value.iter().all(|byte| byte.is_ascii_graphic());

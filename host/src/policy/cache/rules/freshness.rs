@@ -1,4 +1,4 @@
-//! What may be stored, and how long it may answer (RFC 9111, sections 3 and 4.2; RFC 5861).
+//! Which responses may be stored, and how long they may answer (RFC 9111, sections 3 and 4.2; RFC 5861).
 
 use std::time::{Duration, SystemTime};
 
@@ -10,18 +10,18 @@ use super::directives::ResponseDirectives;
 use super::storage::{Retention, Storage};
 use crate::limits::cache::{HEURISTIC_MAX, SECONDS_MAX};
 
-/// How old a response is, and what it may still answer.
+/// A response's age, and how long it may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
     received: SystemTime,
-    /// When it was received (RFC 9111, section 4.2.3).
+    /// Its age when it was received (RFC 9111, section 4.2.3).
     initial_age: Duration,
-    /// What of that it had before its own fetch began, by its `Age` and its `Date`.
+    /// Its age before its own fetch began, by its `Age` and its `Date`.
     earlier_age: Duration,
     fresh: Duration,
-    /// How long beyond that, while another is fetched.
+    /// How long beyond that it may answer while another is fetched.
     while_revalidate: Duration,
-    /// How long beyond that, when the upstream fails.
+    /// How long beyond that it may answer when the upstream fails.
     if_error: Duration,
     /// Whether a client may take it stale.
     on_request: bool,
@@ -37,23 +37,23 @@ impl Lifetime {
         self.fresh > self.age(now)
     }
 
-    /// Whether it is fresh for one who waited for it while it was fetched.
+    /// Whether it is fresh for a request that waited for its fetch.
     pub fn was_fresh_when_made(&self) -> bool {
         self.fresh > self.earlier_age
     }
 
-    /// How long it stays fresh, in whole seconds; negative once it is stale.
+    /// Returns how long it stays fresh, in whole seconds; negative once it is stale.
     pub fn ttl(&self, now: SystemTime) -> i64 {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         seconds(self.fresh).saturating_sub(seconds(self.age(now)))
     }
 
-    /// How long it has been stale.
+    /// Returns how long it has been stale.
     pub fn staleness(&self, now: SystemTime) -> Duration {
         self.age(now).saturating_sub(self.fresh)
     }
 
-    /// How much longer it is fresh.
+    /// Returns how much longer it is fresh.
     pub fn freshness(&self, now: SystemTime) -> Duration {
         self.fresh.saturating_sub(self.age(now))
     }
@@ -62,8 +62,8 @@ impl Lifetime {
         self.staleness(now) < self.while_revalidate
     }
 
-    /// Whether it stands in for a failure: for as long as it says so itself, or as the client that asks
-    /// says (`wish`, in seconds; RFC 5861, section 4).
+    /// Whether it may stand in for a failure: for as long as it says itself, or as the client says (`wish`,
+    /// in seconds; RFC 5861, section 4).
     pub fn may_answer_for_failure(&self, now: SystemTime, wish: Option<u64>) -> bool {
         let wished = wish
             .is_some_and(|wish| self.on_request && self.staleness(now) < Duration::from_secs(wish));
@@ -99,8 +99,8 @@ impl Times {
     }
 }
 
-/// Whether and for how long the response to a GET with `request` for its fields may be stored in a
-/// shared cache. Whether it can be selected again is for [`super::vary`] to say.
+/// Judges whether and for how long a shared cache may store the response to a GET with the fields `request`.
+/// Whether it can be selected again is up to [`super::vary`].
 pub fn judge(
     request: &HeaderMap,
     status: StatusCode,
@@ -119,9 +119,8 @@ pub fn judge(
         Storage::Retain(retention) => &retention.without,
     };
     directives.withheld.extend_from_slice(without);
-    // Frameworks add a cookie to whatever they answer, and a stored one would make every client the one
-    // that it was set for. RFC 9111, section 7.3 lets a cache store it; this one wants to be told that
-    // the field is taken out.
+    // Frameworks add a cookie to any response, and a stored session cookie would log every client in as its
+    // owner. RFC 9111, section 7.3 lets a cache store it; this one requires that the field is taken out.
     let is_taken_out = |name| directives.withheld.contains(name);
     if SETS_COOKIES
         .iter()
@@ -135,10 +134,10 @@ pub fn judge(
     }
 }
 
-/// Fields by which a response makes its client known.
+/// Fields by which a response marks its client.
 pub const SETS_COOKIES: [HeaderName; 2] = [SET_COOKIE, HeaderName::from_static("set-cookie2")];
 
-/// Parts, and answers to conditions: another request may need another.
+/// Parts, and answers to conditions: another request may need another response.
 const DEPENDS_ON_REQUEST: [StatusCode; 4] = [
     StatusCode::PARTIAL_CONTENT,
     StatusCode::NOT_MODIFIED,
@@ -193,14 +192,14 @@ fn standard(
     let heuristic = HEURISTIC.contains(&status.as_u16()) || directives.public;
     let lifetime = match explicit {
         Some(lifetime) => lifetime,
-        // A page that its origin says nothing about is likely to be the caller's own.
+        // With a cookie, a page without explicit freshness is likely to be personal.
         None if request.contains_key(http::header::COOKIE) => Duration::ZERO,
         None if heuristic => heuristic_lifetime(response, times),
         None if directives.no_cache => Duration::ZERO,
         None => return None,
     };
     let lifetime = lifetime_of(&directives, lifetime, response, times);
-    // For those who wait, if for nobody later.
+    // It may serve waiting requests, even if no later ones.
     let useful = lifetime.was_fresh_when_made()
         || lifetime.may_answer_while_revalidated(times.received)
         || lifetime.may_answer_for_failure(times.received, None)
@@ -218,7 +217,7 @@ const UNDERSTOOD: [u16; 24] = [
     500, 501, 502, 503, 504,
 ];
 
-/// Status codes that may be stored without an explicit lifetime (RFC 9110, section 15.1), complete.
+/// All status codes that may be stored without an explicit lifetime (RFC 9110, section 15.1).
 const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
 
 fn has_validator(response: &HeaderMap) -> bool {
@@ -231,10 +230,10 @@ fn lifetime_of(
     response: &HeaderMap,
     times: Times,
 ) -> Lifetime {
-    // RFC 9111, section 4.2.4. A cache may serve stale responses on its own account while it cannot
-    // reach the origin; this one asks for the origin's word, or the plugin's, since what calls an API
-    // is seldom a reader who would notice. `s-maxage` alone forbids it, too; beside an explicit
-    // `stale-...` the more specific word holds, as origins mean it and other shared caches read it.
+    // RFC 9111, section 4.2.4. A cache may serve stale responses of its own accord while it cannot reach the
+    // origin; this one requires permission from the origin or the plugin, since API clients are seldom people
+    // who would notice. `s-maxage` alone forbids it too; an explicit `stale-...` beside it is more specific
+    // and wins, as origins mean it and other shared caches read it.
     let never = directives.must_revalidate || directives.proxy_revalidate || directives.no_cache;
     let window = |seconds: Option<u64>| {
         if never {
@@ -258,7 +257,7 @@ fn lifetime_of(
     }
 }
 
-/// RFC 9111, section 4.2.1, save heuristics.
+/// RFC 9111, section 4.2.1, except heuristics.
 fn explicit_lifetime(
     directives: &ResponseDirectives,
     response: &HeaderMap,
@@ -267,7 +266,7 @@ fn explicit_lifetime(
     if let Some(seconds) = directives.s_maxage.or(directives.max_age) {
         return Some(Duration::from_secs(seconds));
     }
-    // The earliest of several; one that is no date has passed (section 5.3).
+    // The earliest of several; an invalid date counts as past (section 5.3).
     let expires = response.get_all(EXPIRES).iter().map(date);
     let earliest = expires.min()?;
     let date = response.get(DATE).and_then(date).unwrap_or(times.received);
@@ -289,7 +288,7 @@ fn initial_age(response: &HeaderMap, times: Times) -> Duration {
     apparent_age(response, times).max(corrected)
 }
 
-/// The same without the time of the fetch: how old the response was to one who waited for it.
+/// The same without the time of the fetch: the response's age to a request that waited for it.
 fn earlier_age(response: &HeaderMap, times: Times) -> Duration {
     let apparent = apparent_age(response, times).saturating_sub(times.delay());
     apparent.max(stated_age(response))
@@ -299,7 +298,7 @@ fn earlier_age(response: &HeaderMap, times: Times) -> Duration {
 fn apparent_age(response: &HeaderMap, times: Times) -> Duration {
     let stated = response.get(DATE).and_then(date);
     let apparent = stated.and_then(|date| times.received.duration_since(date).ok());
-    // A `Date` has whole seconds: what is below one is no age.
+    // A `Date` has whole seconds: ignore fractions of a second.
     Duration::from_secs(apparent.unwrap_or_default().as_secs())
 }
 
@@ -307,7 +306,7 @@ fn stated_age(response: &HeaderMap) -> Duration {
     response.get(AGE).and_then(age_value).unwrap_or_default()
 }
 
-/// `Age`, the first of several, ignored where it is no number (RFC 9111, section 5.1).
+/// Reads `Age`: the first of several, ignored if it is no number (RFC 9111, section 5.1).
 fn age_value(value: &HeaderValue) -> Option<Duration> {
     let first = value.to_str().ok()?.split(',').next()?.trim();
     if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -11,8 +11,8 @@ use http::header::{
 use super::freshness::Storable;
 use crate::http::owned;
 
-/// What is stored of a head (RFC 9111, section 3.1), in memory of its own: what came are slices of a
-/// connection's buffer.
+/// Returns the fields of a head to store (RFC 9111, section 3.1), copied into their own memory: the received
+/// ones are slices of a connection's buffer.
 pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) -> HeaderMap {
     let mut fields = headers.clone();
     for name in &storable.withheld {
@@ -21,7 +21,7 @@ pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) 
     for name in NOT_STORED {
         fields.remove(name);
     }
-    // RFC 9110, section 6.6.1: who keeps a response without a date gives it one.
+    // RFC 9110, section 6.6.1: a recipient that stores a response without a date adds one.
     if !fields.contains_key(DATE)
         && now.duration_since(SystemTime::UNIX_EPOCH).is_ok()
         && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
@@ -31,8 +31,8 @@ pub fn stored_fields(headers: &HeaderMap, storable: &Storable, now: SystemTime) 
     owned::fields(&fields)
 }
 
-/// Of one connection, of one proxy, or computed anew for each answer; and what a limiter further
-/// inwards tells one client of what is left to it.
+/// Fields of one connection or one proxy, fields computed anew for each answer, and what a limiter further
+/// inwards tells one client about its remaining quota.
 const NOT_STORED: [HeaderName; 13] = [
     AGE,
     CONNECTION,
@@ -49,11 +49,11 @@ const NOT_STORED: [HeaderName; 13] = [
     UPGRADE,
 ];
 
-/// A stored head, updated by that of a 304 (RFC 9111, section 3.2), save what the stored body itself
-/// depends on.
+/// Returns a stored head updated by that of a 304 (RFC 9111, section 3.2), except for fields that the stored
+/// body depends on.
 pub fn merge(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
     let mut merged = stored.clone();
-    // The old date would make it as old as it was.
+    // With the old date it would stay as old as it was.
     merged.remove(DATE);
     for name in update.keys().filter(|name| !OF_THE_BODY.contains(name)) {
         merged.remove(name);

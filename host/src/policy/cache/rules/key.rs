@@ -1,10 +1,11 @@
-//! Under what a response is stored (RFC 9111, section 2), and what else a response speaks of.
+//! The keys that responses are stored under (RFC 9111, section 2), and the other targets that a response
+//! refers to.
 
 use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 
-/// All that a response is stored under, as bytes that nothing else is written as: compared in full.
+/// The whole key of a response in an unambiguous encoding, compared in full.
 pub type StoreKey = Arc<[u8]>;
 
 const STANDARD: u8 = 0;
@@ -45,9 +46,9 @@ impl Target {
         write(namespace, STANDARD, parts.into_iter())
     }
 
-    /// What a `Location` or `Content-Location` in a response of this target refers to (RFC 3986,
-    /// section 5.2), if it has the same origin: of others, no response may speak (RFC 9111, section
-    /// 4.4).
+    /// Returns the target of a `Location` or `Content-Location` in a response of this target (RFC 3986,
+    /// section 5.2), if it has the same origin: a response may not invalidate another origin's (RFC 9111,
+    /// section 4.4).
     pub fn refer(&self, reference: &HeaderValue) -> Option<Target> {
         let reference = reference.to_str().ok()?.trim();
         let reference = reference.split('#').next()?;
@@ -91,23 +92,23 @@ pub fn keyed(namespace: &str, parts: &[String]) -> StoreKey {
     write(namespace, KEYED, parts.iter())
 }
 
-/// The namespace of a key.
+/// Returns the namespace of a key.
 pub fn namespace(key: &StoreKey) -> &[u8] {
     &split(key).0[4..]
 }
 
-/// A key without its namespace.
+/// Returns a key without its namespace.
 pub fn within(key: &StoreKey) -> &[u8] {
     split(key).1
 }
 
-/// Every key begins as [`write`] begins it.
+/// Cannot panic: [`write`] begins every key with this length.
 fn split(key: &StoreKey) -> (&[u8], &[u8]) {
     let length = u32::from_be_bytes([key[0], key[1], key[2], key[3]]);
     key.split_at(4 + length as usize)
 }
 
-/// Each part with its length before it, so that no two lists are written alike.
+/// Writes each part after its length, so that no two lists are written alike.
 fn write<'a>(
     namespace: &str,
     kind: u8,
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(Target::new("https", "h:443", "").path_and_query, "/");
     }
 
-    /// RFC 3986, section 5.4, for what has an origin.
+    /// RFC 3986, section 5.4, for references that have an origin.
     #[test]
     fn references() {
         let base = Target::new("http", "a", "/b/c/d;p?q");

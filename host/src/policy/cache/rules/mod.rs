@@ -1,5 +1,5 @@
-//! RFC 9111 as functions: what a head says, and what follows from it. Nothing here is kept, and nothing is read but
-//! what is handed over.
+//! RFC 9111 as functions: what a head says, and what follows from it. They keep no state and read only their
+//! arguments.
 
 pub mod conditions;
 pub mod date;

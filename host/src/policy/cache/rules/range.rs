@@ -6,17 +6,17 @@ use http::{HeaderValue, StatusCode};
 use super::conditions::range_holds;
 use crate::limits::cache::SKIP_BYTES_MAX;
 
-/// What of a body a request asks for.
+/// The part of a body that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Whole,
-    /// From this byte, so many.
+    /// The first byte and the number of bytes.
     Part(u64, u64),
     Unsatisfiable,
 }
 
-/// What a GET asks of a complete response with a body of `length` bytes. Several ranges, and what
-/// cannot be read, get the whole, as does a range of another representation.
+/// Returns what a GET asks of a complete response with a body of `length` bytes. Several ranges, unreadable
+/// ones, and a range of another representation get the whole body.
 pub fn asked(request: &HeaderMap, status: StatusCode, response: &HeaderMap, length: u64) -> Asked {
     if status != StatusCode::OK || !has_ranges(response) {
         return Asked::Whole;
@@ -33,9 +33,9 @@ pub fn asked(request: &HeaderMap, status: StatusCode, response: &HeaderMap, leng
     }
 }
 
-/// Whether a client is better served by its own range than by what could be cut of a response of this
-/// length (none: not known) while that comes. If that is not going to be stored, nothing is gained by
-/// sending all of it for several ranges, either.
+/// Whether a client is better served by its own range request than by cutting its range from an arriving
+/// response of this length (`None` if unknown). If the response will not be stored, sending all of it for
+/// several ranges gains nothing either.
 pub fn is_far_off(
     request: &HeaderMap,
     status: StatusCode,
@@ -102,7 +102,7 @@ fn read(line: &HeaderValue, length: u64) -> Option<Asked> {
     })
 }
 
-/// `Content-Range` of a part, or of none.
+/// Returns the `Content-Range` of a part, or of an unsatisfiable range.
 pub fn content_range(asked: Asked, length: u64) -> Option<HeaderValue> {
     let text = match asked {
         Asked::Whole => return None,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use http::header::{HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-/// As whom this cache speaks in the list.
+/// This cache's name in the list.
 const NAME: &str = "tollgate";
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -40,9 +40,9 @@ impl Forward {
 /// One member of the list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
-    /// None: a hit.
+    /// `None` for a hit.
     pub forward: Option<Forward>,
-    /// The upstream's, where the client sees another.
+    /// The upstream's status, if the client sees another.
     pub forward_status: Option<StatusCode>,
     pub stored: bool,
     pub collapsed: bool,
@@ -51,7 +51,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds this cache's word after those of caches nearer to the origin.
+    /// Adds this cache's member after those of caches nearer to the origin.
     pub fn write(&self, headers: &mut HeaderMap) {
         let mut text = NAME.to_owned();
         match self.forward {

@@ -1,4 +1,4 @@
-//! `Vary` (RFC 9111, section 4.1): which of the responses under one key a request selects.
+//! `Vary` (RFC 9111, section 4.1): which response under one key a request selects.
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -18,8 +18,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What `response` was selected by in `request`. None if no request but this one can select it:
-    /// `*`, and what cannot be read.
+    /// Returns the fields of `request` that selected `response`; `None` if no other request can select it:
+    /// its `Vary` is `*` or unreadable.
     pub fn of(response: &HeaderMap, request: &HeaderMap) -> Option<Selection> {
         let mut names = Vec::new();
         for name in named(response) {
@@ -56,8 +56,8 @@ impl Selection {
             })
     }
 
-    /// The fields' names and what `request` has for them, as bytes: requests with the same bytes
-    /// select the same response.
+    /// Returns the fields' names and their values in `request`, as bytes: requests with the same bytes select
+    /// the same response.
     pub fn secondary_key(&self, request: &HeaderMap) -> Vec<u8> {
         let mut key = Vec::new();
         for (name, _) in &self.fields {
@@ -85,10 +85,10 @@ impl Selection {
     }
 }
 
-/// Whether `response` may be selected by what the entries inside a cache wrote into the request, rather than by
-/// what a later one has when it comes to the cache: it would be another's. `outside` and `inside` are the
-/// headers at the cache and at the upstream. What clients negotiate by is taken to be theirs where it came
-/// through unchanged; of any other field the next request may have another value inside, or none.
+/// Whether `response` may vary by what entries inside a cache wrote into the request, which a later request
+/// does not have yet when it reaches the cache: it would then get another client's response. `outside` and
+/// `inside` are the headers at the cache and at the upstream. A negotiation field that came through unchanged
+/// counts as the client's; any other field may have another value inside for the next request, or none.
 pub fn may_vary_inside(response: &HeaderMap, outside: &HeaderMap, inside: &HeaderMap) -> bool {
     named(response).any(|name| {
         let Ok(name) = HeaderName::from_bytes(name) else {
@@ -98,14 +98,14 @@ pub fn may_vary_inside(response: &HeaderMap, outside: &HeaderMap, inside: &Heade
     })
 }
 
-/// What stands in `Vary`: names of fields, if it is well-formed, or `*`.
+/// Returns the members of `Vary`: field names, if it is well-formed, or `*`.
 fn named(response: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let lines = response.get_all(VARY).iter();
     lines.flat_map(|line| members(line.as_bytes()))
 }
 
-/// What a client asks for one representation among several by (RFC 9110, section 12.5), and by what origin (the
-/// Fetch standard).
+/// The fields of content negotiation (RFC 9110, section 12.5), and those about a script's origin (the Fetch
+/// standard).
 const NEGOTIATED: [HeaderName; 7] = [
     ACCEPT,
     ACCEPT_CHARSET,
@@ -116,10 +116,10 @@ const NEGOTIATED: [HeaderName; 7] = [
     ACCESS_CONTROL_REQUEST_HEADERS,
 ];
 
-/// What the upstream is told of the client's request that is not in the key, as bytes that nothing else
-/// is written as: what a trusted proxy says beside scheme, host and client, such as the prefix that it
-/// took off the path, and the host that was asked for where an entry put another in its place. Upstreams
-/// make links and redirects of it, and do not say so in `Vary`.
+/// Returns what the upstream learns about the client's request that is not in the key, in an unambiguous
+/// encoding: what a trusted proxy says beside scheme, host and client, such as the prefix that it removed
+/// from the path, and the requested host if an entry replaced it. Upstreams build links and redirects from it
+/// without saying so in `Vary`.
 fn told(request: &HeaderMap) -> Vec<u8> {
     let mut told = Vec::new();
     for name in request.keys() {
@@ -145,16 +145,16 @@ fn told(request: &HeaderMap) -> Vec<u8> {
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// These are functions of the scheme and the authority, which the key has where they matter.
+/// These follow from the scheme and the authority, which are in the key where they matter.
 const NOT_TOLD: [HeaderName; 2] = [
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-forwarded-port"),
 ];
 
-/// A field's lines as one (RFC 9110, section 5.3), byte for byte: what looks like white space or an
-/// empty member of a list may be of meaning in a field that is no list, and who can send what is
-/// taken for another's value chooses what the other gets. Only the fields of content negotiation are
-/// known well enough to say more of them.
+/// Returns a field's lines joined into one (RFC 9110, section 5.3), byte for byte: apparent white space or
+/// empty members may matter in a field that is no list, and a client whose value passes for another's would
+/// choose what the other gets. Only the fields of content negotiation are known well enough to normalize
+/// further.
 fn normal(name: &HeaderName, headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;
@@ -172,18 +172,18 @@ fn normal(name: &HeaderName, headers: &HeaderMap) -> Option<Vec<u8>> {
     Some(list.join(&b','))
 }
 
-/// Lists whose members may come in any order, with white space and empty members between them (RFC
-/// 9110, section 12.5). Save in `Accept`, case is of no meaning either.
+/// Lists whose members may come in any order, with white space and empty members between them (RFC 9110,
+/// section 12.5). Except in `Accept`, case does not matter either.
 const NEGOTIATION: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
-/// A member without the white space around its parameters.
+/// Returns a member without white space around its parameters.
 fn without_spaces(member: &[u8]) -> Vec<u8> {
     let parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     parts.collect::<Vec<_>>().join(&b';')
 }
 
-/// Whether the response is in the one language that the request likes best: then it is the response
-/// that its origin would select.
+/// Whether the response is in the one language that the request prefers: then its origin would select the
+/// same response.
 fn prefers_language(request: &HeaderMap, response: &HeaderMap) -> bool {
     let mut languages = response.get_all(CONTENT_LANGUAGE).iter();
     let (Some(language), None) = (languages.next(), languages.next()) else {
@@ -237,7 +237,7 @@ mod tests {
         headers
     }
 
-    /// The suite's vary-parse: what has a `*` anywhere selects nothing.
+    /// The suite's vary-parse: a `Vary` with a `*` anywhere selects nothing.
     #[test]
     fn star() {
         for lines in [
@@ -262,7 +262,8 @@ mod tests {
         assert_eq!(Selection::of(&many, &HeaderMap::new()), None);
     }
 
-    /// The suite's vary, and who might pass for another: (vary, stored request, request, whether it is selected).
+    /// The suite's vary, and requests that might pass for another: (vary, stored request, request, whether it is
+    /// selected).
     #[test]
     fn selection() {
         type Fields<'a> = &'a [(&'a str, &'a str)];

@@ -1,11 +1,11 @@
-//! What clients can cost that do not read, read slowly, or leave.
+//! The cost of clients that do not read, read slowly, or leave.
 
 use super::*;
 use crate::limits::cache::{FILL_ALONE, FILLS_ALONE_MAX, PACE_BYTES, STALL_MAX, WINDOW_BYTES};
 
 const PART: usize = 100_000;
 
-/// A body that is asked for by a first client, and whether it is said to be stored.
+/// A body for its first client, and whether it is reported as stored.
 async fn begin(cache: &Arc<Cache>, path: &str, length: Option<usize>) -> (Feed, CacheBody, bool) {
     let Found::Fetch(fill) = get(path).look(cache).await else {
         panic!("no fetch");
@@ -44,7 +44,7 @@ fn small() -> Arc<Cache> {
     })
 }
 
-/// A body that gave way to others counts until nobody reads it any more.
+/// An evicted body counts until its last reader is gone.
 #[tokio::test(start_paused = true)]
 async fn what_is_read_is_held() {
     let cache = small();
@@ -62,7 +62,7 @@ async fn what_is_read_is_held() {
         }
         settle().await;
     }
-    // The store holds four of them; one more fits into what is for those beside it.
+    // The store holds four of them; one more fits into the room for growing bodies.
     assert!((4..=5).contains(&stored), "{stored}");
     for body in slow {
         assert_eq!(read(body).await.unwrap().len(), 9 * PART);
@@ -71,7 +71,7 @@ async fn what_is_read_is_held() {
     assert!(kept);
 }
 
-/// What has come of a body that is not stored after all counts until its slowest reader has it.
+/// The received part of a body that is not stored after all counts until its slowest reader has it.
 #[tokio::test(start_paused = true)]
 async fn what_turned_out_too_large_is_held() {
     for breaks_off in [false, true] {
@@ -108,7 +108,7 @@ async fn tiny_pieces() {
     assert_eq!(cache.stats().entries, 0);
 }
 
-/// Reads on until nothing comes for a while.
+/// Reads on until no data comes for a while.
 async fn read_on(body: &mut CacheBody, patience: Duration) -> usize {
     let mut had = 0;
     while let Ok(data) = tokio::time::timeout(patience, next(body)).await {
@@ -116,13 +116,13 @@ async fn read_on(body: &mut CacheBody, patience: Duration) -> usize {
             Some(data) => had += data.len(),
             None => break,
         }
-        // It sends what it has before it asks for more.
+        // A client sends what it has before it asks for more.
         settle().await;
     }
     had
 }
 
-/// Who reads nothing holds up those who share the fetch for a short time only, and gets no more.
+/// A reader that reads nothing holds up the others only for a short time, and is then cut off.
 #[tokio::test(start_paused = true)]
 async fn one_that_does_not_read() {
     const PARTS: usize = 40;
@@ -136,7 +136,7 @@ async fn one_that_does_not_read() {
     let began = tokio::time::Instant::now();
     let had = read_on(&mut fast, 2 * STALL_MAX).await;
     assert_eq!(had, PARTS * PART);
-    // Both that were behind are gone, and the second one did not cost as much again.
+    // Both slow readers are gone, and the second did not cost as much time again.
     assert!(began.elapsed() <= STALL_MAX + Duration::from_secs(1));
     for body in [&mut stuck, &mut late] {
         let error = next(body).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn next_after(feed: &Feed, body: &mut CacheBody) -> usize {
     next(body).await.unwrap().unwrap().len()
 }
 
-/// Nor does one who now and then reads a little.
+/// Nor does a reader that now and then reads a little.
 #[tokio::test(start_paused = true)]
 async fn one_that_trickles() {
     const PARTS: usize = 40;
@@ -174,12 +174,12 @@ async fn one_that_trickles() {
     });
     let had = read_on(&mut fast, 3 * STALL_MAX).await;
     assert_eq!(had, PARTS / 2 * PART);
-    // It moved on at first, so that its pace is judged twice.
+    // It moved on at first, so its pace is judged twice.
     assert!(began.elapsed() <= 2 * STALL_MAX + Duration::from_secs(1));
     assert_eq!(trickle.await.unwrap(), io::ErrorKind::TimedOut);
 }
 
-/// Who is slower than others and moves on is waited for, also after one that did not was broken off.
+/// Others wait for a slower reader that moves on, even after one that did not was cut off.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_slower() {
     const PARTS: usize = 200;
@@ -194,7 +194,7 @@ async fn one_that_is_slower() {
         let mut had = 0;
         while let Some(data) = next(&mut slower).await.unwrap() {
             had += data.len();
-            // Five times the pace that is asked for.
+            // Five times the required pace.
             let time = STALL_MAX.mul_f64(data.len() as f64 / PACE_BYTES as f64 / 5.0);
             tokio::time::sleep(time).await;
         }
@@ -205,7 +205,7 @@ async fn one_that_is_slower() {
     drop(stuck);
 }
 
-/// One alone, and one that nobody waits for, may take their time.
+/// A lone reader, and one that no other waits for, may take their time.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_slow() {
     const PARTS: usize = 40;
@@ -227,7 +227,7 @@ async fn one_that_is_slow() {
     assert_eq!(read(slow).await.unwrap().len(), PARTS * PART);
 }
 
-/// So many bodies are read without readers, and no more.
+/// Only this many bodies are read without readers.
 #[tokio::test(start_paused = true)]
 async fn those_that_nobody_reads() {
     let cache = Cache::new(settings());
@@ -240,7 +240,7 @@ async fn those_that_nobody_reads() {
     settle().await;
     let open = |feeds: &[Feed]| feeds.iter().filter(|feed| !feed.is_closed()).count();
     assert_eq!(open(&feeds), FILLS_ALONE_MAX);
-    // One that is read again, or complete, makes room.
+    // A body that is read again, or complete, makes room.
     let reader = follow(&cache, "/0").await;
     feeds.remove(1);
     settle().await;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Asks for so many URLs of a kind, each with a body of 1 KiB, and answers how many were there.
+/// Requests this many URLs of a kind, each with a body of 1 KiB, and returns how many were cached.
 async fn round(cache: &Arc<Cache>, kind: &str, count: usize) -> usize {
     const BODY: &str = match str::from_utf8(&[b'x'; 1024]) {
         Ok(text) => text,
@@ -21,8 +21,7 @@ async fn round(cache: &Arc<Cache>, kind: &str, count: usize) -> usize {
     hits
 }
 
-/// What is asked for again and again takes the place of what was there first, and is not asked for any
-/// more.
+/// Responses that are requested again and again replace older ones that no request asks for any more.
 #[tokio::test]
 async fn what_is_asked_for_again_gets_in() {
     let cache = Cache::new(Settings {

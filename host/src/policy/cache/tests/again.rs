@@ -1,5 +1,5 @@
-//! Responses that are of no use to the client, and what is asked for in their place; and those without a
-//! body that tell of what is stored.
+//! Responses of no use to the client, and the requests sent in their place; and responses without a body that
+//! freshen stored ones.
 
 use super::*;
 use crate::limits::cache::SKIP_BYTES_MAX;
@@ -21,7 +21,7 @@ fn sent(fill: &Fill, ask: &Ask) -> HeaderMap {
     headers
 }
 
-/// The way out of a response of this length, of which nothing is read.
+/// The way out of a response of this length, whose body is not read.
 fn unread(
     fill: Fill,
     fields: &[(&str, &str)],
@@ -47,7 +47,7 @@ fn again(filled: Filled) -> Fill {
     }
 }
 
-/// RFC 9111, section 4.3.4: (stored, in the 304, whether it is about what is stored).
+/// RFC 9111, section 4.3.4: (stored, in the 304, whether it is about the stored response).
 #[tokio::test]
 async fn a_304_about_something_else() {
     type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -156,7 +156,7 @@ async fn an_answer_to_head_tells_of_what_is_stored() {
             }
         }
     }
-    // Other statuses say nothing of it.
+    // Other statuses say nothing about it.
     let cache = Cache::new(settings());
     exchange(&cache, &get("/"), says(&[LIVES, ("etag", "\"one\"")])).await;
     let head = get("/").method("HEAD").with("cache-control", "no-cache");
@@ -169,7 +169,7 @@ async fn an_answer_to_head_tells_of_what_is_stored() {
     assert!(exchange(&cache, &get("/"), says(&[])).await.is_cached());
 }
 
-/// (Range, length, lines, whether the client's own range is asked for, whether the whole is stored.)
+/// (Range, length, lines, whether the client's own range is requested, whether the whole is stored.)
 #[tokio::test]
 async fn a_range_that_is_far_off_is_asked_for() {
     let mib = Some(1 << 20);
@@ -237,7 +237,7 @@ async fn a_range_that_is_far_off_is_asked_for() {
         } else {
             let fill = again(filled);
             assert_eq!(sent(&fill, &ask)["range"], range, "{case}");
-            // What comes of it is the client's as it is, and no further request is made.
+            // Its response goes to the client as it is, and no further request is made.
             let part = says(&[("content-range", "bytes 0-4/9")])
                 .status(206)
                 .answer(fill, start());
@@ -257,7 +257,7 @@ async fn a_range_that_is_far_off_is_asked_for() {
     }
 }
 
-/// A server that ignores ranges is asked for one once.
+/// A server that ignores ranges is asked for one only once.
 #[tokio::test]
 async fn a_range_is_asked_for_once() {
     let cache = Cache::new(settings());
@@ -274,7 +274,7 @@ async fn a_range_is_asked_for_once() {
     );
 }
 
-/// Nor do those who follow wait for a part that is far off.
+/// Followers do not wait for a part that is far off either.
 #[tokio::test]
 async fn a_follower_has_its_own_range() {
     let cache = Cache::new(settings());
@@ -299,7 +299,7 @@ async fn a_follower_has_its_own_range() {
     }
 }
 
-/// A fetch in the background has no client to ask again for.
+/// A background fetch has no client to ask again for.
 #[tokio::test]
 async fn a_background_fetch_asks_once() {
     let cache = Cache::new(settings());

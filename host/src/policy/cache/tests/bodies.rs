@@ -1,4 +1,4 @@
-//! Bodies on their way: what is stored, what is only passed on, and who holds up whom.
+//! Bodies on their way: which are stored, which are only passed on, and which readers hold up others.
 
 use super::*;
 use crate::limits::cache::{FILL_ALONE, PIECE_BYTES, WINDOW_BYTES};
@@ -59,11 +59,11 @@ async fn what_breaks_off_is_an_error_to_all_and_not_stored() {
             assert!(read(body).await.is_err(), "{length:?}");
         }
         assert!(!is_stored(&cache).await);
-        // The next one tries again, for all who wait.
+        // The next request tries again, for all that wait.
         let (_feed, _own) = begin(&cache, None).await;
         follow(&cache).await;
     }
-    // An announced body that is none at all.
+    // An announced body that turns out empty.
     let cache = Cache::new(settings());
     let Found::Fetch(fill) = get("/").look(&cache).await else {
         panic!("no fetch");
@@ -82,7 +82,7 @@ async fn what_breaks_off_is_an_error_to_all_and_not_stored() {
     assert!(!is_stored(&cache).await);
 }
 
-/// Who has read all of it finds it stored.
+/// A client that has read all of it finds it stored.
 #[tokio::test(start_paused = true)]
 async fn the_last_bytes_come_after_the_store() {
     let cache = Cache::new(settings());
@@ -98,7 +98,7 @@ async fn the_last_bytes_come_after_the_store() {
     assert_eq!(next(&mut own).await.unwrap(), None);
 }
 
-/// A large body is stored in pieces, and every part of it can be had.
+/// A large body is stored in pieces, and every part of it can be read.
 #[tokio::test(start_paused = true)]
 async fn pieces() {
     let cache = Cache::new(settings());
@@ -139,7 +139,7 @@ async fn too_large_by_its_length() {
     assert!(!is_stored(&cache).await);
 }
 
-/// One that turns out to be is read within a window behind its slowest reader.
+/// One that turns out too large is read within a window ahead of its slowest reader.
 #[tokio::test(start_paused = true)]
 async fn too_large_as_it_grows() {
     const PART: usize = 100_000;
@@ -153,7 +153,7 @@ async fn too_large_as_it_grows() {
     drop(feed);
     let mut had = 0;
     let mut stalls = 0;
-    // The fast one gets as far as the window reaches, and further only with the slow one.
+    // The fast reader gets as far as the window reaches, and further only with the slow one.
     let mut slow_had = 0;
     loop {
         let waited = tokio::time::timeout(Duration::from_millis(10), next(&mut fast)).await;
@@ -173,11 +173,11 @@ async fn too_large_as_it_grows() {
     assert!(stalls > 10);
     assert_eq!(slow_had + read(slow).await.unwrap().len(), had);
     assert!(!is_stored(&cache).await);
-    // Who comes then fetches for himself.
+    // A request that comes then fetches for itself.
     assert!(matches!(get("/").look(&cache).await, Found::Fetch(_)));
 }
 
-/// Nobody reads on what nobody wants and nobody will get.
+/// A body that has no reader and will not be stored is not read on.
 #[tokio::test(start_paused = true)]
 async fn too_large_and_abandoned() {
     let cache = Cache::new(settings());
@@ -192,7 +192,7 @@ async fn too_large_and_abandoned() {
     assert!(feed.is_closed());
 }
 
-/// What can be stored is read to its end without readers, but not for ever.
+/// A body that can be stored is read to its end without readers, but not for ever.
 #[tokio::test(start_paused = true)]
 async fn stored_without_readers() {
     let cache = Cache::new(settings());
@@ -274,7 +274,7 @@ async fn the_budget() {
     drop(feed);
     assert_eq!(read(own).await.unwrap().len(), 900_000);
     assert!(is_stored(&cache).await);
-    // One of unknown length takes it as it grows.
+    // A body of unknown length takes room as it grows.
     cache.purge(None, &super::super::PurgeKey::All);
     let (_held, _own) = begin(&cache, Some(800_000)).await;
     let Found::Fetch(fill) = get("/grows").look(&cache).await else {
@@ -298,7 +298,7 @@ async fn the_budget() {
     assert!(!is_stored(&cache).await);
 }
 
-/// A part of what is only passed on is as whole as its source.
+/// A part of a body that is only passed on breaks off if its source does.
 #[tokio::test(start_paused = true)]
 async fn a_part_that_breaks_off() {
     for (bytes, whole) in [(5, false), (9, true)] {

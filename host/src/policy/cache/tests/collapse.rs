@@ -1,4 +1,4 @@
-//! One fetch for many, and what becomes of those who wait when it fails them.
+//! One fetch for many, and what followers do when it fails them.
 
 use tokio::task::JoinHandle;
 
@@ -65,14 +65,14 @@ async fn followers_read_what_is_fetched() {
         assert_eq!(answer.headers["age"], "0");
         bodies.push(answer.body);
     }
-    // They have what is there before all of it is, also those who come in the middle.
+    // Followers get data before the body is complete, also those that come in the middle.
     feed.send(Ok(Bytes::from_static(b"abc"))).unwrap();
     for body in &mut bodies {
         assert_eq!(next(body).await.unwrap().unwrap(), "abc");
     }
     bodies.push(answered(ask(&cache, get("/"))).await.body);
     assert_eq!(next(&mut bodies[2]).await.unwrap().unwrap(), "abc");
-    // Neither a leader who has gone nor one who does not read matters.
+    // A leader that does not read, or has gone, makes no difference.
     assert_eq!(next(&mut own).await.unwrap().unwrap(), "abc");
     drop(own);
     feed.send(Ok(Bytes::from_static(b"def"))).unwrap();
@@ -86,7 +86,7 @@ async fn followers_read_what_is_fetched() {
     assert_eq!(cache.stats().misses, 1);
 }
 
-/// Each gets what he asked for of it.
+/// Each follower gets the part of it that it asked for.
 #[tokio::test(start_paused = true)]
 async fn followers_have_conditions() {
     let cache = Cache::new(settings());
@@ -125,7 +125,7 @@ async fn a_leader_who_gives_up_is_followed_by_another() {
     }
 }
 
-/// What befell the plugin of one request says nothing of the others, nor of what is stored.
+/// A fault in one request's plugin says nothing about other requests, or about stored responses.
 #[tokio::test(start_paused = true)]
 async fn a_leader_whose_plugin_faulted_is_followed_by_another() {
     let cache = Cache::new(settings());
@@ -159,7 +159,7 @@ async fn a_leader_whose_plugin_faulted_is_followed_by_another() {
     assert_eq!(cache.stats().entries, 1);
 }
 
-/// But not for ever.
+/// Requests do not follow one failing leader after another for ever.
 #[tokio::test(start_paused = true)]
 async fn after_some_rounds_each_goes_alone() {
     let cache = Cache::new(settings());
@@ -193,7 +193,7 @@ async fn those_who_wait_are_bounded() {
     assert!(is_fetch(get("/other").look(&cache).await));
 }
 
-/// What is for one alone is no reason to wait, from then on for a while.
+/// A key whose response cannot be shared makes no request wait, for a while.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_shared_is_remembered() {
     for (control, shared) in [
@@ -224,7 +224,7 @@ async fn what_cannot_be_shared_is_remembered() {
         let waits = ask(&cache, get("/").at(later));
         settle().await;
         assert!(!waits.is_finished());
-        // Once something can be shared the memory is gone.
+        // Once a response can be shared, this is forgotten.
         let fill = lead(&cache, get("/").at(1)).await;
         let (mut method, mut fields) = (Method::GET, HeaderMap::new());
         fill.prepare(&mut method, &mut fields);
@@ -238,7 +238,7 @@ async fn what_cannot_be_shared_is_remembered() {
     }
 }
 
-/// An upstream that fails is everybody's own experience, and no memory.
+/// An upstream's failure is not shared, and not remembered.
 #[tokio::test(start_paused = true)]
 async fn failures() {
     let cache = Cache::new(settings());
@@ -252,7 +252,7 @@ async fn failures() {
     let waits = ask(&cache, get("/"));
     settle().await;
     assert!(!waits.is_finished());
-    // Where a stale one stands in, it does for all.
+    // A stale response that stands in does so for all.
     let cache = Cache::new(settings());
     let stale = says(&[("cache-control", "max-age=1, stale-if-error=60")]);
     exchange(&cache, &get("/"), stale).await;
@@ -268,7 +268,7 @@ async fn failures() {
     );
 }
 
-/// Those of another variant share a fetch of their own.
+/// Requests for another variant share a fetch of their own.
 #[tokio::test(start_paused = true)]
 async fn variants() {
     let cache = Cache::new(settings());
@@ -324,7 +324,7 @@ async fn a_validation_is_shared() {
     assert_eq!(read(answer.body).await.unwrap(), b"hello");
 }
 
-/// Only the first of those who get a stale response has it fetched anew.
+/// Of the requests that get a stale response, only the first has it fetched anew.
 #[tokio::test(start_paused = true)]
 async fn one_revalidates_in_the_background() {
     let cache = Cache::new(settings());
@@ -345,7 +345,7 @@ async fn one_revalidates_in_the_background() {
     let Found::AnswerAndRevalidate(_, fill) = get("/").at(5).look(&cache).await else {
         panic!("nobody fetches");
     };
-    // Its failure leaves what there is; nobody reads its answer, and it is stored all the same.
+    // Its failure leaves the stored response. No client reads its answer, which is stored all the same.
     drop(says(&[]).status(503).answer(fill, after(5)));
     let Found::AnswerAndRevalidate(_, fill) = get("/").at(6).look(&cache).await else {
         panic!("nobody fetches");
@@ -356,7 +356,7 @@ async fn one_revalidates_in_the_background() {
     assert_eq!((got.is_cached(), got.body.as_str()), (true, "new"));
 }
 
-/// Those who would wait in vain do not: with `Authorization`, or asking for what is new.
+/// Requests that would wait in vain do not: with `Authorization`, or with `no-cache`.
 #[tokio::test(start_paused = true)]
 async fn some_do_not_wait() {
     let began = tokio::time::Instant::now();

@@ -41,7 +41,7 @@ async fn a_hit_has_age_and_date_and_shares_the_body() {
     );
     assert_eq!(got.field("content-length"), Some("5"));
     assert!(!exchange(&cache, &get("/a?c"), says(&[])).await.is_cached());
-    // One without a date gets the time at which it came.
+    // A response without a date gets the time at which it came.
     exchange(&cache, &get("/b"), says(&[(CC, "max-age=600")])).await;
     assert_eq!(
         exchange(&cache, &get("/b").at(3), says(&[]))
@@ -49,7 +49,7 @@ async fn a_hit_has_age_and_date_and_shares_the_body() {
             .field("date"),
         Some(now.as_str())
     );
-    // No copy: two readers have the same bytes in memory.
+    // No copy: two readers share the same bytes in memory.
     let mut pointers = Vec::new();
     for _ in 0..2 {
         let Found::Served(mut answer) = get("/b").look(&cache).await else {
@@ -158,7 +158,7 @@ async fn no_cache_is_stored_and_validated_each_time() {
         assert_eq!(got.forwarded("if-none-match"), Some("\"a\""));
         assert_eq!((got.status, got.body.as_str()), (200, "hello"));
     }
-    // Another answer takes its place, or nothing does.
+    // Another response takes its place, or none.
     let got = exchange(&cache, &get("/"), says(&[(CC, "no-store")]).body("new")).await;
     assert_eq!(got.body, "new");
     let got = exchange(&cache, &get("/"), says(&[]).body("newer")).await;
@@ -185,7 +185,7 @@ async fn a_304_may_end_what_is_stored() {
     assert_eq!(got.forwarded("if-none-match"), None);
 }
 
-/// A cookie that comes with a 304 is for the one who asked.
+/// A cookie that comes with a 304 is only for the client that asked.
 #[tokio::test]
 async fn cookies_of_a_304() {
     let cache = Cache::new(settings());
@@ -212,7 +212,7 @@ async fn clients_conditions() {
         ("content-type", "text/plain"),
         ("x", "1"),
     ]);
-    // On a miss the origin is asked for all of it, so that it can be stored.
+    // On a miss the whole response is fetched, so that it can be stored.
     let got = exchange(&cache, &matching, first.clone()).await;
     assert_eq!(got.forwarded("if-none-match"), None);
     assert_eq!((got.status, got.body.as_str()), (304, ""));
@@ -243,7 +243,7 @@ async fn clients_conditions() {
         (got.status, got.forwarded("if-none-match")),
         (304, Some("\"a\""))
     );
-    // What only the origin can judge goes there.
+    // Conditions that only the origin can judge go there.
     let got = exchange(
         &cache,
         &get("/").with("if-match", "\"a\""),
@@ -254,11 +254,11 @@ async fn clients_conditions() {
         (got.status, got.cache_status()),
         (412, "tollgate; fwd=request")
     );
-    // What is not stored is met all the same, since the condition was taken off.
+    // A condition is met even by a response that is not stored, since it was removed from the request.
     let private = says(&[(CC, "private"), ("etag", "\"p\"")]);
     let ask = get("/private").with("if-none-match", "\"p\"");
     assert_eq!(exchange(&cache, &ask, private.clone()).await.status, 304);
-    // From then on it is left to the origin.
+    // From then on the origin judges it.
     let got = exchange(&cache, &ask, private.status(304)).await;
     assert_eq!(
         (got.status, got.forwarded("if-none-match")),
@@ -287,7 +287,7 @@ async fn head_from_get() {
         (200, "", true)
     );
     assert_eq!(got.field("content-length"), Some("5"));
-    // Validated as HEAD; what is freshened so is fresh for GET.
+    // Validated as HEAD; the freshened response is fresh for GET.
     let stale = head.clone().at(3);
     let update = says(&[(CC, "max-age=50")]).status(304).body("");
     let got = exchange(&cache, &stale, update).await;
@@ -296,7 +296,7 @@ async fn head_from_get() {
     assert_eq!(got.forwarded.unwrap().0, Method::HEAD);
     let got = exchange(&cache, &get("/").at(3), says(&[])).await;
     assert_eq!((got.is_cached(), got.body.as_str()), (true, "hello"));
-    // A whole answer to HEAD is the client's, and tells that what is stored is not what there is now.
+    // A full answer to HEAD goes to the client, and shows that the stored response is out of date.
     let got = exchange(
         &cache,
         &head.clone().at(60),
@@ -311,12 +311,12 @@ async fn head_from_get() {
     );
 }
 
-/// The suite's partial, for what is stored complete.
+/// The suite's partial, for completely stored responses.
 #[tokio::test]
 async fn ranges() {
     let cache = Cache::new(settings());
     let whole = says(&[(CC, "max-age=3600"), ("etag", "\"a\"")]).body("0123456789A");
-    // On a miss, too: all of it is fetched.
+    // On a miss too, all of it is fetched.
     let got = exchange(&cache, &get("/").with("range", "bytes=3-4"), whole).await;
     assert_eq!(got.forwarded("range"), None);
     assert_eq!((got.status, got.body.as_str()), (206, "34"));
@@ -340,14 +340,14 @@ async fn ranges() {
             .with("if-range", validator);
         assert_eq!(exchange(&cache, &ask, says(&[])).await.status, status);
     }
-    // A part is not stored, whoever says so.
+    // A part is never stored, even if a policy says so.
     let part = says(&[("content-range", "bytes 0-1/11")])
         .status(206)
         .body("01");
     let kept = exchange(&cache, &get("/part"), part.storage(retain(60, &[]))).await;
     assert_eq!(kept.cache_status(), "tollgate; fwd=uri-miss");
     assert!(!exchange(&cache, &get("/part"), says(&[])).await.is_cached());
-    // What is not stored is cut all the same; its range was taken off.
+    // A response that is not stored is cut all the same, since the range was removed.
     let private = says(&[(CC, "private")]).body("0123456789A");
     let ask = get("/private").with("range", "bytes=3-4");
     let got = exchange(&cache, &ask, private.clone()).await;

@@ -1,4 +1,4 @@
-//! What is kept: what plugins decide, which fields, which bodies, and how much of it all.
+//! What is kept: by plugins' decisions, which fields, which bodies, and how much in all.
 
 use super::*;
 use crate::limits::cache::VARIANTS_MAX;
@@ -58,7 +58,7 @@ async fn plugins_retain_and_refuse() {
     let star = says(&[("vary", "*")]).storage(retain(60, &[]));
     exchange(&cache, &get("/star"), star).await;
     assert!(!exchange(&cache, &get("/star"), says(&[])).await.is_cached());
-    // A 304 is judged as what it freshens.
+    // A 304 is judged as the response that it freshens.
     exchange(
         &cache,
         &get("/304"),
@@ -170,7 +170,7 @@ async fn lengths() {
     }
 }
 
-/// However many there are, the store stays within its bound; what is used often stays in it.
+/// However many responses there are, the store stays within its bound and keeps those that are used often.
 #[tokio::test]
 async fn bounded_by_bytes() {
     let small = Settings {
@@ -193,7 +193,7 @@ async fn bounded_by_bytes() {
     assert!(cache.stats().hits > 990);
 }
 
-/// Variants of one key are bounded, too, by their number and by what they hold. The latest stay.
+/// Variants of one key are bounded too, in number and size. The latest stay.
 #[tokio::test]
 async fn bounded_variants() {
     for bytes_max in [64 << 20, 32 << 10] {
@@ -223,8 +223,8 @@ async fn bounded_variants() {
     }
 }
 
-/// A response that sets a cookie is one client's, whatever its lifetime says, unless the policy has the
-/// field taken out.
+/// A response that sets a cookie is for one client, whatever its lifetime says, unless the policy removes the
+/// field.
 #[tokio::test]
 async fn cookies() {
     let names = |names: &[&'static str]| {
@@ -262,7 +262,7 @@ async fn cookies() {
             }
         }
     }
-    // What else is named goes, too.
+    // Other named fields are removed too.
     let cache = Cache::new(settings());
     let response = says(&[
         ("cache-control", "max-age=3600"),
@@ -276,7 +276,7 @@ async fn cookies() {
         (got.is_cached(), got.field("x-csrf"), got.field("x-other")),
         (true, None, Some("2"))
     );
-    // The rest of it is for all where only the cookie is said to be private.
+    // If only the cookie is private, the rest of the response is shared.
     let cache = Cache::new(settings());
     let control = ("cache-control", "max-age=3600, private=\"set-cookie\"");
     let first = exchange(&cache, &get("/"), says(&[control, ("set-cookie", "a=b")])).await;

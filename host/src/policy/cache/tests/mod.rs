@@ -1,4 +1,4 @@
-//! Whole exchanges with the cache, against an origin that is played here.
+//! Whole exchanges with the cache, against a simulated origin.
 
 mod abuse;
 mod admission;
@@ -31,7 +31,7 @@ use crate::http::body::BoxBody;
 
 const NAMESPACE: &str = "policy";
 
-/// When all tests begin: a full second, as dates have them.
+/// The time at which all tests begin: a full second, as in dates.
 fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
@@ -40,7 +40,7 @@ fn after(seconds: u64) -> SystemTime {
     start() + Duration::from_secs(seconds)
 }
 
-/// The date so many seconds from the start.
+/// The date this many seconds after the start.
 fn date(seconds: i64) -> String {
     let offset = Duration::from_secs(seconds.unsigned_abs());
     let time = if seconds < 0 {
@@ -123,14 +123,14 @@ impl Ask {
     }
 }
 
-/// What the origin says.
+/// The origin's response.
 #[derive(Clone)]
 struct Says {
     status: StatusCode,
     headers: HeaderMap,
     body: &'static str,
     storage: Storage,
-    /// The upstream failed, and the gateway says it.
+    /// The upstream failed, and the gateway made this response.
     gateway_error: bool,
 }
 
@@ -181,7 +181,7 @@ impl Says {
 }
 
 impl Fill {
-    /// The way out, of a response that is of use.
+    /// The way out of a response that is of use.
     #[track_caller]
     fn answered(
         self,
@@ -199,7 +199,7 @@ impl Fill {
     }
 }
 
-/// What the client got.
+/// The response that the client got.
 struct Got {
     status: u16,
     headers: HeaderMap,
@@ -228,7 +228,7 @@ impl Got {
     }
 }
 
-/// One exchange from its beginning to its end, with the origin's answer if it is asked.
+/// One whole exchange, with the origin's response if it is asked.
 async fn exchange(cache: &Arc<Cache>, ask: &Ask, says: Says) -> Got {
     let prepare = |fill: &Fill| {
         let (mut method, mut headers) = (ask.method.clone(), ask.headers.clone());
@@ -291,7 +291,7 @@ async fn next(body: &mut CacheBody) -> io::Result<Option<Bytes>> {
 
 type Feed = mpsc::UnboundedSender<io::Result<Bytes>>;
 
-/// A body that is fed from outside. It ends when the feed is dropped, and closes the feed when it is.
+/// A body that the test feeds. It ends when the feed is dropped, and closes the feed when it is dropped.
 fn channel(length: Option<usize>) -> (Feed, BoxBody) {
     let (feed, fed) = mpsc::unbounded_channel();
     (feed, Box::pin(Fed { fed, length }))
@@ -322,7 +322,7 @@ impl Body for Fed {
     }
 }
 
-/// A plugin keeps it so long, and stale 2 and 20 seconds more.
+/// A plugin keeps it this long, and stale for 2 and 20 seconds more.
 fn retain(fresh: u64, tags: &[&str]) -> Storage {
     Storage::Retain(Retention {
         fresh: Duration::from_secs(fresh),

@@ -88,8 +88,8 @@ async fn whoever_bypasses_or_has_a_key() {
     assert!(!is_stored(&cache, &get("/").keyed(&["k"])).await);
 }
 
-/// A response that was asked for before a change is not stored after it, nor told to those who ask
-/// after it.
+/// A response that was requested before a change is not stored after it, and not shared with requests after
+/// it.
 #[tokio::test(start_paused = true)]
 async fn fetches_under_way() {
     let cache = Cache::new(settings());
@@ -175,7 +175,7 @@ async fn purges() {
         for (ask, tag) in asks.iter().zip(["a", "b", "c"]) {
             exchange(&cache, ask, tagged(tag)).await;
         }
-        // All variants of a key go with it.
+        // All variants of a key are dropped with it.
         let varied = says(&[("vary", "foo"), ("cache-control", "max-age=9")]);
         exchange(
             &cache,
@@ -196,8 +196,7 @@ async fn purges() {
     }
 }
 
-/// RFC 9111, section 4.1: a response whose origin left `Vary` out does not hide those that were chosen by
-/// it.
+/// RFC 9111, section 4.1: a response without a `Vary` does not hide those chosen by one.
 #[tokio::test]
 async fn a_default_response_does_not_hide_variants() {
     let cache = Cache::new(settings());
@@ -215,7 +214,7 @@ async fn a_default_response_does_not_hide_variants() {
         let got = exchange(&cache, &ask, says(&[]).body("new")).await;
         assert_eq!((got.is_cached(), got.body.as_str()), (true, body));
     }
-    // One that is stale does not hide what is fresh.
+    // A stale one does not hide a fresh one.
     let cache = Cache::new(settings());
     let short = says(&[("cache-control", "max-age=1"), ("vary", "foo")]);
     exchange(&cache, &foo("1"), short).await;
@@ -224,7 +223,7 @@ async fn a_default_response_does_not_hide_variants() {
     assert_eq!((got.is_cached(), got.body.as_str()), (true, "default"));
 }
 
-/// Of several that fit, the one with the latest `Date` answers, in whichever order they came.
+/// Of several matching responses, the one with the latest `Date` answers, whatever their order of arrival.
 #[tokio::test]
 async fn the_most_recent_by_date() {
     for newest in [0, 1] {
@@ -250,7 +249,7 @@ async fn the_most_recent_by_date() {
     }
 }
 
-/// What a server may take for another method neither reads nor fills the cache.
+/// A request that a server may treat as another method neither reads nor fills the cache.
 #[tokio::test]
 async fn a_method_in_a_field_passes_by() {
     let cache = Cache::new(settings());

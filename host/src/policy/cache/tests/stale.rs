@@ -40,7 +40,7 @@ async fn stale_if_error() {
             }
         }
     }
-    // An error that is no failure is the answer.
+    // An error that is no failure goes to the client.
     let cache = Cache::new(settings());
     exchange(
         &cache,
@@ -52,7 +52,7 @@ async fn stale_if_error() {
     assert_eq!(got.status, 404);
 }
 
-/// RFC 5861, section 4: a client may wish it, too (stored `Cache-Control`, the wish, whether it holds).
+/// RFC 5861, section 4: a client may wish it too (stored `Cache-Control`, the wish, whether it holds).
 #[tokio::test]
 async fn stale_if_error_is_wished() {
     for (control, wish, stands_in) in [
@@ -112,7 +112,7 @@ async fn stale_while_revalidate() {
     );
 }
 
-/// A client's own condition that is met says nothing of what is stored.
+/// A client's own condition says nothing about the stored response when it is met.
 #[tokio::test]
 async fn anothers_304() {
     let cache = Cache::new(settings());
@@ -129,13 +129,13 @@ async fn anothers_304() {
     assert_eq!((got.status, got.body.as_str()), (200, "hello"));
 }
 
-/// A stored failure does not stand in for the one of now, which is stored in its place.
+/// A stored failure does not stand in for the current one, which replaces it.
 #[tokio::test]
 async fn a_stale_failure_stands_in_for_none() {
     let cache = Cache::new(settings());
     let failing = |body| says(&[]).status(503).body(body).storage(retain(5, &[]));
     exchange(&cache, &get("/"), failing("old")).await;
-    // Beyond what is answered while another is fetched, within what is good for errors.
+    // Past the window of revalidation, within that of errors.
     let got = exchange(&cache, &get("/").at(9), failing("new")).await;
     assert_eq!((got.status, got.body.as_str()), (503, "new"));
     let got = exchange(&cache, &get("/").at(10), says(&[])).await;

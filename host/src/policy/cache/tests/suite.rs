@@ -1,5 +1,5 @@
-//! The rules that the suite of cache-tests.fyi checks: a response, a pause of three seconds, and
-//! whether the next request is answered from the cache.
+//! The rules that the suite of cache-tests.fyi checks: a response, a pause of three seconds, and whether the
+//! cache answers the next request.
 
 use super::*;
 
@@ -180,7 +180,7 @@ async fn statuses() {
     .await;
 }
 
-/// A tenth of the age, at most an hour, and not for one who is known by a cookie.
+/// A tenth of the age, at most an hour, and not for a client with a cookie.
 #[tokio::test]
 async fn heuristics() {
     let now = date(0);
@@ -270,14 +270,14 @@ async fn wishes_of_clients() {
     let only = get("/").with("cache-control", "only-if-cached");
     let got = exchange(&cache, &only, says(&[]).body("")).await;
     assert_eq!((got.status, got.is_cached()), (504, true));
-    // A request that is not to be stored is not.
+    // A request with `no-store` is not stored.
     let not = get("/").with("cache-control", "no-store");
     let got = exchange(&cache, &not, says(&lives)).await;
     assert_eq!(got.cache_status(), "tollgate; fwd=request");
     assert!(!exchange(&cache, &get("/"), says(&[])).await.is_cached());
 }
 
-/// authorization: what one may have is for others where the origin says so.
+/// authorization: an authorized response may be shared if the origin says so.
 #[tokio::test]
 async fn authorization() {
     for (control, stored) in [
@@ -301,14 +301,14 @@ async fn authorization() {
             stored,
             "{control}"
         );
-        // What was stored for all: the same holds for one who is known.
+        // The same holds for a caller that is known, if the response was stored for all.
         let cache = Cache::new(settings());
         exchange(&cache, &get("/"), says(&[("cache-control", control)])).await;
         let got = exchange(&cache, &known, says(&[])).await;
         assert_eq!(got.is_cached(), stored, "{control}");
         if !stored {
             assert_eq!(got.cache_status(), "tollgate; fwd=request");
-            // And the answer to him takes nothing from the others.
+            // And the caller's response takes nothing from the others.
             assert!(exchange(&cache, &get("/"), says(&[])).await.is_cached());
         }
     }

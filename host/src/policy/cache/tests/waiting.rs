@@ -1,4 +1,4 @@
-//! How long those wait who share a fetch, and what they get that nobody else may have.
+//! How long followers wait, and which responses only they may have.
 
 use tokio::task::JoinHandle;
 
@@ -21,7 +21,7 @@ async fn lead(cache: &Arc<Cache>) -> Fill {
     }
 }
 
-/// Takes those out that fetch by now.
+/// Removes and returns the requests that fetch by now.
 async fn fetches(waiting: &mut Vec<JoinHandle<Found>>) -> Vec<Fill> {
     settle().await;
     let mut fills = Vec::new();
@@ -37,7 +37,7 @@ async fn fetches(waiting: &mut Vec<JoinHandle<Found>>) -> Vec<Fill> {
     fills
 }
 
-/// An origin that is slow is asked by a few more, never by all at once.
+/// A slow origin gets a few more requests, never all at once.
 #[tokio::test(start_paused = true)]
 async fn more_and_more_fetch_beside_a_slow_leader() {
     let cache = Cache::new(settings());
@@ -51,10 +51,10 @@ async fn more_and_more_fetch_beside_a_slow_leader() {
         assert_eq!(begun.len(), more);
         fills.extend(begun);
     }
-    // Who comes now waits as all others do.
+    // A request that comes now waits like all others.
     waiting.extend(ask(&cache, 1));
     assert!(fetches(&mut waiting).await.is_empty());
-    // Whichever comes first answers all; one that fails changes nothing.
+    // The first response answers all; a failed fetch changes nothing.
     drop(fills.remove(0));
     let failed = says(&[])
         .status(502)
@@ -65,7 +65,7 @@ async fn more_and_more_fetch_beside_a_slow_leader() {
     let lives = says(&[("cache-control", "max-age=60")]);
     let own = lives.answer(fills.remove(2), start());
     assert_eq!(read(own.body).await.unwrap(), b"hello");
-    // A later one that is for one alone takes nothing back.
+    // A later response that cannot be shared takes nothing back.
     let private = says(&[("cache-control", "private")])
         .body("own")
         .answer(fills.remove(0), start());
@@ -93,8 +93,8 @@ async fn when_all_leaders_give_up_another_leads() {
     assert_eq!(fetches(&mut waiting).await.len(), 1);
 }
 
-/// What does not live longer than its fetch took is for those who waited, and for nobody later:
-/// (Cache-Control, Age, whether they get it).
+/// A response that does not live longer than its fetch took is for its followers only: (Cache-Control, Age,
+/// whether they get it).
 #[tokio::test(start_paused = true)]
 async fn a_lifetime_no_longer_than_the_fetch() {
     for (control, age, shared) in [
@@ -112,7 +112,7 @@ async fn a_lifetime_no_longer_than_the_fetch() {
         let waiting = ask(&cache, 3);
         settle().await;
         let (feed, body) = channel(None);
-        // The first is all that simple origins say: it cannot be validated later.
+        // Simple origins send nothing but the first: it cannot be validated later.
         let fields = match age {
             "" => headers(&[("cache-control", control)]),
             age => headers(&[("cache-control", control), ("age", age), ("etag", "\"a\"")]),
@@ -125,7 +125,7 @@ async fn a_lifetime_no_longer_than_the_fetch() {
             false,
             after(2),
         );
-        // The body is still coming, and who comes now does not get it.
+        // The body is still coming, and a request that comes now does not get it.
         let later = get("/").at(2).look(&cache).await;
         assert!(matches!(later, Found::Fetch(_)), "{control} {age}");
         drop(later);
@@ -142,7 +142,7 @@ async fn a_lifetime_no_longer_than_the_fetch() {
                 _ => panic!("{control} {age}"),
             }
         }
-        // Where it was shared, the next ones wait for each other again.
+        // If it was shared, the next requests wait for each other again.
         let _fill = match get("/").at(3).look(&cache).await {
             Found::Fetch(fill) => fill,
             _ => panic!("no fetch"),
@@ -154,7 +154,7 @@ async fn a_lifetime_no_longer_than_the_fetch() {
     }
 }
 
-/// While a body grows, who comes late gets it only as long as it is fresh.
+/// While a body grows, a late request gets it only as long as it is fresh.
 #[tokio::test(start_paused = true)]
 async fn what_grows_old_while_it_grows() {
     let cache = Cache::new(settings());
@@ -176,7 +176,7 @@ async fn what_grows_old_while_it_grows() {
     assert!(matches!(get("/").at(3).look(&cache).await, Found::Fetch(_)));
 }
 
-/// Who wants no stored response does not take one that is being fetched, either.
+/// A request that refuses stored responses does not follow a fetch either.
 #[tokio::test(start_paused = true)]
 async fn who_insists_does_not_follow() {
     let cache = Cache::new(settings());

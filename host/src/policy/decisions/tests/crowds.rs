@@ -1,4 +1,4 @@
-//! Requests that come at once: who asks, who waits, and for how long.
+//! Concurrent requests: which ask, which wait, and for how long.
 
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::limits::decisions::{ANSWER_WAIT_MAX, ANSWER_WAITERS_MAX};
 
-/// Sends identical requests at once; answers how many reached the plugin, which remembers.
+/// Sends identical requests at once; returns how many reached the plugin, whose decision is remembered.
 async fn calls_of_a_crowd(memory: Arc<Memory<Decided>>, make: fn() -> Exchange) -> usize {
     let calls = Arc::new(AtomicUsize::new(0));
     let mut crowd = JoinSet::new();
@@ -33,7 +33,7 @@ async fn calls_of_a_crowd(memory: Arc<Memory<Decided>>, make: fn() -> Exchange) 
 
 #[tokio::test(start_paused = true)]
 async fn a_crowd_of_identical_requests_asks_once() {
-    // The memory is new: nobody knows yet what makes requests identical.
+    // The memory is new: it does not know yet what makes requests identical.
     let memory = Arc::new(memory());
     assert_eq!(
         calls_of_a_crowd(Arc::clone(&memory), || exchange("/", &[])).await,
@@ -51,7 +51,7 @@ async fn a_crowd_of_identical_requests_asks_once() {
         calls_of_a_crowd(Arc::clone(&memory), || exchange("/2", &[])).await,
         1
     );
-    // After an answer that was not to be remembered, and showed why.
+    // After a decision that was not remembered, but taught its list.
     let other = exchange("/health", &[]);
     let fresh = Arc::new(self::memory());
     ask(&fresh, &other).await.decline(Some(vec![Fact::Path]));
@@ -99,7 +99,7 @@ async fn another_asks_in_the_place_of_one_that_vanished() {
     assert!(matches!(third.await, Recalled::Known(_)));
 }
 
-/// Polls once; answers what came.
+/// Polls once; returns the result.
 async fn polled<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|context| {
         Poll::Ready(match future.as_mut().poll(context) {
@@ -117,7 +117,7 @@ async fn what_is_never_remembered_is_waited_for_once() {
         let request = exchange("/", &[]);
         ask(&memory, &request).await.decline(reads.clone());
         if reads.is_some() {
-            // This one taught its list; the next shows that it is of no use here.
+            // The first request taught its list; the next shows that the list is of no use here.
             ask(&memory, &request).await.decline(reads);
         }
         // All at once, in no time.
@@ -140,7 +140,7 @@ async fn some_are_remembered_and_some_are_not() {
         ask(&memory, &bad).await.decline(Some(reads()));
         assert_eq!(known(&memory, &good).await.as_deref(), Some("good"));
     }
-    // One that was marked and is remembered after all is waited for again.
+    // Requests wait again for one that was marked and is remembered after all.
     teach(&memory, &bad, &reads(), "bad").await;
     tokio::time::advance(MINUTE).await;
     let first = ask(&memory, &bad).await;
@@ -173,7 +173,7 @@ async fn waiting_is_bounded() {
     let start = Instant::now();
     let own = ask(&memory, &request).await;
     assert_eq!(start.elapsed(), ANSWER_WAIT_MAX);
-    // Its answer counts as any other, and the slow one's still arrives.
+    // Its answer counts like any other, and the slow one's still arrives.
     let _ = own.learn(
         Facts::of(&request),
         vec![Fact::Path],

@@ -1,4 +1,4 @@
-//! Random plugins, which decide by what they read, and read by what they read before.
+//! Random plugins, whose decisions and further reads depend on what they have read.
 
 use http::Method;
 use proptest::prelude::*;
@@ -134,7 +134,7 @@ proptest! {
         });
     }
 
-    /// Requests in any order, at once: nobody waits in vain, and what is learned is right.
+    /// Concurrent requests in any order: none waits in vain, and remembered decisions are right.
     #[test]
     fn many_at_once_get_what_the_plugin_would_decide(
         plugin in plugin(),
@@ -180,7 +180,7 @@ proptest! {
                 });
             }
             tasks.join_all().await;
-            // Everybody who asked is gone, and so are their flights.
+            // All requests that asked are gone, and so are their flights.
             assert_eq!(memory.flights.len(), 0);
         });
     }

@@ -1,4 +1,4 @@
-//! Tokens that somebody made who does not have the key (RFC 8725, section 2).
+//! Tokens from forgers without the key (RFC 8725, section 2).
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
@@ -85,7 +85,7 @@ fn a_public_key_is_never_taken_for_a_secret() {
                 let mac = hmac::sign(&hmac::Key::new(hash, &secret), signed.as_bytes());
                 let token = format!("{signed}.{}", encode(mac));
                 refused(&token, &from([key.clone()]), "no key of the set is for");
-                // A secret of another issuer in the same set does not open a way either.
+                // Another issuer's secret in the same set does not help either.
                 refused(
                     &token,
                     &from([key.clone(), jwk("HS512")]),

@@ -112,7 +112,7 @@ fn weak_keys_are_not_used() {
         assert!(error.contains(&expected), "{error}");
     }
     assert!(secret(0, None).is_err() && secret(31, None).is_err());
-    // A key of 32 bytes that names nothing serves HS256, and not the longer hashes.
+    // A key of 32 bytes without an `alg` serves HS256, but not the longer hashes.
     let set = secret(32, None).unwrap();
     for (algorithm, usable) in [("HS256", true), ("HS384", false), ("HS512", false)] {
         let algorithm = super::super::algorithm::Algorithm::named(algorithm).unwrap();
@@ -180,7 +180,7 @@ fn points_are_on_their_curve_and_of_its_size() {
     assert!(problem(&short).contains("has 31 bytes, not 32"));
 }
 
-/// Issuers write a number's sign, or leave out zeros that belong there: it is the same number.
+/// Some issuers write a sign byte, or leave out required zeros: it is the same number.
 #[test]
 fn numbers_with_other_zeros_are_used_and_warned_of() {
     let decode = |text: &str| {

@@ -21,7 +21,7 @@ fn from(keys: impl IntoIterator<Item = Value>) -> KeySet {
     KeySet::from_json(&Value::Array(keys.into_iter().collect())).unwrap()
 }
 
-/// Why the token is refused. No refusal tells more of a token than `alg` and `kid`.
+/// Why the token is refused. A refusal shows no more of a token than `alg` and `kid`.
 fn refusal(token: &str, set: &KeySet) -> Refusal {
     let refusal = match verify_jws(token, set) {
         Ok(Verified { header, .. }) => panic!("{token} was verified, with {header}"),
@@ -42,7 +42,7 @@ fn encode(part: impl AsRef<[u8]>) -> String {
     BASE64URL_NOPAD.encode(part.as_ref())
 }
 
-/// With these members added to the key.
+/// The key with these members added.
 fn with(mut key: Value, members: Value) -> Value {
     for (name, value) in members.as_object().unwrap() {
         key[name] = value.clone();

@@ -1,4 +1,4 @@
-//! Whatever is done to a token or a key, nothing verifies that was not signed, and nothing panics.
+//! Whatever changes in a token or a key, no unsigned token verifies, and nothing panics.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -19,7 +19,7 @@ enum Edit {
     Cut(usize),
 }
 
-/// Mostly characters that stand in tokens; else any.
+/// Mostly characters of tokens; else any.
 fn character() -> impl Strategy<Value = char> {
     prop_oneof![
         8 => proptest::char::ranges(vec!['A'..='Z', 'a'..='z', '0'..='9', '-'..='.', '_'..='_'].into()),
@@ -112,7 +112,7 @@ proptest! {
         let changed: String = edited(characters, &edits, |one| one).into_iter().collect();
         key[member] = changed.into();
         prop_assume!(key != good);
-        // HMAC pads a key with zeros to its block: `k` and `k` with zeros behind are one key.
+        // HMAC pads a key with zeros to its block: `k` and `k` followed by zeros are one key.
         let padded = |key: &Value| {
             let text = key["k"].as_str().unwrap_or_default().as_bytes();
             let mut bytes = data_encoding::BASE64URL_NOPAD.decode(text).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Sets that come from files, and how they change.
+//! Key sets from files, and their changes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::limits::key_sets::{KEY_SET_BYTES_MAX, REFRESH_PAUSE};
 
 const RELOAD: Duration = Duration::from_secs(30);
 
-/// A folder of one test, gone with it.
+/// A folder for one test, removed with it.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -164,7 +164,7 @@ fn a_changed_file_is_taken_over_at_its_interval() {
     let sets = load([("issuer", file(&path))], start);
     assert!(verifies(&sets, &plain("ES256")));
 
-    // The same length, and within the same moment.
+    // The same length, and at the same moment.
     folder.write(jwk("EdDSA"));
     assert_eq!(sets.refresh(start + RELOAD - Duration::from_nanos(1)), []);
     assert!(verifies(&sets, &plain("ES256")));
@@ -257,7 +257,7 @@ fn an_unknown_key_brings_about_one_reading_a_second() {
     );
     folder.write(json!([named("EdDSA", "old"), named("EdDSA", "new")]));
 
-    // Wrong signatures, wrong forms and known keys bring about nothing.
+    // Wrong signatures, wrong forms and known keys cause no reading.
     for token in ["", "a.b.c", &plain("ES256"), &signed("old")] {
         let _ = verifies(&sets, token);
     }
@@ -271,7 +271,7 @@ fn an_unknown_key_brings_about_one_reading_a_second() {
     assert!(verifies(&sets, &signed("new")) && verifies(&sets, &signed("old")));
     assert_eq!(sets.next_reading(), Some(now + RELOAD));
 
-    // One that stays unknown is looked for again, at the same pace.
+    // A key that stays unknown is looked for again, at the same pace.
     for _ in 0..1000 {
         assert!(!verifies(&sets, &signed("made up")));
     }
@@ -284,7 +284,7 @@ fn an_unknown_key_brings_about_one_reading_a_second() {
     assert!(verifies(&sets, &signed("newer")) && !verifies(&sets, &signed("new")));
 }
 
-/// Until this holds; the paused clock goes on by itself while all tasks wait.
+/// Waits until this holds; the paused clock advances by itself while all tasks wait.
 async fn becomes(condition: impl Fn() -> bool) -> Duration {
     let start = Instant::now();
     while !condition() {
@@ -309,7 +309,7 @@ async fn the_background_task_reads_files_at_their_interval_and_when_wanted() {
     let waited = becomes(|| has("two")).await;
     assert!(waited >= RELOAD - Duration::from_secs(1) && waited <= RELOAD + Duration::from_secs(1));
 
-    // A token with a new key is refused, and its like accepted a second later.
+    // A token with a new key is refused at first, and accepted a second later.
     folder.write(named("EdDSA", "three"));
     assert!(!verifies(&sets, &signed("three")));
     let waited = becomes(|| has("three")).await;
@@ -326,7 +326,7 @@ async fn the_background_task_reads_files_at_their_interval_and_when_wanted() {
     let waited = becomes(|| has("four")).await;
     assert!(waited <= Duration::from_millis(20), "{waited:?}");
 
-    // It ends with the sets, not at the next interval.
+    // The task ends with the sets, not at the next interval.
     let start = Instant::now();
     drop(sets);
     task.await.unwrap();

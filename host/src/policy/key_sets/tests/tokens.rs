@@ -1,4 +1,4 @@
-//! Tokens, honest and not (RFC 7515; RFC 8725, sections 2 and 3).
+//! Honest and dishonest tokens (RFC 7515; RFC 8725, sections 2 and 3).
 
 use serde_json::{Value, json};
 
@@ -115,11 +115,11 @@ fn a_token_that_names_a_key_is_held_against_keys_of_that_name() {
     );
     let unknown = refusal(&named("none of them"), &set);
     assert!(unknown.unknown_key, "{}", unknown.reason);
-    // A key without a name is not of that name.
+    // A key without a name does not match a name.
     assert!(refusal(&named(""), &set).unknown_key);
     verifies(&plain("HS256"), &set);
 
-    // Where no key has a name, a token's name says nothing.
+    // If no key has a name, a token's name does not matter.
     let nameless = from([wrong(), right()]);
     verifies(&named("whatever"), &nameless);
     // Keys may share a name (RFC 7517, section 4.5).

@@ -32,7 +32,7 @@ fn check(calendar: &Calendar, period: Period, now: &str, start: &str, end: &str)
 
 #[test]
 fn windows_are_those_of_the_calendar() {
-    // One calendar for all, so that what it remembers of one case meets the next.
+    // One calendar for all, so that each case meets what it remembers of the one before.
     let calendar = Calendar::default();
     let cases = [
         (
@@ -72,7 +72,7 @@ fn windows_are_those_of_the_calendar() {
             "2027-01-01",
         ),
         (Year, "2027-01-01T00:00:00Z", "2027-01-01", "2028-01-01"),
-        // Weeks go from Monday, also across months and years.
+        // Weeks start on Monday, also across months and years.
         (Week, "2026-12-31T12:00:00Z", "2026-12-28", "2027-01-04"),
         (Week, "2027-01-03T23:59:59.999Z", "2026-12-28", "2027-01-04"),
         (Week, "2027-01-04T00:00:00Z", "2027-01-04", "2027-01-11"),
@@ -108,7 +108,7 @@ fn a_clock_out_of_its_mind_counts_as_the_nearer_end() {
     }
 }
 
-/// Every day of 130 years, told by counting them.
+/// Every day of 130 years, found by counting.
 #[test]
 fn no_day_is_missing_or_counted_twice() {
     let calendar = Calendar::default();

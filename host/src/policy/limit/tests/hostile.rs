@@ -126,7 +126,7 @@ fn time() -> impl Strategy<Value = Now> {
 }
 
 proptest! {
-    /// Any numbers at any times: nothing overflows, everything can be said.
+    /// Any numbers at any times: nothing overflows, and every response can be written.
     #[test]
     fn hostile_numbers_change_nothing_else(
         charges in prop::collection::vec((bound(), number(), any::<bool>(), number(), time(), time()), 1..20),
@@ -146,7 +146,7 @@ proptest! {
         drop(held);
     }
 
-    /// Whoever waits as long as told passes; who comes a second earlier is told so again.
+    /// A client that waits as long as told passes; one that comes a second earlier is told to wait again.
     #[test]
     fn waiting_as_told_helps(
         amount in 1..1_000_000_u64,

@@ -1,4 +1,4 @@
-//! What names a counter, and what happens as they get many.
+//! What names a counter, and what happens when there are many.
 
 use super::super::counter::Counter;
 use super::super::digest::KeyDigest;
@@ -7,7 +7,7 @@ use crate::limits::limiter::LIMIT_SHARD_KEYS_MIN;
 
 #[test]
 fn a_key_takes_88_bytes_of_its_own() {
-    // What the map keeps for each: a hash, the key, the value.
+    // The map keeps for each: a hash, the key, the value.
     assert_eq!(size_of::<(u64, KeyDigest, Counter)>(), 88);
 }
 
@@ -154,7 +154,7 @@ fn a_key_that_is_held_is_never_displaced() {
     let new = rate("new", 1, 1_000, 5);
     assert_eq!(bench.ask(std::slice::from_ref(&new), at(0)), [(NoRoom, 5)]);
     assert!(!bench.passes(std::slice::from_ref(&new), at(0)));
-    // What does not bind goes on uncounted.
+    // A request under a count-only limit goes on uncounted.
     assert!(bench.passes(&[new.clone().count_only()], at(0)));
     assert!(hold("e").refused());
     for key in ["a", "b", "c", "d"] {

@@ -1,6 +1,5 @@
-//! Any course of charges, settlements and ends is counted as a naive model counts it: one that keeps
-//! every key for ever, steps through time by the millisecond, and holds everything in whole numbers of
-//! its own.
+//! Any sequence of charges, settlements and ends is counted as by a naive model that keeps every key for
+//! ever, steps through time by the millisecond, and uses its own whole numbers.
 
 use std::collections::HashMap;
 
@@ -9,20 +8,20 @@ use proptest::sample::{select, subsequence};
 
 use super::*;
 
-/// What a step asks of one limit: which, its cost, and whether it is enforced.
+/// A step's use of one limit: its index, its cost, and whether it is enforced.
 type Ask = (usize, u64, bool);
 
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
     Charge(Vec<Ask>),
-    /// Of the charge of this number, of its limit of this number.
+    /// Settles this charge's limit, both by number.
     Settle(usize, usize, u64),
     End(usize),
     Sweep,
 }
 
-/// Few, so that they meet often.
+/// Few, so that they often share counters.
 fn catalogue() -> Vec<Limit> {
     let mut all = vec![
         rate("third", 3, 1_000, 5),
@@ -32,7 +31,7 @@ fn catalogue() -> Vec<Limit> {
         quota("hour", 20, Period::Hour),
         concurrent("slots", 4),
     ];
-    // The same limits again, under other keys and with other numbers where that keeps the counter.
+    // The same limits again under other names, with other numbers where that keeps the counter.
     let again = [
         rate("third-2", 3, 1_000, 2)
             .key(&["third"])
@@ -70,13 +69,13 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     ms: u64,
-    /// Of each rate, thousandths of a token's period that are missing, and when that was.
+    /// For each rate, the thousandths of a token's period that are missing, and since when.
     missing: HashMap<usize, (u128, u64)>,
     used: HashMap<(usize, i64), u64>,
     held: HashMap<usize, u64>,
 }
 
-/// What the model charged: the limit, how much, and in which window.
+/// A charge of the model: the limit, how much, and in which window.
 type Charged = (usize, Option<u64>, i64);
 
 impl Model {
@@ -89,7 +88,7 @@ impl Model {
         at(self.ms).unix_ms / length
     }
 
-    /// What is missing now, told millisecond by millisecond.
+    /// What is missing now, computed millisecond by millisecond.
     fn missing(&self, number: usize, amount: u64) -> u128 {
         let Some(&(mut missing, since)) = self.missing.get(&number) else {
             return 0;

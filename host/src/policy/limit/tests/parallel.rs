@@ -10,7 +10,7 @@ use crate::limits::limiter::LIMITS_MAX;
 const THREADS: usize = 100;
 const CHARGES: usize = 100;
 
-/// Runs 10,000 charges; what the job says yes to is counted.
+/// Runs 10,000 charges, and counts those for which the job returns true.
 fn count(job: impl Fn(usize) -> bool + Sync) -> usize {
     let start = Barrier::new(THREADS);
     let run = |thread: usize| {

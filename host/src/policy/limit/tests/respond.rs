@@ -1,4 +1,5 @@
-//! What clients are told. The syntax is that of RFC 9651; the examples are close to the draft's.
+//! The fields and refusals for clients. The syntax is that of RFC 9651; the examples are close to the
+//! draft's.
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -71,7 +72,7 @@ fn a_rate_shows_a_window_that_keeps_to_it() {
         "\"a\";q=100;w=60",
         "\"a\";r=0;t=1",
     );
-    // Periods that are no whole seconds: as much as flows in a window that is.
+    // Periods that are not whole seconds: the amount is scaled to a window that is.
     check(rate("a", 10, 500, 5), "\"a\";q=20;w=1", "\"a\";r=4;t=1");
     check(rate("a", 1, 1_500, 1), "\"a\";q=1;w=2", "\"a\";r=0;t=2");
 }
@@ -171,7 +172,7 @@ fn retry_after_is_a_second_at_least_and_rounded_up() {
     assert_eq!(retry(rate("n", 1, 1_001, 1)).as_deref(), Some("2"));
     assert_eq!(retry(rate("n", 1, 1_000, 9).cost(9)).as_deref(), Some("9"));
     assert_eq!(retry(concurrent("n", 1)).as_deref(), Some("1"));
-    // What never passes is not told to come back.
+    // A request that can never pass is not told to come back.
     assert_eq!(retry(rate("n", 1, 1_000, 9).cost(10)), None);
     assert_eq!(retry(quota("n", 0, Period::Day)), None);
 }

@@ -1,4 +1,4 @@
-//! Limits of different amounts that count the same, against a naive model: a bucket for each, that flows
+//! Limits of different amounts that share a counter, against a naive model: a bucket for each, which flows
 //! millisecond by millisecond.
 
 use proptest::prelude::*;
@@ -35,9 +35,9 @@ fn tier(number: usize, cost: u64) -> Limit {
 #[derive(Default)]
 struct Model {
     ms: u64,
-    /// What is missing of each, in thousandths; none where it was not asked for since all were full.
+    /// What is missing of each, in thousandths; `None` if it was not used since all were full.
     missing: [Option<u128>; 2],
-    /// What the tight one let pass.
+    /// How much the tight one let pass.
     passed: u64,
 }
 
@@ -112,12 +112,12 @@ fn a_loose_limit_neither_fills_up_a_tight_one_nor_is_held_up_by_it() {
     assert_eq!(bench.ask(&tight(), at(0)), [(Within, 1)]);
     assert!(bench.passes(&tight(), at(0)));
     for second in 1..1_000 {
-        // As much as flows in a second, by far less than in an hour.
+        // Less than flows in a second, and far less than in an hour.
         for _ in 0..20 {
             assert!(bench.passes(&loose(), at(second * 1_000)), "{second}");
         }
         assert!(!bench.passes(&tight(), at(second * 1_000)), "{second}");
     }
-    // What the loose one used is a period's worth of the tight one at most.
+    // The loose one's use counts as at most a period's worth of the tight one.
     assert!(bench.passes(&tight(), at(1_000_000 + 3_600_000)));
 }
