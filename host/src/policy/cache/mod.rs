@@ -5,7 +5,6 @@
 //! answered from it; everything else is decided here. It does no I/O: the host asks [`Cache::lookup`]
 //! on the way in and hands the response of the inner chain to [`Fill::answer`] or [`Pass::answer`] on
 //! the way out.
-
 //!
 //! Three submodules: `rules` is RFC 9111 as functions, `bodies` sends bodies while they arrive, `kept` holds stored
 //! responses and the requests waiting for a fetch. The files beside them are the way in and the way out.
