@@ -49,6 +49,10 @@ impl Target {
         if !path.starts_with('/') {
             return Err(format!("{} does not begin with a slash", quoted(path)));
         }
+        // It would be dropped, and the target be another one than was written (RFC 9112, section 3.2).
+        if text.contains('#') {
+            return Err(format!("{} has a fragment; write `%23`", quoted(&text)));
+        }
         let uri = text.parse().map(Target::from);
         uri.map_err(|error| format!("{}: {error}", quoted(&text)))
     }
@@ -133,6 +137,8 @@ mod tests {
             ("*", None),
             ("/ ", None),
             ("/", Some(" ")),
+            ("/a#b", None),
+            ("/a", Some("b#c")),
         ] {
             assert!(Target::new(path, query).is_err(), "{path:?} {query:?}");
         }

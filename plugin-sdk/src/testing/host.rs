@@ -322,7 +322,7 @@ pub mod fetch {
         });
         let script = script
             .ok_or_else(|| FetchError::Failed(format!("upstream `{upstream}` is not granted")))?;
-        if !request.target.starts_with('/') {
+        if !request.target.starts_with('/') || request.target.contains('#') {
             let reason = format!("`{}` is not a path with a query", request.target);
             return Err(FetchError::Failed(reason));
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, Method, Request};
 use wasmtime::Result;
 
 use super::bindings::tollgate::plugin::fetch::{self, FetchError, Outbound};
@@ -18,6 +18,7 @@ use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
 use crate::http::body_budget::HeldBodies;
 use crate::http::fields;
 use crate::http::side::Side;
+use crate::http::target::Target;
 use crate::limits;
 use crate::quote::quoted;
 use crate::upstream::{OutgoingRequest, Upstream};
@@ -79,10 +80,11 @@ fn request(
     {
         return Err(format!("{} is not a path with a query", shown()));
     }
-    let target: Uri = outbound
-        .target
-        .parse()
-        .map_err(|error| format!("{}: {error}", shown()))?;
+    let (path, query) = match outbound.target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (outbound.target.as_str(), None),
+    };
+    let target = Target::new(path, query)?;
     let method = match Method::from_bytes(outbound.method.as_bytes()) {
         Ok(Method::CONNECT) | Err(_) => {
             return Err(format!(
@@ -111,7 +113,7 @@ fn request(
     let body = all.keep(outbound.body).ok_or(NO_ROOM)?;
     let mut request = Request::new(RequestBody::whole(body));
     *request.method_mut() = method;
-    *request.uri_mut() = target;
+    *request.uri_mut() = target.uri().clone();
     *request.headers_mut() = headers;
     Ok(request)
 }
