@@ -17,7 +17,7 @@ use crate::http::body::{Content, RequestBody};
 use crate::http::exchange::{Attributes, Exchange, RequestHead};
 use crate::http::facts::Facts;
 use crate::http::target::Target;
-use crate::policy::cache::{CacheRequest, Filled, KeyMode, Routed as Cached, Storage};
+use crate::policy::cache::{CacheRequest, Filled, Found as Cached, KeyMode, Storage};
 use crate::policy::limit::{Bound, Limit, Now, Scope, ScopeNames};
 use crate::route::Routed;
 
@@ -125,7 +125,7 @@ fn exchange() -> Exchange {
         request_body: RequestBody::whole(Bytes::new()),
         response: None,
         response_body: Content::default(),
-        grant: None,
+        caller: None,
         attributes: Attributes::default(),
     }
 }
@@ -263,7 +263,7 @@ async fn cache_hit(gateway: &Gateway) -> Result<Vec<f64>, String> {
     let collected = answer.body.collect().await;
     collected.map_err(|error| error.to_string())?;
     runs(async || match black_box(look().await) {
-        Cached::Answer(_) => Ok(()),
+        Cached::Served(_) => Ok(()),
         _ => Err("not in the cache".to_owned()),
     })
     .await
