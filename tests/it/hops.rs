@@ -42,6 +42,43 @@ fn a_request_that_comes_back_again_and_again_is_refused() {
     assert!(passes <= 12, "{passes} requests");
 }
 
+/// Nor does it go on without end if a plugin takes out of the request what says where it was.
+#[test]
+fn no_edit_makes_a_loop_endless() {
+    let address = tollgate_tests::dead_address().to_string();
+    for edit in ["remove = [\"via\"]", "set.via = \"1.1 other\""] {
+        let scene = Scene::at(&format!("http://{address}"))
+            .policy("edit", "headers", &format!("config.request.{edit}"))
+            .route("looped", "/looped", &["edit"]);
+        let gateway = Gateway::start(&scene.toml().replace("127.0.0.1:0", &address));
+        let answer = gateway.get("/looped");
+        assert_eq!(answer.status, 508, "{edit}");
+        let passes = gateway.records().len();
+        assert!(passes <= 6, "{edit}: {passes} requests");
+    }
+}
+
+/// Nor if a plugin asks the gateway in the middle of a request, and is in the way of its own question.
+#[test]
+fn a_question_that_asks_itself_has_an_end() {
+    let address = tollgate_tests::dead_address().to_string();
+    let scene = Scene::at(&format!("http://{address}"))
+        .with("[plugins.ext-auth]\ngrant = { fetch = [\"origin\"] }\nlimits = { wall = \"10s\" }")
+        .policy(
+            "ask",
+            "ext-auth",
+            "config = { upstream = \"origin\", path = \"/ask\", principal = { header = \"x-user\" } }",
+        )
+        .route("asks", "/{rest*}", &["ask"]);
+    let gateway = Gateway::start(&scene.toml().replace("127.0.0.1:0", &address));
+    let answer = gateway.get("/a");
+    assert!(answer.status >= 400, "{}", answer.status);
+    gateway.record(|record| record["failure"]["kind"] == "loop");
+    gateway.record(|record| record["path"] == "/a");
+    let passes = gateway.records().len();
+    assert!(passes <= 6, "{passes} requests");
+}
+
 #[test]
 fn options_are_answered_where_their_way_ends() {
     let origin = Origin::echo();

@@ -121,6 +121,7 @@ fn exchange() -> Exchange {
             headers: headers(),
             asked: None,
         },
+        passes: 1,
         written: Vec::new(),
         request_body: RequestBody::whole(Bytes::new()),
         response: None,

@@ -29,6 +29,8 @@ pub struct Exchange {
     /// For a CORS preflight: the method that it asks for, by which it was routed.
     pub preflight: Option<Method>,
     pub request: RequestHead,
+    /// How often the request has passed a gateway of this kind, this one included.
+    pub passes: usize,
     /// The names of the request's fields that entries wrote; the others are the client's.
     pub written: Vec<HeaderName>,
     pub request_body: RequestBody,
@@ -57,6 +59,7 @@ impl Exchange {
                 headers: owned::fields(&self.request.headers),
                 asked: self.request.asked.as_ref().map(owned::value),
             },
+            passes: self.passes,
             written: self.written.clone(),
             request_body: RequestBody::whole(Bytes::new()),
             response: None,

@@ -24,9 +24,15 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// Whether a field is about one connection, or about where a message ends.
+/// Whether a field is about one connection, or about where a message ends, also for servers that read `_` and other
+/// signs in names as `-`.
 pub fn is_framing(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH
+    let reads_alike =
+        |own: &HeaderName| families::reads_alike(own.as_str().as_bytes(), name.as_str().as_bytes());
+    HOP_BY_HOP.contains(name)
+        || *name == CONTENT_LENGTH
+        || !families::is_plain(name)
+            && (HOP_BY_HOP.iter().any(reads_alike) || reads_alike(&CONTENT_LENGTH))
 }
 
 /// Fields that a `Connection` option cannot remove: framing and routing depend on them, and a client that

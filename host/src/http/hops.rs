@@ -16,6 +16,14 @@ pub fn pass(headers: &mut HeaderMap, version: Version) {
     headers.append(VIA, member);
 }
 
+/// Makes sure that `Via` says at least as often that the message passed here: what a plugin removed is put back, and
+/// what it sends by itself is told to be of this request, or a loop would have no end.
+pub fn say(headers: &mut HeaderMap, passes: usize) {
+    for _ in self::passes(headers)..passes {
+        headers.append(VIA, HeaderValue::from_static("1.1 tollgate"));
+    }
+}
+
 /// Returns how often the message has already passed through this kind of gateway.
 pub fn passes(headers: &HeaderMap) -> usize {
     let lines = headers.get_all(VIA).iter();

@@ -29,8 +29,8 @@ pub const LIMIT_SHARD_KEYS_MIN: usize = 256;
 /// Keys that each charge looks at, in each shard that it locks, whether they are idle. A charge adds
 /// at most one per limit, so two keep the idle ones to a fraction.
 pub const EXPIRE_STEPS: usize = 2;
-/// Keys among which a new one displaces the one nearest to being idle. Of 8, it is among the nearest
-/// quarter with a chance of 90%.
+/// Keys among which a new one displaces one: of the place that has the most of them, the one nearest to being
+/// idle. Of 8 of one place, it is among the nearest quarter with a chance of 90%.
 pub const DISPLACE_SAMPLE: usize = 8;
 /// Keys looked at, at most, to find that many that can be displaced. Of a shard with no more, all are.
 pub const DISPLACE_STEPS_MAX: usize = 64;

@@ -56,3 +56,6 @@ pub const ARTEFACT_TEMPORARY_AGE: Duration = Duration::from_secs(3_600);
 /// Compiled functions kept in memory while plugins load, in bytes, so that configurations of one
 /// plugin share them.
 pub const FUNCTION_CACHE_BYTES_MAX: usize = 256 << 20;
+/// Instances of components that one plugin is made of, each as often as it is made: tool chains make one for each
+/// interface.
+pub const PLUGIN_INSTANCES_MAX: u64 = 1_000;

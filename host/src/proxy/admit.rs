@@ -53,6 +53,7 @@ pub(super) fn admit(
         headers.insert(HOST, authority);
     }
     hops::pass(&mut headers, head.version);
+    let passes = hops::passes(&headers);
     let settled = forwarded::settle(&mut headers, peer, &listener.trusted_proxies);
     fields::remove_shadows(&mut headers);
     if let Ok(value) = HeaderValue::try_from(&**id) {
@@ -96,6 +97,7 @@ pub(super) fn admit(
             headers,
             asked: settled.asked,
         },
+        passes,
         written: Vec::new(),
         request_body: body
             .take()

@@ -241,6 +241,7 @@ async fn ask(
             "the route has no upstream",
         ));
     };
+    hops::say(&mut exchange.request.headers, exchange.passes);
     let rest = exchange.request_body.empty_again();
     let body = std::mem::replace(&mut exchange.request_body, rest);
     let RequestHead {

@@ -93,6 +93,19 @@ fn nested(depth: usize) -> Vec<u8> {
     inner
 }
 
+/// Components of which each is made of the one before twice: a few bytes for each doubling.
+fn multiplied(times: usize, innermost: &str) -> String {
+    let mut text = format!("(component $c0 {innermost})");
+    for number in 0..times {
+        text.push_str(&format!(
+            "(component $c{} (alias outer 1 $c{number} (component $d)) \
+             (instance (instantiate $d)) (instance (instantiate $d)))",
+            number + 1
+        ));
+    }
+    text + &format!("(instance (instantiate $c{times}))")
+}
+
 /// Each is refused in so many words or runs; none takes the gateway with it, or long.
 #[test]
 fn odd_components_are_refused_or_run() {
@@ -122,6 +135,7 @@ fn odd_components_are_refused_or_run() {
             &[(component, &format!("(component {text}\n  (import"))],
         )
     };
+    let core = "(core module $x) (core instance (instantiate $x))".to_owned();
     let cases = [
         (
             beside("start", "(func $s (loop (br 0))) (start $s)"),
@@ -172,6 +186,15 @@ fn odd_components_are_refused_or_run() {
         (
             outside("doubled", &format!("(type $t0 (tuple u8 u8)){doubled}")),
             None,
+        ),
+        (
+            outside("instances", &multiplied(40, &core)),
+            Some("more than 8 core instances"),
+        ),
+        (outside("few-instances", &multiplied(2, &core)), None),
+        (
+            outside("empty-instances", &multiplied(40, "")),
+            Some("more than 1000 instances of components"),
         ),
         (with_section(&folder, "nested", 4, &nested(1_000)), None),
         (with_section(&folder, "deep", 4, &nested(2_000)), None),

@@ -80,7 +80,7 @@ fn the_answer_reaches_the_plugin() {
     assert_eq!(request.method, "PUT");
     assert_eq!(request.target, "/users/7?full=%20yes&a");
     assert_eq!(request.body, b"a body");
-    // What the plugin wrote, and nothing of the client's request.
+    // What the plugin wrote, and nothing of the client's request but how often that came by.
     let host = users.address().to_string();
     assert_eq!(
         lines(&request),
@@ -88,6 +88,7 @@ fn the_answer_reaches_the_plugin() {
             ("authorization", "Basic eDp5".to_owned()),
             ("content-length", "6".to_owned()),
             ("host", host),
+            ("via", "1.1 tollgate".to_owned()),
             ("x-own", "1".to_owned()),
             ("x-own", "two, three".to_owned()),
         ]

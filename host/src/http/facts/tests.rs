@@ -30,6 +30,7 @@ pub fn exchange(target: &str, lines: &[(&'static str, &str)]) -> Exchange {
             headers,
             asked: None,
         },
+        passes: 1,
         written: Vec::new(),
         request_body: RequestBody::whole(Bytes::new()),
         response: None,

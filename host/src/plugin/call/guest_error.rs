@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use crate::limits;
 use crate::plugin::fault::{Fault, FaultKind};
@@ -111,7 +111,15 @@ pub fn explain(error: &wasmtime::Error, state: &State) -> String {
 /// every line is cleaned, and indented: none can look like a line of ours. They are made readable here and
 /// not by the runtime: in C++'s way of writing them, a name of 500 bytes can stand for one of terabytes.
 fn backtrace(error: &wasmtime::Error) -> String {
-    let text = format!("{error:?}");
+    let mut text = format!("{error:?}");
+    // A name with a line feed in it would be two lines, of which the second says what it likes.
+    let trace = error.downcast_ref::<WasmBacktrace>();
+    let frames = trace.map(WasmBacktrace::frames).unwrap_or_default();
+    for name in frames.iter().filter_map(|frame| frame.func_name()) {
+        if name.contains(['\n', '\r']) {
+            text = text.replace(name, &one_line(name));
+        }
+    }
     let lines: Vec<String> = text
         .lines()
         .take(limits::plugin::BACKTRACE_LINES_MAX)

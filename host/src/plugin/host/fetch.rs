@@ -16,9 +16,9 @@ use super::state::State;
 use crate::error::FailureKind;
 use crate::http::body::{BoxBody, Content, Incomplete, RequestBody};
 use crate::http::body_budget::HeldBodies;
-use crate::http::fields;
 use crate::http::side::Side;
 use crate::http::target::Target;
+use crate::http::{fields, hops};
 use crate::limits;
 use crate::quote::quoted;
 use crate::upstream::{OutgoingRequest, Upstream};
@@ -48,7 +48,8 @@ impl fetch::Host for State {
             .timeout_ms
             .map(|ms| Duration::from_millis(ms.into()));
         let all = Arc::clone(&self.grants.held_bodies);
-        let request = match request(outbound, &all) {
+        let passes = self.exchange()?.passes;
+        let request = match request(outbound, passes, &all) {
             Ok(request) => request,
             Err(text) => return Ok(Err(FetchError::Failed(text))),
         };
@@ -72,6 +73,7 @@ impl fetch::Host for State {
 /// What the plugin wrote, as a request that may be sent: the same rules hold as for edits.
 fn request(
     outbound: Outbound,
+    passes: usize,
     all: &Arc<HeldBodies>,
 ) -> std::result::Result<Request<RequestBody>, String> {
     let shown = || quoted(&outbound.target);
@@ -110,6 +112,7 @@ fn request(
     if hosts.next().is_some_and(|host| !valid(host)) || hosts.next().is_some() {
         return Err("its `host` is not one host with a port".to_owned());
     }
+    hops::say(&mut headers, passes);
     let body = all.keep(outbound.body).ok_or(NO_ROOM)?;
     let mut request = Request::new(RequestBody::whole(body));
     *request.method_mut() = method;

@@ -20,15 +20,16 @@
 //!   later settlements.
 //! - **Settling** corrects a charge. More may go into debt, which is repaid as usual; less is given back, never
 //!   beyond a full bucket or below nothing used.
-//! - **Keys** are stored as digests of 128 bits under a random key of the process (`digest.rs`), so a key of
+//! - **Keys** are stored as digests of 112 bits under a random key of the process (`digest.rs`), so a key of
 //!   any length takes the same memory: 75 to 150 bytes, 64 of them its own and the rest index and room to grow.
 //!   No answer or error contains a key, or anything made from one.
 //! - **Idle keys** (full bucket, ended window, nothing held) behave exactly like unknown ones and are dropped:
 //!   each charge looks at two keys of each shard that it locks, and [`Limiter::sweep`] at all.
 //! - **At the bound** of keys, a new key displaces one of
-//!   [`DISPLACE_SAMPLE`](crate::limits::limiter::DISPLACE_SAMPLE) drawn from its shard at random: the one
-//!   nearest to being idle, and of equally near ones the least used, so fresh keys displace each other before
-//!   they displace an exhausted one. A key that holds `concurrent` is never displaced. If none can be
+//!   [`DISPLACE_SAMPLE`](crate::limits::limiter::DISPLACE_SAMPLE) drawn from its shard at random. The place
+//!   (entry, route or gateway) that has the most of them gives one up, so that a flood of keys at one place displaces
+//!   its own and frees no client at another: the one nearest to being idle, and of equally near ones the least used,
+//!   so fresh keys displace each other before they displace an exhausted one. A key that holds `concurrent` is never displaced. If none can be
 //!   displaced, an enforced limit refuses with 503, because a limit that cannot be counted cannot be enforced;
 //!   a count-only limit lets the request go on uncounted.
 

@@ -113,7 +113,9 @@ fn retry_after(refusing: &[&Standing]) -> Option<u64> {
             Some(one.more_seconds.unwrap_or(RETRY_CONCURRENT_SECONDS).max(1))
         }
     });
-    waits.collect::<Option<Vec<u64>>>()?.into_iter().max()
+    let longest = waits.collect::<Option<Vec<u64>>>()?.into_iter().max();
+    // As in the fields: no reader has room for more.
+    longest.map(|seconds| seconds.min(INTEGER_MAX))
 }
 
 /// Returns a List of structured fields (RFC 9651, section 3.1).

@@ -8,6 +8,20 @@ use super::counter::Counter;
 use super::digest::{ByDigest, KeyDigest};
 use crate::limits::limiter::{DISPLACE_SAMPLE, DISPLACE_STEPS_MAX, EXPIRE_STEPS};
 
+/// The rank of a counter for displacement, lowest first ([`Counter::worth`]).
+type Worth = (u128, u64);
+
+/// That of an idle counter.
+const IDLE: Worth = (0, 0);
+
+/// What was drawn of one place.
+struct Seen {
+    place: u16,
+    count: usize,
+    /// The lowest rank, and where it is.
+    least: (Worth, usize),
+}
+
 pub struct Shard {
     counters: IndexMap<KeyDigest, Counter, ByDigest>,
     /// The index that is checked next. May be past the last, which means the first.
@@ -71,11 +85,15 @@ impl Shard {
 
     /// Looks at keys drawn at random, or at all if they are few. Neighbours would not do: they came at one
     /// time, so a client that used up some keys and then floods with others would find them side by side.
+    ///
+    /// Of these, the place that has the most gives one up, unless one is idle: a flood of keys displaces its own,
+    /// and no counter of a limit that has few.
     fn displace(&mut self, now: Now, keep: &[KeyDigest]) -> bool {
         let count = self.counters.len();
         let few = count <= DISPLACE_STEPS_MAX;
         let mut seen = 0;
-        let mut least: Option<((u128, u64), usize)> = None;
+        // By place: how many were seen, and the first to go.
+        let mut places: Vec<Seen> = Vec::with_capacity(DISPLACE_SAMPLE);
         for step in 0..count.min(DISPLACE_STEPS_MAX) {
             let index = if few { step } else { self.draw(count) };
             let Some((digest, counter)) = self.counters.get_index(index) else {
@@ -87,15 +105,30 @@ impl Shard {
             if keep.contains(digest) {
                 continue;
             }
-            if least.is_none_or(|(least, _)| worth < least) {
-                least = Some((worth, index));
+            let place = digest.place_bits();
+            match places.iter_mut().find(|known| known.place == place) {
+                Some(known) => {
+                    known.count += 1;
+                    known.least = known.least.min((worth, index));
+                }
+                None => places.push(Seen {
+                    place,
+                    count: 1,
+                    least: (worth, index),
+                }),
             }
             seen += 1;
             if seen == DISPLACE_SAMPLE && !few {
                 break;
             }
         }
-        least.is_some_and(|(_, index)| self.counters.swap_remove_index(index).is_some())
+        let idle = places.iter().find(|seen| seen.least.0 == IDLE);
+        let largest = || {
+            let by_count = |seen: &&Seen| (seen.count, std::cmp::Reverse(seen.least));
+            places.iter().max_by_key(by_count)
+        };
+        let gives = idle.or_else(largest).map(|seen| seen.least.1);
+        gives.is_some_and(|index| self.counters.swap_remove_index(index).is_some())
     }
 
     /// Returns a pseudo-random number below this one (SplitMix64).

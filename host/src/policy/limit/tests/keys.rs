@@ -145,6 +145,27 @@ fn a_flood_of_new_keys_does_not_free_an_exhausted_one() {
     assert!((0..5).all(|key| bench.left(&exhausted(key), at(0)) == 0));
 }
 
+/// However long the flood's counters would last, and however full they are.
+#[test]
+fn a_flood_at_one_place_frees_no_exhausted_key_at_another() {
+    let bench = Bench::of(1_000);
+    let exhausted = |key: usize| {
+        let quota = quota("n", 2, Period::Day).key(&["used up", &key.to_string()]);
+        quota.scope(Scope::Entry)
+    };
+    assert!((0..5).all(|key| bench.passes(&[exhausted(key).cost(2)], at(0))));
+    for key in 0..10_000 {
+        let text = key.to_string();
+        let flood = match key % 3 {
+            0 => quota("m", 1, Period::Year).key(&[&text]),
+            1 => quota("m", 10_000, Period::Month).key(&[&text]),
+            _ => rate("m", 1, 1_000_000_000 + key, 1).key(&[&text]),
+        };
+        assert!(bench.passes(&[flood.scope(Scope::Route)], at(0)));
+    }
+    assert!((0..5).all(|key| bench.left(&exhausted(key), at(0)) == 0));
+}
+
 #[test]
 fn a_key_that_is_held_is_never_displaced() {
     let bench = Bench::of(4);
